@@ -1,0 +1,49 @@
+// The states of tasks and pipelines: the vocabulary in which the journal remembers and the engine decides.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace leat {
+
+/// Where one task of a pipeline stands. The values are written to disk: never renumber.
+enum class TaskState : std::uint8_t {
+  NotStarted = 0,  ///< waits for its dependencies
+  Ready = 1,       ///< may run: waits for a retry's due time, a slot, or a worker
+  Running = 2,     ///< handed to its executor
+  Completed = 3,
+  Failed = 4,
+  Skipped = 5,  ///< its trigger rule was false
+  Cancelled = 6,
+};
+
+/// Where a pipeline (one execution of a workflow) stands. The values are written to disk: never renumber.
+enum class PipelineState : std::uint8_t {
+  Pending = 0,
+  Running = 1,
+  Completed = 2,
+  Failed = 3,
+  Paused = 4,
+  Cancelled = 5,
+};
+
+/// @return the state's name exactly as the enumerator is spelled
+std::string_view to_string(TaskState state) noexcept;
+std::string_view to_string(PipelineState state) noexcept;
+
+/// @return whether the state is left never again
+bool is_terminal(TaskState state) noexcept;
+bool is_terminal(PipelineState state) noexcept;
+
+/// The transition table of a task: may `from` become `to`? Creation is not a transition.
+///
+///   from \ to   | Ready | Running | Completed | Failed | Skipped | Cancelled
+///   NotStarted  |  yes  |         |           |        |   yes   |    yes
+///   Ready       |       |   yes   |           |  yes   |         |    yes
+///   Running     |  yes  |         |    yes    |  yes   |   yes   |    yes
+///
+/// Running -> Ready is a retry (attempt + 1), a rescue after a crash or an interruption (same attempt).
+/// Ready -> Failed is a task that can no longer run (abandoned after too many rescues, queue time-out).
+bool may_become(TaskState from, TaskState to) noexcept;
+
+}  // namespace leat

@@ -1,0 +1,81 @@
+// What a store's journal amounts to: the fold of its transition groups. Recovery, inspection and verification all
+// use this one fold.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/durability.h"
+#include "leat/states.h"
+#include "leat/store_error.h"
+#include "leat/uuid.h"
+
+namespace leat {
+
+struct WorkflowImage {
+  std::string name;  ///< "tenant::package::workflow"
+  std::uint64_t version = 0;
+  std::vector<std::string> tasks;
+  std::string definition;
+};
+
+struct TaskImage {
+  TaskState state = TaskState::NotStarted;
+  std::uint32_t attempt = 1;
+  std::uint32_t rescues = 0;
+  std::uint32_t key_no = 0;  ///< the executor key of the last start; 0: never started
+  std::int64_t retry_at_ns = 0;
+  std::string error;
+  std::string context;
+  std::string output;
+};
+
+struct PipelineImage {
+  std::uint64_t pipeline_no = 0;
+  Uuid id;
+  std::uint32_t workflow_no = 0;
+  Durability level = Durability::Disk;
+  PipelineState state = PipelineState::Pending;
+  std::int64_t created_ns = 0;
+  std::int64_t finished_ns = 0;  ///< 0 while unfinished
+  std::string context;
+  std::vector<TaskImage> tasks;
+};
+
+/// One task transition as `inspect events` lists it. Views are valid during the call that hands it over.
+struct TransitionEvent {
+  std::uint64_t sequence;
+  std::int64_t time_ns;  ///< Unix time
+  const PipelineImage* pipeline;
+  const WorkflowImage* workflow;
+  std::uint32_t task;
+  std::uint32_t attempt;
+  std::optional<TaskState> from;  ///< empty: the task's creation
+  TaskState to;
+  std::string_view executor;  ///< empty where none is known yet
+};
+
+/// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the unknown.
+class StoreImage {
+ public:
+  enum class Keep { Unfinished, Everything };  ///< whether finished pipelines stay in the image
+  explicit StoreImage(Keep keep);
+
+  /// @param on_event  called for each task transition, in order; may be empty
+  std::expected<void, StoreError> apply(std::uint64_t first_sequence, std::span<const std::byte> commit,
+                                        const std::function<void(const TransitionEvent&)>& on_event = {});
+
+  const std::map<std::uint64_t, PipelineImage>& pipelines() const noexcept;   ///< by pipeline_no
+  std::map<std::uint64_t, PipelineImage> take_pipelines() noexcept;
+  const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;   ///< by workflow_no
+  const std::map<std::uint32_t, std::string>& keys() const noexcept;          ///< by key_no
+  std::uint64_t next_pipeline_no() const noexcept;
+};
+
+}  // namespace leat

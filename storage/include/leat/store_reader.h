@@ -1,0 +1,20 @@
+// Reads a store without owning it: for inspection, beside a live process too. Never writes, never bumps the epoch.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <string>
+
+#include "leat/store_error.h"
+#include "leat/store_image.h"
+
+namespace leat {
+
+/// Folds the whole store at `directory` as it is now; a live writer may go on.
+///
+/// @param on_event  called for each task transition, in order; may be empty
+/// @return          the image of everything the store remembers, or NotFound, NotAStore, NewerFormat, Damaged, Io
+std::expected<StoreImage, StoreError> read_rocksdb_store(const std::string& directory,
+                                                         const std::function<void(const TransitionEvent&)>& on_event = {});
+
+}  // namespace leat

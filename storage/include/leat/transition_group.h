@@ -1,0 +1,106 @@
+// The journal's records: what one step of the engine changes, as one unit that is never cut.
+// This file and transition_group.cpp alone own the encoded form; STORE_FORMAT in the .cpp documents it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "leat/durability.h"
+#include "leat/states.h"
+#include "leat/store_error.h"
+#include "leat/uuid.h"
+
+namespace leat {
+
+/// Introduces a workflow version to the journal, before the first pipeline that runs it. Takes no transition.
+struct WorkflowDefined {
+  std::uint32_t workflow_no;                 ///< dense, from 1, unique for the store's life
+  std::string_view name;                     ///< "tenant::package::workflow"
+  std::uint64_t version;                     ///< content hash
+  std::span<const std::string_view> tasks;   ///< task names; a task's number is its index here
+  std::string_view definition;               ///< free bytes of the definer, enough to build the workflow again
+};
+
+/// Introduces an executor key to the journal. Takes no transition.
+struct KeyDefined {
+  std::uint32_t key_no;  ///< dense, from 1
+  std::string_view key;
+};
+
+/// A pipeline and all its tasks come to be. Transitions: one creation per task (to NotStarted), then one
+/// NotStarted -> Ready for each of `ready`.
+struct PipelineCreated {
+  std::uint64_t pipeline_no;  ///< unique and rising for the store's life
+  Uuid id;
+  std::uint32_t workflow_no;
+  std::uint32_t task_count;
+  Durability level;
+  std::span<const std::uint32_t> ready;  ///< ascending task numbers
+  std::string_view context;              ///< the initial context, JSON text; empty = {}
+};
+
+/// Ready -> Running.
+struct TaskStarted {
+  std::uint64_t pipeline_no;
+  std::uint32_t task;
+  std::uint32_t attempt;  ///< from 1
+  std::uint32_t key_no;   ///< the executor key that runs it
+};
+
+/// What a task's end decides for another task that waited for it.
+struct Successor {
+  std::uint32_t task;
+  TaskState state;  ///< Ready or Skipped (from NotStarted), or Cancelled (from NotStarted or Ready)
+};
+
+/// One attempt's end, with everything that follows from it. Transitions: `from` -> `to`, then each successor's.
+/// `to` is Ready for a retry (the next attempt is attempt + 1) and for a rescue or an interruption (same attempt).
+struct TaskEnded {
+  enum class Cause : std::uint8_t { Result = 0, Retry = 1, Rescue = 2, Interrupted = 3, Cancel = 4, Abandoned = 5 };
+  std::uint64_t pipeline_no;
+  std::uint32_t task;
+  std::uint32_t attempt;
+  TaskState from;
+  TaskState to;
+  Cause cause;
+  std::int64_t retry_at_ns;                ///< Unix time of a retry; 0 otherwise
+  std::span<const Successor> successors;
+  std::optional<PipelineState> pipeline;   ///< the pipeline's new state, where this step changed it
+  std::string_view error;                  ///< empty unless Failed or retried
+  std::string_view context;                ///< the task's saved context, JSON text; only with Completed
+  std::string_view output;                 ///< captured output, bounded by the executor
+};
+
+/// A pipeline changes state without a task's end (paused, resumed, cancelled, failed at recovery), taking those
+/// tasks along. Transitions: each successor's.
+struct PipelineChanged {
+  std::uint64_t pipeline_no;
+  PipelineState to;
+  std::span<const Successor> successors;
+  std::string_view reason;
+};
+
+/// One encoded transition group, ready to be published. Movable; small groups live inside the object.
+///
+/// Thread-safety: as a value.  Complexity: linear in the size of its parts; allocates only above kInlineBytes.
+class TransitionGroup {
+ public:
+  static constexpr std::size_t kInlineBytes = 72;
+
+  TransitionGroup(std::int64_t time_ns, const WorkflowDefined& record);
+  TransitionGroup(std::int64_t time_ns, const KeyDefined& record);
+  TransitionGroup(std::int64_t time_ns, const PipelineCreated& record);
+  TransitionGroup(std::int64_t time_ns, const TaskStarted& record);
+  TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
+  TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
+};
+
+}  // namespace leat
