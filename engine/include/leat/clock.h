@@ -1,0 +1,24 @@
+// Time as the engine sees it: a seam, so that a simulator can own it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace leat {
+
+/// Two clocks in nanoseconds. Timers and durations use the steady one, stored deadlines and events the wall clock.
+///
+/// Thread-safety: any number of threads.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  /// Never goes back; its zero means nothing outside this process.
+  virtual std::int64_t steady_ns() noexcept = 0;
+  /// Nanoseconds since the Unix epoch; may jump.
+  virtual std::int64_t unix_ns() noexcept = 0;
+};
+
+/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME.
+std::unique_ptr<Clock> make_system_clock();
+
+}  // namespace leat

@@ -1,0 +1,167 @@
+// Who runs a task: the interface that executors implement, what they receive and what they answer.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "leat/error.h"
+#include "leat/metrics.h"
+#include "leat/task_event.h"
+
+namespace leat {
+
+enum class DispatchErrorCode : std::uint8_t {
+  NoExecutor,       ///< the routed key has no executor now: the task stays Ready
+  NoCapacity,       ///< the routed executor is full: the task stays Ready
+  ExecutionFailed,  ///< an executor could not run the task; the retry policy decides
+  Stopped,          ///< the Runner no longer admits
+  InvalidEvent,     ///< the event's namespace was not interned by this Runner, or its attempt numbers are wrong
+  Storage,          ///< the journal refused
+};
+
+/// @return the enumerator's name
+std::string_view to_string(DispatchErrorCode code) noexcept;
+
+/// Why a dispatch did not happen. Holds no memory of its own.
+struct DispatchError {
+  DispatchErrorCode code;
+  std::string_view key;  ///< the executor key, where one was resolved; valid while the Runner lives
+};
+
+enum class ExecutionStatus : std::uint8_t { Completed, Failed, Retry };
+
+/// @return the enumerator's name
+std::string_view to_string(ExecutionStatus status) noexcept;
+
+/// The outcome of one attempt.
+struct ExecutionResult {
+  Uuid task_execution_id;
+  ExecutionStatus status = ExecutionStatus::Completed;
+  std::string error_message;              ///< empty when Completed
+  std::chrono::nanoseconds duration{0};   ///< 0: measured by the lane
+  std::optional<std::chrono::nanoseconds> retry_after;  ///< the task's own wish for its next delay; with Retry only
+
+  bool should_retry() const noexcept { return status == ExecutionStatus::Retry; }
+
+  static ExecutionResult success(const Uuid& task, std::chrono::nanoseconds duration = {});
+  /// Final unless `should_retry`; then the retry policy decides.
+  static ExecutionResult failed(const Uuid& task, std::string message, bool should_retry = false,
+                                std::chrono::nanoseconds duration = {});
+  static ExecutionResult retry(const Uuid& task, std::string message, std::chrono::nanoseconds duration = {});
+};
+
+class Attempt;
+class Context;
+
+/// The right, and the duty, to say how one attempt ended: once, from any thread. Dropped without a word, the
+/// attempt is Failed with that reason.
+///
+/// Thread-safety: one thread at a time; may be moved to another.
+class CompletionToken {
+ public:
+  CompletionToken() noexcept = default;
+  CompletionToken(CompletionToken&& other) noexcept;
+  CompletionToken& operator=(CompletionToken&& other) noexcept;
+  ~CompletionToken();
+
+  /// Ends the attempt; a late or doubled completion (after a timeout or a cancel) is counted and dropped.
+  void complete(ExecutionResult result) noexcept;
+  void complete(std::expected<ExecutionResult, DispatchError> result) noexcept;
+
+  /// Adds captured output to the task's record; what exceeds 64 KiB in all is cut at the front.
+  void append_output(std::string_view text);
+
+  /// Called at most once, from another thread, when the attempt should end early (timeout, cancel, stop); it must
+  /// not block. Set it before the work is started.
+  void on_cancel(std::function<void()> callback);
+
+  /// Tells of the same wish to end early, for code that polls.
+  std::stop_token stop_token() const noexcept;
+
+  explicit operator bool() const noexcept { return attempt_ != nullptr; }
+
+ private:
+  friend class Attempt;
+  explicit CompletionToken(Attempt& attempt) noexcept;
+  Attempt* attempt_ = nullptr;
+  std::uint64_t generation_ = 0;
+};
+
+class TaskContext;
+struct TaskError;
+using TaskFunction = std::function<std::expected<void, TaskError>(TaskContext&)>;
+
+/// What the engine does for executors. Given at registration, valid until the Runner has stopped.
+///
+/// Thread-safety: any number of threads; the calls about an event only while its attempt runs.
+class ExecutorServices {
+ public:
+  /// The context that the event's task starts from: initial, or its dependencies' contexts merged. JSON text.
+  virtual std::expected<std::string, Error> load_context(const TaskReadyEvent& event) const = 0;
+  /// Sets what the task saves; it lands in the same commit as Completed. Without it the loaded context is kept.
+  virtual std::expected<void, Error> stage_context(const TaskReadyEvent& event, std::string_view json) = 0;
+  /// The function registered for the event's task; null: none.
+  virtual const TaskFunction* find_task(const TaskReadyEvent& event) const noexcept = 0;
+  /// The task's free JSON `config`; "{}" where none was given.
+  virtual std::string_view task_config(const TaskReadyEvent& event) const noexcept = 0;
+  /// To be called when an overridden has_capacity() may have turned true.
+  virtual void capacity_changed() noexcept = 0;
+
+ protected:
+  ~ExecutorServices() = default;
+};
+
+/// An execution backend. Write `execute` for work that this thread does, or `start` for work that ends elsewhere.
+///
+/// Thread-safety: every method is called from several threads at once.
+class TaskExecutor {
+ public:
+  virtual ~TaskExecutor() = default;
+
+  /// Runs one attempt to its end on the calling worker. An exception counts as Failed, an error as ExecutionFailed
+  /// (the retry policy decides).
+  virtual std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent& event);
+
+  /// Begins one attempt and returns; the token ends it. The default runs execute().
+  virtual void start(const TaskReadyEvent& event, CompletionToken token);
+
+  /// An additional brake besides the lane's limits; see ExecutorServices::capacity_changed().
+  virtual bool has_capacity() const { return true; }
+
+  /// For logs; the executor keys that lead here are the lanes' names.
+  virtual std::string_view name() const { return "executor"; }
+
+ protected:
+  /// @pre registered with a Runner
+  ExecutorServices& services() const noexcept { return *services_; }
+
+ private:
+  friend class ExecutorBinding;
+  ExecutorServices* services_ = nullptr;  // the one field: set once, at registration, before any call
+};
+
+/// How a lane's workers wait for work.
+enum class IdlePolicy : std::uint8_t { Park, SpinThenPark, Spin };
+
+/// Which threads serve a lane.
+enum class Backend : std::uint8_t {
+  Arena,    ///< a oneTBB arena: for tasks that compute
+  Threads,  ///< own named threads: for tasks that block
+};
+
+/// Limits of one executor key.
+struct ExecutorLimits {
+  std::uint32_t max_concurrent = 0;   ///< attempts at once; 0: the Runner's worker count
+  std::uint32_t max_queued = 1024;    ///< tasks admitted beyond those
+  Backend backend = Backend::Arena;
+  IdlePolicy idle = IdlePolicy::SpinThenPark;
+};
+
+}  // namespace leat

@@ -1,0 +1,37 @@
+// What the engine counts, as plain values.
+#pragma once
+
+#include <cstdint>
+
+namespace leat {
+
+/// A summary of a latency histogram, in nanoseconds, each value within 1 % of the exact one.
+struct LatencySummary {
+  std::uint64_t count = 0;
+  std::uint64_t p50 = 0;
+  std::uint64_t p99 = 0;
+  std::uint64_t max = 0;
+};
+
+/// One lane at one moment. Counts are exact once the lane is idle; while it works they may be a few tasks apart.
+struct ExecutorMetrics {
+  std::uint64_t active_tasks = 0;
+  std::uint64_t queued_tasks = 0;
+  std::uint64_t parked_tasks = 0;  ///< Ready tasks that wait outside for a slot
+  std::uint64_t max_concurrent = 0;
+  std::uint64_t max_queued = 0;
+  std::uint64_t total_executed = 0;  ///< attempts that ended
+  std::uint64_t total_failed = 0;    ///< tasks that ended Failed
+  std::uint64_t total_retried = 0;   ///< attempts that led to another
+  std::uint64_t total_rejected = 0;  ///< dispatches refused with NoCapacity
+  std::uint64_t total_late = 0;      ///< completions that came too late and were dropped
+  LatencySummary queue_wait;         ///< admission to start
+  LatencySummary run_time;           ///< start to end of an attempt
+
+  /// @return max_concurrent - active_tasks, never below 0
+  std::uint64_t available_capacity() const noexcept {
+    return active_tasks >= max_concurrent ? 0 : max_concurrent - active_tasks;
+  }
+};
+
+}  // namespace leat

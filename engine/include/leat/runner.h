@@ -1,0 +1,189 @@
+// The Runner: the engine with its threads, built, started and stopped as one thing.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/clock.h"
+#include "leat/dispatcher.h"
+#include "leat/durability.h"
+#include "leat/error.h"
+#include "leat/executor.h"
+#include "leat/namespace.h"
+#include "leat/rng.h"
+#include "leat/router.h"
+#include "leat/routing_config.h"
+#include "leat/state_store.h"
+#include "leat/states.h"
+#include "leat/uuid.h"
+#include "leat/workflow.h"
+
+namespace leat {
+
+/// What an acknowledgement reached.
+struct Ack {
+  Durability level;
+  std::uint64_t sequence;  ///< of the journal; 0 at level Memory
+};
+
+/// What a finished pipeline amounts to.
+struct PipelineResult {
+  PipelineState state = PipelineState::Pending;
+  std::uint32_t completed = 0;  ///< tasks
+  std::uint32_t failed = 0;
+  std::uint32_t skipped = 0;
+  std::uint32_t cancelled = 0;
+  std::string error;    ///< empty when Completed
+  std::string context;  ///< JSON text: that of the Completed task that ended last, else the initial one
+};
+
+class Pipeline;
+class RunnerState;
+
+/// A pipeline seen from outside. Copying is cheap; dropping it cancels nothing; it may outlive the Runner.
+///
+/// Thread-safety: any number of threads.
+class PipelineHandle {
+ public:
+  const Uuid& id() const noexcept;
+  PipelineState state() const noexcept;
+
+  /// Blocks until the submission has reached its level. @return Stopped, Storage or WouldDeadlock instead
+  std::expected<Ack, Error> acknowledged() const;
+
+  /// Blocks until the pipeline has ended and its end has reached its level.
+  ///
+  /// @return Timeout, WouldDeadlock (called from inside a task), Stopped (the Runner stopped first) or Storage
+  std::expected<PipelineResult, Error> wait(std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
+
+  /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
+  std::expected<void, Error> cancel();
+
+  /// How each task stands now, in the workflow's order.
+  std::vector<TaskState> task_states() const;
+
+ private:
+  friend class Runner;
+  explicit PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept;
+  std::shared_ptr<Pipeline> pipeline_;
+};
+
+struct SubmitOptions {
+  std::string context = "{}";                 ///< the initial context: the text of a JSON object
+  Durability durability = Durability::Disk;
+};
+
+/// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.
+struct UnfinishedWorkflow {
+  std::string name;        ///< tenant::package::workflow
+  std::uint64_t version;
+  std::string definition;  ///< as given to Workflow::Builder::definition()
+  std::size_t pipelines;
+};
+
+enum class Severity : std::uint8_t { Info, Warning, Error };
+
+/// Thread-safety: any number of threads, except build, start and the destructor.
+class Runner {
+ public:
+  class Builder;
+  static Builder builder();
+
+  Runner(Runner&&) noexcept;
+  Runner& operator=(Runner&&) = delete;
+  /// stop(30 s)
+  ~Runner();
+
+  /// Checks that every routed key has an executor, lends the engine its threads and carries on what the store
+  /// holds unfinished of registered workflows.
+  std::expected<void, Error> start();
+
+  /// Admits nothing more, starts nothing more, waits for what runs until the deadline, then interrupts it; flushes
+  /// and closes the store. What is unfinished above level Memory carries on at the next start.
+  /// From inside a task: begins the stop and returns WouldDeadlock.
+  std::expected<void, Error> stop(std::chrono::nanoseconds deadline);
+
+  /// Makes a workflow known. Unfinished pipelines of exactly this version carry on from here (after start()).
+  std::expected<void, Error> register_workflow(const Workflow& workflow);
+
+  /// Registers (unless this version is already) and starts one execution; returns once its level is reached.
+  std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options = {});
+  /// The same without waiting for the level; see PipelineHandle::acknowledged().
+  std::expected<PipelineHandle, Error> submit_async(const Workflow& workflow, SubmitOptions options = {});
+
+  /// Makes a task known that is dispatched alone.
+  ///
+  /// @param name  four segments
+  std::expected<Namespace, Error> register_task(std::string_view name, TaskFunction function);
+  /// An event with fresh identifiers for a registered task.
+  TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts = 1) noexcept;
+
+  Dispatcher& dispatcher() noexcept;
+  std::expected<void, Error> register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+                                               ExecutorLimits limits = {});
+  /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
+  std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
+
+  /// Waits until everything acknowledged or published before has reached Disk.
+  std::expected<void, Error> flush();
+  /// Waits until no task is queued, parked, due or running.
+  std::expected<void, Error> wait_idle(std::chrono::nanoseconds timeout);
+
+  /// The executor keys, in the order of registration.
+  std::vector<std::string> executor_keys() const;
+  /// @param key  a registered key; otherwise all zero
+  ExecutorMetrics metrics(std::string_view key) const;
+
+  std::vector<UnfinishedWorkflow> unfinished() const;
+  /// Handles of the unfinished pipelines of registered workflows that the store held at opening.
+  std::vector<PipelineHandle> resumed() const;
+
+  /// The store's first error; empty while it is healthy.
+  std::expected<void, Error> health() const;
+
+ private:
+  explicit Runner(std::unique_ptr<RunnerState> state) noexcept;
+  std::unique_ptr<RunnerState> state_;
+};
+
+/// Collects what a Runner is made of. Every setter returns the builder.
+class Runner::Builder {
+ public:
+  Builder();
+  Builder(Builder&&) noexcept;
+  ~Builder();
+
+  /// @param url  `rocksdb:///absolute/path`, `rocksdb://./relative/path` (the default is `rocksdb://./leat.db`), or
+  ///             `memory:` for no store: then every level is Memory
+  Builder& database_url(std::string url);
+  Builder& routing_config(RoutingConfig config);
+  /// "default" replaces the thread executor that is registered under that key otherwise.
+  Builder& register_executor(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits = {});
+  /// Limits of the "default" executor.
+  Builder& default_limits(ExecutorLimits limits);
+  /// Threads for computing tasks; 0 (the default): the CPUs that this process may use.
+  Builder& workers(std::uint32_t count);
+  Builder& clock(std::shared_ptr<Clock> clock);
+  Builder& rng(std::shared_ptr<Rng> rng);
+  /// A store of one's own instead of a URL.
+  Builder& state_store(std::unique_ptr<StateStore> store);
+  /// Called with one line at a time, from any thread; the default is standard error for Warning and above.
+  Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
+
+  /// Opens the store and checks the syntax of everything given. Starts no thread.
+  std::expected<Runner, Error> build();
+
+ private:
+  friend class Runner;
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace leat
