@@ -1,0 +1,132 @@
+// What a task function receives: who it is, what its dependencies left, and whether it should end early.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "leat/context.h"
+#include "leat/error.h"
+#include "leat/executor.h"
+#include "leat/task_error.h"
+#include "leat/task_event.h"
+
+namespace leat {
+
+/// One attempt as its task function sees it. The context is loaded at the first look at it, so that a task
+/// which never looks costs nothing; what it changes is saved with Completed, what it leaves alone is handed
+/// on unread.
+/// ```cpp
+/// [](leat::TaskContext& task) -> std::expected<void, leat::TaskError> {
+///   const auto rows = task.get<std::int64_t>("rows");
+///   if (!rows) return std::unexpected("extract left no rows");
+///   task.set("loaded", *rows);
+///   return {};
+/// }
+/// ```
+/// Thread-safety: one thread at a time.
+class TaskContext {
+ public:
+  /// @param output  where append_output() goes; empty: nowhere
+  /// @pre `event` and `services` outlive this object
+  TaskContext(const TaskReadyEvent& event, ExecutorServices& services, std::stop_token stop,
+              std::function<void(std::string_view)> output = {});
+  TaskContext(const TaskContext&) = delete;
+  TaskContext& operator=(const TaskContext&) = delete;
+
+  const TaskReadyEvent& event() const noexcept { return event_; }
+  /// "tenant::package::workflow::task"
+  std::string_view task_namespace() const noexcept { return event_.task_namespace; }
+  /// The last segment of the namespace.
+  std::string_view task_name() const noexcept;
+  std::int32_t attempt() const noexcept { return event_.attempt; }
+  /// @return whether no retry can follow
+  bool is_last_attempt() const noexcept { return event_.attempt >= event_.max_attempts; }
+  /// The task's free JSON; "{}" where none was given.
+  std::string_view config() const noexcept { return services_.task_config(event_); }
+
+  /// Asks for the end of this attempt: timeout, cancel or stop. A long task looks at it now and then.
+  std::stop_token stop_token() const noexcept { return stop_; }
+  bool stop_requested() const noexcept { return stop_.stop_requested(); }
+
+  /// Loads the context unless it is loaded. An error stays: every get() is then empty, and the attempt fails
+  /// with it, without a retry, whatever the task function returns.
+  std::expected<const Context*, Error> load();
+  /// The context to read; an empty one after an error of load().
+  const Context& context();
+  /// The context to change; it will be saved.
+  Context& edit();
+
+  template <class T>
+  std::optional<T> get(std::string_view key) {
+    return context().template get<T>(key);
+  }
+  std::optional<std::string> get_json(std::string_view key) { return context().get_json(key); }
+
+  template <ScalarLike T>
+  void set(std::string_view key, const T& value) {
+    edit().set(key, value);
+  }
+  std::expected<void, Error> set_json(std::string_view key, std::string_view text) {
+    return edit().set_json(key, text);
+  }
+  template <ScalarLike T>
+  std::expected<void, Error> insert(std::string_view key, const T& value) {
+    return edit().insert(key, value);
+  }
+  template <ScalarLike T>
+  std::expected<void, Error> update(std::string_view key, const T& value) {
+    return edit().update(key, value);
+  }
+  /// @return whether the key was there
+  bool remove(std::string_view key) { return edit().remove(key); }
+
+  /// Adds to the output that is recorded with the task.
+  void append_output(std::string_view text);
+
+  /// For executors, after the task function succeeded: stages the context if it was changed.
+  ///
+  /// @return nothing, or the error of load(), of the size limit or of the services: the attempt has failed
+  /// for good
+  std::expected<void, Error> save();
+
+ private:
+  const TaskReadyEvent& event_;
+  ExecutorServices& services_;
+  std::stop_token stop_;
+  std::function<void(std::string_view)> output_;
+  Context context_;
+  std::optional<Error> load_error_;
+  bool loaded_ = false;
+  bool changed_ = false;
+};
+
+/// What can be a task: called with TaskContext&, returns nothing or std::expected<void, TaskError>.
+template <class F>
+concept TaskCallable =
+    std::copy_constructible<std::decay_t<F>> && std::invocable<std::decay_t<F>&, TaskContext&>;
+
+/// A task function of any such callable.
+template <TaskCallable F>
+TaskFunction make_task_function(F&& callable) {
+  using Result = std::invoke_result_t<std::decay_t<F>&, TaskContext&>;
+  if constexpr (std::is_void_v<Result>) {
+    return [run = std::forward<F>(callable)](TaskContext& task) mutable -> std::expected<void, TaskError> {
+      run(task);
+      return {};
+    };
+  } else {
+    static_assert(std::convertible_to<Result, std::expected<void, TaskError>>,
+                  "a task returns nothing or std::expected<void, leat::TaskError>");
+    return std::forward<F>(callable);
+  }
+}
+
+}  // namespace leat
