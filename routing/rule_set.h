@@ -1,0 +1,21 @@
+// A RoutingConfig after all checks: patterns in normal form. What the router compiles and the analysis reads.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "leat/route_error.h"
+#include "leat/routing_config.h"
+#include "pattern.h"
+
+namespace leat {
+
+/// @return  the patterns in order, or the first rule that is refused
+[[nodiscard]] std::expected<std::vector<Pattern>, RouteError> parse_rules(const RoutingConfig& config);
+
+/// Where a rule sends its names: "gpu", or "{a = 90, b = 10}".
+[[nodiscard]] std::string destination_of(const RoutingRule& rule);
+
+}  // namespace leat

@@ -1,0 +1,96 @@
+#include "rule_store.h"
+
+#include <bit>
+#include <cstring>
+
+#include "glob.h"
+#include "levels.h"
+
+namespace leat {
+namespace {
+
+struct Header {
+  std::uint8_t steps;
+  std::uint8_t segments_min;
+  std::uint8_t bounded;  ///< 1: no `**`, so segments_min is exact
+  std::uint8_t unused;
+};
+
+struct Step {
+  std::uint16_t size_bytes;
+  SegmentKind kind;
+  std::uint8_t left;  ///< of the last `**`: segments behind it
+};
+
+constexpr std::uint8_t kNotLast = 0xFF;
+
+template <class T>
+void append(std::vector<unsigned char>& to, const T& value) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&value);
+  to.insert(to.end(), bytes, bytes + sizeof value);
+}
+
+bool segment_matches(SegmentKind kind, std::string_view pattern, std::string_view segment) noexcept {
+  if (kind == SegmentKind::Literal) return equal_bytes(pattern, segment);
+  return kind == SegmentKind::Any || glob_matches(pattern, segment);
+}
+
+}  // namespace
+
+void RuleStore::add(const Pattern& pattern) {
+  const auto& segments = pattern.segments();
+  offsets_.push_back(static_cast<std::uint32_t>(blocks_.size()));
+  append(blocks_,
+         Header{static_cast<std::uint8_t>(segments.size()), static_cast<std::uint8_t>(pattern.segments_min()),
+                static_cast<std::uint8_t>(pattern.bounded()), 0});
+  std::size_t last_run = segments.size();
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (segments[i].kind == SegmentKind::AnyRun) last_run = i;
+  }
+  std::size_t text_bytes = 0;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const bool plain = segments[i].kind == SegmentKind::Literal || segments[i].kind == SegmentKind::Glob;
+    const std::size_t size = plain ? segments[i].text.size() : 0;
+    const auto left = i == last_run ? static_cast<std::uint8_t>(segments.size() - i - 1) : kNotLast;
+    append(blocks_, Step{static_cast<std::uint16_t>(size), segments[i].kind, left});
+    text_bytes += size;
+  }
+  blocks_.reserve(blocks_.size() + text_bytes);
+  for (const PatternSegment& segment : segments) {
+    if (segment.kind != SegmentKind::Literal && segment.kind != SegmentKind::Glob) continue;
+    blocks_.insert(blocks_.end(), segment.text.begin(), segment.text.end());
+  }
+}
+
+RuleStore::Progress RuleStore::compare(std::uint32_t rule, const SplitName& name) const noexcept {
+  const unsigned char* at = blocks_.data() + offsets_[rule];
+  Header header;
+  std::memcpy(&header, at, sizeof header);
+  at += sizeof header;
+  const char* text = reinterpret_cast<const char*>(at) + header.steps * sizeof(Step);
+  const LevelRange range(name.count());
+  Levels levels = range.start();
+  for (std::size_t i = 0; i < header.steps; ++i, at += sizeof(Step)) {
+    Step step;
+    std::memcpy(&step, at, sizeof step);
+    if (step.kind == SegmentKind::AnyRun) {
+      levels = range.anywhere_from(levels);
+      // Behind the last `**` every segment has one possible place.
+      if (step.left != kNotLast) levels = range.with_left(levels, step.left, step.left);
+      if (levels.none()) return {false, i};
+      continue;
+    }
+    std::uint64_t hits = 0;
+    for (std::uint64_t open = levels.open; open != 0; open &= open - 1) {
+      const auto level = static_cast<std::size_t>(std::countr_zero(open));
+      const bool hit = segment_matches(step.kind, {text, step.size_bytes}, name.segment(level));
+      hits |= std::uint64_t{hit} << level;
+    }
+    if (hits == 0) return {false, i};
+    levels = range.behind(hits);
+    text += step.size_bytes;
+  }
+  return {levels.end, header.steps};
+}
+
+}  // namespace leat
