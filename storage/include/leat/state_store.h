@@ -1,5 +1,5 @@
-// The seam between the journal and whatever keeps its bytes. The engine's core is given one; the simulator gives
-// it one that loses power. A store knows bytes and sequence numbers, never tasks.
+// The seam between the journal and whatever keeps its bytes. The engine's core is given one; the simulator
+// gives it one that loses power. A store knows bytes and sequence numbers, never tasks.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "leat/store_error.h"
 
@@ -22,8 +23,8 @@ class StateStore {
  public:
   /// @param first_sequence  the number of the commit's first transition
   /// @param commit          the packed bytes, valid during the call
-  using Visitor =
-      std::function<std::expected<void, StoreError>(std::uint64_t first_sequence, std::span<const std::byte> commit)>;
+  using Visitor = std::function<std::expected<void, StoreError>(std::uint64_t first_sequence,
+                                                                std::span<const std::byte> commit)>;
 
   virtual ~StateStore() = default;
 
@@ -32,6 +33,10 @@ class StateStore {
 
   /// The lowest sequence number that no opening of this store has ever used.
   virtual std::uint64_t next_sequence() const noexcept = 0;
+
+  /// The number after the last one that the store holds. Below next_sequence() where an opening did not end
+  /// with close(): numbers that it may have used are skipped.
+  virtual std::uint64_t journal_end() const noexcept { return next_sequence(); }
 
   /// Whether the previous opening ended with close().
   virtual bool closed_cleanly() const noexcept = 0;
@@ -52,14 +57,38 @@ class StateStore {
   virtual std::expected<void, StoreError> close() = 0;
 };
 
-/// A store in memory: survives nothing but the Runner that uses it. Opening it again (`reopen`) keeps what was
-/// appended, so that the contract test is the same for every store.
-std::unique_ptr<StateStore> make_memory_store();
+/// What a memory store writes to. It outlives the store as a disk outlives a process: for tests and
+/// simulation.
+///
+/// Thread-safety: that of the store which uses it.
+struct MemoryMedium {
+  struct Commit {
+    std::uint64_t first_sequence;
+    std::uint64_t end_sequence;
+    std::vector<std::byte> bytes;
+  };
+  std::vector<Commit> commits;
+  std::size_t synced = 0;        ///< how many of them a power cut leaves
+  std::uint64_t used_below = 1;  ///< no number from here on was ever used
+  std::uint64_t epoch = 0;
+  bool clean = true;
+  bool open = false;
+
+  /// What a power cut does: drops the commits that were not synced, ends the store's life.
+  void cut_power();
+};
+
+/// A store in memory: survives what its medium survives.
+///
+/// @param medium  not open; null: one of its own, gone with the store
+std::unique_ptr<StateStore> make_memory_store(std::shared_ptr<MemoryMedium> medium = nullptr);
 
 /// Opens, or makes, a store in RocksDB.
 ///
-/// @param directory  made where absent (its parent must exist); refused where it holds anything but a leat store
-/// @return           the store, or Locked, NewerFormat, NotWritable, NotAStore, Damaged, Io: nothing was changed
+/// @param directory  made where absent (its parent must exist); refused where it holds anything but a leat
+/// store
+/// @return           the store, or Locked, NewerFormat, NotWritable, NotAStore, Damaged, Io: nothing was
+/// changed
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory);
 
 }  // namespace leat

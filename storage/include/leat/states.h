@@ -46,4 +46,14 @@ bool is_terminal(PipelineState state) noexcept;
 /// Ready -> Failed is a task that can no longer run (abandoned after too many rescues, queue time-out).
 bool may_become(TaskState from, TaskState to) noexcept;
 
+/// The transition table of a pipeline; a terminal state is left never again.
+///
+///   from \ to  | Running | Completed | Failed | Paused | Cancelled
+///   Pending    |   yes   |    yes    |  yes   |  yes   |    yes
+///   Running    |         |    yes    |  yes   |  yes   |    yes
+///   Paused     |   yes   |    yes    |  yes   |        |    yes
+///
+/// Pending -> Running happens by itself with the first task's start.
+bool may_become(PipelineState from, PipelineState to) noexcept;
+
 }  // namespace leat

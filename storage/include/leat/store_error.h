@@ -8,15 +8,15 @@
 namespace leat {
 
 enum class StoreErrorCode : std::uint8_t {
-  NotFound,      ///< no store at this place
-  NotWritable,   ///< the directory cannot be made or written
-  Locked,        ///< another process has it open
-  NewerFormat,   ///< written by a later leat
-  NotAStore,     ///< the directory holds something that is not a leat store
-  Damaged,       ///< acknowledged data is missing or altered; nothing was changed
-  DiskFull,      ///< no space left
-  Io,            ///< the device or the file system refused
-  Closed,        ///< used after close()
+  NotFound,     ///< no store at this place
+  NotWritable,  ///< the directory cannot be made or written
+  Locked,       ///< another process has it open
+  NewerFormat,  ///< written by a later leat
+  NotAStore,    ///< the directory holds something that is not a leat store
+  Damaged,      ///< acknowledged data is missing or altered; nothing was changed
+  DiskFull,     ///< no space left
+  Io,           ///< the device or the file system refused
+  Closed,       ///< used after close()
 };
 
 /// @return the enumerator's name

@@ -1,10 +1,12 @@
-// What a store's journal amounts to: the fold of its transition groups. Recovery, inspection and verification all
-// use this one fold.
+// What a store's journal amounts to: the fold of its transition groups. Recovery, inspection and verification
+// all use this one fold.
 #pragma once
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,6 +46,7 @@ struct PipelineImage {
   PipelineState state = PipelineState::Pending;
   std::int64_t created_ns = 0;
   std::int64_t finished_ns = 0;  ///< 0 while unfinished
+  std::uint32_t open_tasks = 0;  ///< tasks in a state that is not terminal
   std::string context;
   std::vector<TaskImage> tasks;
 };
@@ -61,21 +64,44 @@ struct TransitionEvent {
   std::string_view executor;  ///< empty where none is known yet
 };
 
-/// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the unknown.
+/// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the
+/// unknown.
+///
+/// Thread-safety: as a value.
+/// Invariant: after an error the image is that of the journal up to the group that was refused, which may be
+/// applied
+///   in part; nothing more can be applied.
 class StoreImage {
  public:
-  enum class Keep { Unfinished, Everything };  ///< whether finished pipelines stay in the image
+  /// Unfinished: a pipeline leaves the image once its state and those of all its tasks are terminal.
+  enum class Keep { Unfinished, Everything };
+  using OnEvent = std::function<void(const TransitionEvent&)>;
+
   explicit StoreImage(Keep keep);
+  StoreImage(StoreImage&&) noexcept;
+  StoreImage& operator=(StoreImage&&) noexcept;
+  ~StoreImage();
 
   /// @param on_event  called for each task transition, in order; may be empty
+  /// @return          Damaged or NewerFormat, naming the commit and what it contradicts
   std::expected<void, StoreError> apply(std::uint64_t first_sequence, std::span<const std::byte> commit,
-                                        const std::function<void(const TransitionEvent&)>& on_event = {});
+                                        const OnEvent& on_event = {});
 
-  const std::map<std::uint64_t, PipelineImage>& pipelines() const noexcept;   ///< by pipeline_no
+  const std::map<std::uint64_t, PipelineImage>& pipelines() const noexcept;  ///< by pipeline_no
   std::map<std::uint64_t, PipelineImage> take_pipelines() noexcept;
-  const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;   ///< by workflow_no
-  const std::map<std::uint32_t, std::string>& keys() const noexcept;          ///< by key_no
+  const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;  ///< by workflow_no
+  const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
+  /// One more than the highest pipeline_no ever created.
   std::uint64_t next_pipeline_no() const noexcept;
+  /// The number after the last one applied; 0 before the first commit.
+  std::uint64_t end_sequence() const noexcept;
+  /// The opening that wrote the last commit applied.
+  std::uint64_t epoch() const noexcept;
+
+ private:
+  class Fold;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace leat

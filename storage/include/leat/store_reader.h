@@ -1,4 +1,5 @@
-// Reads a store without owning it: for inspection, beside a live process too. Never writes, never bumps the epoch.
+// Reads a store without owning it: for inspection, beside a live process too. Never writes, never bumps the
+// epoch.
 #pragma once
 
 #include <expected>
@@ -13,8 +14,9 @@ namespace leat {
 /// Folds the whole store at `directory` as it is now; a live writer may go on.
 ///
 /// @param on_event  called for each task transition, in order; may be empty
-/// @return          the image of everything the store remembers, or NotFound, NotAStore, NewerFormat, Damaged, Io
-std::expected<StoreImage, StoreError> read_rocksdb_store(const std::string& directory,
-                                                         const std::function<void(const TransitionEvent&)>& on_event = {});
+/// @return          the image of everything the store remembers, or NotFound, NotAStore, NewerFormat,
+/// Damaged, Io
+std::expected<StoreImage, StoreError> read_rocksdb_store(
+    const std::string& directory, const std::function<void(const TransitionEvent&)>& on_event = {});
 
 }  // namespace leat

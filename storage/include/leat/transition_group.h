@@ -1,32 +1,34 @@
 // The journal's records: what one step of the engine changes, as one unit that is never cut.
-// This file and transition_group.cpp alone own the encoded form; STORE_FORMAT in the .cpp documents it.
+// The encoded form is documented in record_format.h; transition_group.cpp writes it, commit_reader.cpp reads
+// it.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <expected>
-#include <memory>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
-#include <variant>
-#include <vector>
 
 #include "leat/durability.h"
 #include "leat/states.h"
-#include "leat/store_error.h"
 #include "leat/uuid.h"
 
 namespace leat {
 
+/// Limits of the format. What a store holds beyond them is damage; a caller checks before it builds a group.
+inline constexpr std::uint32_t kTasksPerPipelineMax = std::uint32_t{1} << 20;
+inline constexpr std::size_t kGroupBytesMax = std::size_t{64}
+                                              << 20;  ///< contexts, output and definition included
+
 /// Introduces a workflow version to the journal, before the first pipeline that runs it. Takes no transition.
 struct WorkflowDefined {
-  std::uint32_t workflow_no;                 ///< dense, from 1, unique for the store's life
-  std::string_view name;                     ///< "tenant::package::workflow"
-  std::uint64_t version;                     ///< content hash
-  std::span<const std::string_view> tasks;   ///< task names; a task's number is its index here
-  std::string_view definition;               ///< free bytes of the definer, enough to build the workflow again
+  std::uint32_t workflow_no;                ///< dense, from 1, unique for the store's life
+  std::string_view name;                    ///< "tenant::package::workflow"
+  std::uint64_t version;                    ///< content hash
+  std::span<const std::string_view> tasks;  ///< task names; a task's number is its index here
+  std::string_view definition;              ///< free bytes of the definer, enough to build the workflow again
 };
 
 /// Introduces an executor key to the journal. Takes no transition.
@@ -61,26 +63,34 @@ struct Successor {
   TaskState state;  ///< Ready or Skipped (from NotStarted), or Cancelled (from NotStarted or Ready)
 };
 
-/// One attempt's end, with everything that follows from it. Transitions: `from` -> `to`, then each successor's.
-/// `to` is Ready for a retry (the next attempt is attempt + 1) and for a rescue or an interruption (same attempt).
+/// One attempt's end, with everything that follows from it. Transitions: `from` -> `to`, then each
+/// successor's. `to` is Ready for a retry (the next attempt is attempt + 1) and for a rescue or an
+/// interruption (same attempt).
 struct TaskEnded {
-  enum class Cause : std::uint8_t { Result = 0, Retry = 1, Rescue = 2, Interrupted = 3, Cancel = 4, Abandoned = 5 };
+  enum class Cause : std::uint8_t {
+    Result = 0,
+    Retry = 1,
+    Rescue = 2,
+    Interrupted = 3,
+    Cancel = 4,
+    Abandoned = 5
+  };
   std::uint64_t pipeline_no;
   std::uint32_t task;
   std::uint32_t attempt;
   TaskState from;
   TaskState to;
   Cause cause;
-  std::int64_t retry_at_ns;                ///< Unix time of a retry; 0 otherwise
+  std::int64_t retry_at_ns;  ///< Unix time of a retry; 0 otherwise
   std::span<const Successor> successors;
-  std::optional<PipelineState> pipeline;   ///< the pipeline's new state, where this step changed it
-  std::string_view error;                  ///< empty unless Failed or retried
-  std::string_view context;                ///< the task's saved context, JSON text; only with Completed
-  std::string_view output;                 ///< captured output, bounded by the executor
+  std::optional<PipelineState> pipeline;  ///< the pipeline's new state, where this step changed it
+  std::string_view error;                 ///< empty unless Failed or retried
+  std::string_view context;               ///< the task's saved context, JSON text; only with Completed
+  std::string_view output;                ///< captured output, bounded by the executor
 };
 
-/// A pipeline changes state without a task's end (paused, resumed, cancelled, failed at recovery), taking those
-/// tasks along. Transitions: each successor's.
+/// A pipeline changes state without a task's end (paused, resumed, cancelled, failed at recovery), taking
+/// those tasks along. Transitions: each successor's.
 struct PipelineChanged {
   std::uint64_t pipeline_no;
   PipelineState to;
@@ -90,17 +100,56 @@ struct PipelineChanged {
 
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
-/// Thread-safety: as a value.  Complexity: linear in the size of its parts; allocates only above kInlineBytes.
+/// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
+/// Thread-safety: as a value.  Complexity: linear in the size of its parts; allocates only above
+/// kInlineBytes.
 class TransitionGroup {
  public:
   static constexpr std::size_t kInlineBytes = 72;
 
+  /// An empty group: nothing is written for it.
+  TransitionGroup() noexcept = default;
   TransitionGroup(std::int64_t time_ns, const WorkflowDefined& record);
   TransitionGroup(std::int64_t time_ns, const KeyDefined& record);
   TransitionGroup(std::int64_t time_ns, const PipelineCreated& record);
   TransitionGroup(std::int64_t time_ns, const TaskStarted& record);
   TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
   TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
+
+  TransitionGroup(TransitionGroup&& other) noexcept;
+  TransitionGroup& operator=(TransitionGroup&& other) noexcept;
+  ~TransitionGroup() { reset(); }
+
+  /// Becomes the empty group.
+  void reset() noexcept {
+    if (size_ > kInlineBytes) delete[] heap();
+    size_ = 0;
+    transitions_ = 0;
+  }
+
+  /// The encoded record without its time; empty for the empty group.
+  std::span<const std::byte> bytes() const noexcept {
+    return {size_ > kInlineBytes ? heap() : inline_.data(), size_};
+  }
+  /// Unix time
+  std::int64_t time_ns() const noexcept { return time_ns_; }
+  /// How many sequence numbers the group takes.
+  std::uint32_t transitions() const noexcept { return transitions_; }
+
+ private:
+  class Writer;
+
+  std::byte* heap() const noexcept {
+    std::byte* address = nullptr;
+    std::memcpy(&address, inline_.data(), sizeof address);
+    return address;
+  }
+
+  std::int64_t time_ns_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t transitions_ = 0;
+  std::array<std::byte, kInlineBytes>
+      inline_;  ///< the bytes, or, where size_ is larger, the address of theirs
 };
 
 }  // namespace leat

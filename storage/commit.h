@@ -1,0 +1,97 @@
+// One group commit as bytes: packed by the journal's committer, unpacked by recovery, inspection and
+// verification. record_format.h documents the form. What is unpacked may be damaged: nothing read is believed
+// before it is checked.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "leat/store_error.h"
+#include "leat/transition_group.h"
+
+namespace leat {
+
+struct CommitHeader {
+  std::uint64_t first_sequence = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t gap = 0;     ///< numbers left out since the end of the commit before it
+  std::uint64_t synced = 0;  ///< the synced watermark when it was written
+  std::uint64_t transitions = 0;
+  std::uint64_t groups = 0;
+  std::int64_t base_ns = 0;  ///< Unix time
+
+  std::uint64_t end_sequence() const noexcept { return first_sequence + (transitions > 0 ? transitions : 1); }
+  /// The end of the commit before it.
+  std::uint64_t previous_end() const noexcept { return first_sequence - gap; }
+};
+
+/// Packs groups. Reuses its buffer, so that packing allocates nothing once the buffer has grown.
+class CommitWriter {
+ public:
+  /// Starts a commit of the opening `epoch`.
+  void begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
+             std::uint64_t synced);
+  void add(const TransitionGroup& group);
+
+  std::uint64_t first_sequence() const noexcept { return header_.first_sequence; }
+  std::uint64_t groups() const noexcept { return header_.groups; }
+  std::uint64_t transitions() const noexcept { return header_.transitions; }
+  std::uint64_t end_sequence() const noexcept { return header_.end_sequence(); }
+  std::size_t size_bytes() const noexcept { return used_; }
+
+  /// @return the packed commit, valid until the next begin()
+  std::span<const std::byte> finish();
+
+ private:
+  std::byte* take(std::size_t size_max);
+
+  CommitHeader header_;
+  std::vector<std::byte> buffer_;  ///< room for the longest header, then the groups
+  std::size_t used_ = 0;
+};
+
+using GroupRecord =
+    std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded, PipelineChanged>;
+
+struct DecodedGroup {
+  std::int64_t time_ns = 0;
+  std::uint64_t transitions = 0;
+  GroupRecord record;
+};
+
+/// Unpacks one commit. The records' views point into the bytes given and into the reader.
+///
+/// Invariant: memory is bounded by the bytes given plus kTasksPerPipelineMax changes.
+class CommitReader {
+ public:
+  /// Checks version, checksum and header.
+  ///
+  /// @return NewerFormat, or Damaged with what was found
+  static std::expected<CommitReader, StoreError> open(std::uint64_t first_sequence,
+                                                      std::span<const std::byte> commit);
+
+  const CommitHeader& header() const noexcept { return header_; }
+
+  /// @return the next group, valid until the next call; null after the last one; Damaged
+  std::expected<const DecodedGroup*, StoreError> next();
+
+ private:
+  class Parser;
+
+  CommitHeader header_;
+  std::span<const std::byte> rest_;
+  std::uint64_t groups_read_ = 0;
+  std::uint64_t transitions_read_ = 0;
+  DecodedGroup group_;
+  std::vector<std::string_view> names_;
+  std::vector<Successor> successors_;
+  std::vector<std::uint32_t> ready_;
+};
+
+}  // namespace leat

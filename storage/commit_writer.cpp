@@ -1,0 +1,71 @@
+// Packs a group commit: the groups grow behind room for the longest header, which is written last, right
+// before them.
+#include <xxhash.h>
+#include <cstring>
+
+#include "check.h"
+#include "commit.h"
+#include "record_format.h"
+
+namespace leat {
+namespace {
+
+using record_format::kVarintBytesMax;
+
+// version, then epoch, gap, unsynced, transitions, groups, then the base time
+constexpr std::size_t kHeaderBytesMax = 1 + 5 * kVarintBytesMax + 8;
+
+}  // namespace
+
+void CommitWriter::begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
+                         std::uint64_t synced) {
+  LEAT_CHECK(previous_end <= first_sequence && synced <= first_sequence);
+  header_ = {.first_sequence = first_sequence,
+             .epoch = epoch,
+             .gap = first_sequence - previous_end,
+             .synced = synced};
+  used_ = kHeaderBytesMax;
+}
+
+std::byte* CommitWriter::take(std::size_t size_max) {
+  if (buffer_.size() - used_ < size_max) buffer_.resize(2 * (used_ + size_max));
+  return buffer_.data() + used_;
+}
+
+void CommitWriter::add(const TransitionGroup& group) {
+  if (header_.groups == 0) header_.base_ns = group.time_ns();
+  const std::span<const std::byte> bytes = group.bytes();
+  std::byte* out = take(kVarintBytesMax + bytes.size());
+  const std::byte* const start = out;
+  // The difference wraps around as the reader's sum does, so that no pair of times overflows.
+  const auto delta =
+      static_cast<std::uint64_t>(group.time_ns()) - static_cast<std::uint64_t>(header_.base_ns);
+  out = record_format::put_varint(out, record_format::zigzag(static_cast<std::int64_t>(delta)));
+  std::memcpy(out, bytes.data(), bytes.size());
+  used_ += static_cast<std::size_t>(out - start) + bytes.size();
+  ++header_.groups;
+  header_.transitions += group.transitions();
+}
+
+std::span<const std::byte> CommitWriter::finish() {
+  using record_format::put_varint;
+  take(record_format::kChecksumBytes);
+  std::byte header[kHeaderBytesMax];
+  std::byte* out = header;
+  *out++ = std::byte{record_format::kVersion};
+  out = put_varint(out, header_.epoch);
+  out = put_varint(out, header_.gap);
+  out = put_varint(out, header_.first_sequence - header_.synced);
+  out = put_varint(out, header_.transitions);
+  out = put_varint(out, header_.groups);
+  out = record_format::put_u64(out, static_cast<std::uint64_t>(header_.base_ns));
+
+  const auto header_size = static_cast<std::size_t>(out - header);
+  std::byte* const first = buffer_.data() + kHeaderBytesMax - header_size;
+  std::memcpy(first, header, header_size);
+  const std::size_t checked = used_ - kHeaderBytesMax + header_size;
+  record_format::put_u64(first + checked, XXH3_64bits_withSeed(first, checked, header_.first_sequence));
+  return {first, checked + record_format::kChecksumBytes};
+}
+
+}  // namespace leat

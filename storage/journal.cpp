@@ -1,0 +1,384 @@
+// The ring between many producers and one committer, and the committer's step.
+//
+// Two protocols keep everybody awake who must be. Each is a pair of short programs; both are the store-load
+// pattern that only sequential consistency settles, so all four accesses of a pair are seq_cst.
+//
+//   Committer falls asleep            Producer publishes           If (2) does not see (3), it precedes it in
+//   the (1) asleep = 1                    (3) turn = published         single total order: 1 < 2 < 3 < 4, so
+//   (4) sees (2) head published? then awake    (4) asleep? then wake it     the 1 (or a 0 by which another
+//   producer woke it).
+//       else sleep while asleep == 1                               Woken, the committer starts at (1) again.
+//
+//   Producer waits for credits        Credits come back            The same argument: if (6) misses (7), then
+//   (5) ++waiting                     (7) credits += n             5 < 6 < 7 < 8, and (8) sees the waiter.
+//   The (6) enough credits? then done     (8) waiting? then ++freed    waiter read `freed` before (6), so it
+//   does not
+//       else sleep while freed is same    and wake all             sleep on the new value.
+#include "leat/journal.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "check.h"
+#include "commit.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kLine =
+    128;  // two cache lines: x86 fetches them in pairs, some aarch64 lines are that long
+
+/// One place of the ring. `turn` is t while it is free for ticket t, t + 1 once t's group is published in it.
+struct alignas(kLine) Cell {
+  std::atomic<std::uint64_t> turn{0};
+  TransitionGroup group;
+  CommitListener* listener = nullptr;
+  std::uint64_t token = 0;
+  Durability level = Durability::Memory;
+};
+static_assert(sizeof(Cell) == kLine, "a publish touches one pair of lines, shared with no other cell");
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// A number that only the committer writes.
+class Count {
+ public:
+  void add(std::uint64_t n) noexcept {
+    // relaxed: one writer, and readers want a recent value, not an order
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }  // relaxed: as above
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+}  // namespace
+
+struct Journal::State {
+  State(StateStore& the_store, Options the_options)
+      : store(the_store), options(the_options), mask(the_options.cells - 1), cells(the_options.cells) {
+    for (std::size_t index = 0; index < cells.size(); ++index) {
+      cells[index].turn.store(index, std::memory_order_relaxed);  // relaxed: nobody else knows the ring yet
+    }
+  }
+
+  Cell& cell(std::uint64_t ticket) noexcept { return cells[ticket & mask]; }
+  bool take_credits(std::uint64_t count) noexcept;
+  void give_credits(std::uint64_t count) noexcept;
+  void wake_committer() noexcept;
+  bool head_published(std::memory_order order) noexcept { return cell(head).turn.load(order) == head + 1; }
+  std::uint64_t pack() noexcept;
+  void append() noexcept;
+  void sync() noexcept;
+  void tell(std::uint64_t end, bool disk, bool reached) noexcept;
+  void free_cells(std::uint64_t end) noexcept;
+  void fail(StoreError&& what) noexcept;
+  bool healthy() const noexcept {
+    return !failed.load(std::memory_order_relaxed);
+  }  // relaxed: the committer wrote it
+
+  StateStore& store;
+  const Options options;
+  const std::uint64_t mask;
+  std::vector<Cell> cells;
+
+  alignas(kLine) std::atomic<std::uint64_t> credits{options.cells};
+  alignas(kLine) std::atomic<std::uint64_t> tickets{0};
+  // Read by every publish, written only at the edges of idleness.
+  alignas(kLine) std::atomic<std::uint32_t> asleep{0};
+  std::atomic<std::uint32_t> waiting{0};  // threads inside reserve()
+  std::atomic<std::uint32_t> freed{0};    // bumped when credits came back while somebody waited
+  std::atomic<bool> stopped{false};
+
+  // The committer's.
+  alignas(kLine) std::uint64_t head = 0;  // the ticket that is committed next
+  CommitWriter writer;
+  std::uint64_t next_sequence = store.next_sequence();
+  std::uint64_t journal_end = store.journal_end();
+  bool process_waits = false;  // the packed commit has a listener below Disk
+  bool disk_waits = false;     // ... at Disk
+  Count groups, transitions, commits, syncs, bytes, stalls;
+  StoreError error{};  // written before `failed`
+
+  alignas(kLine) std::atomic<std::uint64_t> written{next_sequence};
+  std::atomic<std::uint64_t> synced{next_sequence};
+  std::atomic<bool> failed{false};
+
+  std::mutex flush_mutex;
+  std::condition_variable flushed;
+};
+
+bool Journal::State::take_credits(std::uint64_t count) noexcept {
+  LEAT_CHECK(count <= options.cells);
+  // (6) seq_cst: pairs with (7) in give_credits(), see the top.
+  std::uint64_t free = credits.load(std::memory_order_seq_cst);
+  while (free >= count) {
+    // (9) acquire: the cells that these credits stand for were left before; pairs with the release in (7).
+    if (credits.compare_exchange_weak(free, free - count, std::memory_order_acquire,
+                                      std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Journal::State::give_credits(std::uint64_t count) noexcept {
+  // (7) seq_cst: before (8) for every waiter, see the top; as a release it hands the freed cells to (9).
+  credits.fetch_add(count, std::memory_order_seq_cst);
+  // (8) seq_cst: pairs with (5) in reserve().
+  if (waiting.load(std::memory_order_seq_cst) == 0) return;
+  freed.fetch_add(1, std::memory_order_release);  // (10) pairs with the acquire-load in reserve()
+  freed.notify_all();
+}
+
+void Journal::State::wake_committer() noexcept {
+  // (4) seq_cst: pairs with (1) in wait_for_work(), see the top. The exchange lets one of many producers wake
+  // it; relaxed: it carries nothing, the committer reads the cell's turn again.
+  if (asleep.load(std::memory_order_seq_cst) == 1 && asleep.exchange(0, std::memory_order_relaxed) == 1) {
+    asleep.notify_one();
+  }
+}
+
+Journal::Journal(StateStore& store, Options options) {
+  LEAT_CHECK(options.cells >= 2 && (options.cells & (options.cells - 1)) == 0);
+  state_ = std::make_unique<State>(store, options);
+}
+
+Journal::~Journal() = default;
+
+bool Journal::try_reserve(std::size_t count) noexcept {
+  return state_->take_credits(count);
+}
+
+bool Journal::reserve(std::size_t count) noexcept {
+  State& state = *state_;
+  if (state.take_credits(count)) return true;
+  if (state.options.waits_commit) {
+    while (commit_some() > 0) {
+      if (state.take_credits(count)) return true;
+    }
+    return false;
+  }
+  state.waiting.fetch_add(1, std::memory_order_seq_cst);  // (5) pairs with (8) in give_credits()
+  bool taken = false;
+  for (;;) {
+    const std::uint32_t seen = state.freed.load(std::memory_order_acquire);  // (11) pairs with (10)
+    taken = state.take_credits(count);
+    // (12) acquire: stop() sets it before it bumps `freed`, so a waiter that misses it here does not sleep.
+    if (taken || state.stopped.load(std::memory_order_acquire)) break;
+    state.freed.wait(seen, std::memory_order_relaxed);  // relaxed: (11) reads again
+  }
+  state.waiting.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a wake too many is harmless
+  return taken;
+}
+
+void Journal::release(std::size_t count) noexcept {
+  state_->give_credits(count);
+}
+
+void Journal::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
+                      std::uint64_t token) noexcept {
+  State& state = *state_;
+  // (13) acq_rel: the ticket may need a credit that another thread took; through the chain of tickets its (9)
+  // happens before the stores below.
+  const std::uint64_t ticket = state.tickets.fetch_add(1, std::memory_order_acq_rel);
+  Cell& cell = state.cell(ticket);
+  cell.group = std::move(group);
+  cell.listener = listener;
+  cell.token = token;
+  cell.level = level;
+  // (3) seq_cst: before (4), pairs with (2), see the top; as a release it hands the cell to (14) in pack().
+  const std::uint64_t before = cell.turn.exchange(ticket + 1, std::memory_order_seq_cst);
+  LEAT_CHECK(before == ticket);  // else somebody published without a credit
+  state.wake_committer();
+}
+
+bool Journal::wait_for_work() noexcept {
+  State& state = *state_;
+  for (;;) {
+    if (state.head_published(std::memory_order_relaxed))
+      return true;  // relaxed: pack() reads it again with (14)
+    if (state.stopped.load(std::memory_order_acquire)) {
+      // (15) acquire: what was published before stop() is seen by this second look.
+      return state.head_published(std::memory_order_acquire);
+    }
+    state.asleep.exchange(1, std::memory_order_seq_cst);  // (1) pairs with (4) in wake_committer()
+    // (2) seq_cst: pairs with (3) in publish(), and with (16) in stop() in the same way.
+    if (state.head_published(std::memory_order_seq_cst) || state.stopped.load(std::memory_order_seq_cst)) {
+      state.asleep.store(0, std::memory_order_relaxed);  // relaxed: a wake too many is harmless
+      continue;
+    }
+    state.asleep.wait(1, std::memory_order_relaxed);  // relaxed: the loop reads again
+  }
+}
+
+void Journal::stop() noexcept {
+  State& state = *state_;
+  state.stopped.exchange(true, std::memory_order_seq_cst);  // (16) pairs with (2) and (12), as (3) does
+  state.wake_committer();
+  state.freed.fetch_add(1, std::memory_order_release);  // pairs with (11)
+  state.freed.notify_all();
+}
+
+/// Packs the published prefix. @return the ticket after it
+std::uint64_t Journal::State::pack() noexcept {
+  writer.begin(next_sequence, journal_end, store.epoch(),
+               synced.load(std::memory_order_relaxed));  // relaxed: own
+  process_waits = disk_waits = false;
+  std::uint64_t end = head;
+  while (end - head < cells.size() && writer.size_bytes() < options.commit_bytes_max) {
+    const Cell& cell = this->cell(end);
+    if (cell.turn.load(std::memory_order_acquire) != end + 1) break;  // (14) pairs with (3) in publish()
+    if (!cell.group.bytes().empty()) writer.add(cell.group);
+    if (cell.listener != nullptr) (cell.level == Durability::Disk ? disk_waits : process_waits) = true;
+    ++end;
+  }
+  return end;
+}
+
+void Journal::State::append() noexcept {
+  const std::span<const std::byte> commit = writer.finish();
+  const std::uint64_t end = writer.end_sequence();
+  if (auto done = store.append(next_sequence, end, commit); !done) return fail(std::move(done.error()));
+  next_sequence = journal_end = end;
+  written.store(end, std::memory_order_release);  // (17) pairs with written()
+  groups.add(writer.groups());
+  transitions.add(writer.transitions());
+  commits.add(1);
+  bytes.add(commit.size());
+}
+
+void Journal::State::sync() noexcept {
+  if (auto done = store.sync(); !done) return fail(std::move(done.error()));
+  synced.store(next_sequence, std::memory_order_release);  // (18) pairs with synced()
+  syncs.add(1);
+}
+
+void Journal::State::fail(StoreError&& what) noexcept {
+  error = std::move(what);
+  failed.store(true, std::memory_order_release);  // (19) publishes `error`; pairs with failure()
+}
+
+/// Tells the listeners of one level about the tickets from head to `end`.
+void Journal::State::tell(std::uint64_t end, bool disk, bool reached) noexcept {
+  std::uint64_t sequence = writer.first_sequence();
+  for (std::uint64_t ticket = head; ticket < end; ++ticket) {
+    const Cell& cell = this->cell(ticket);
+    if (cell.listener != nullptr && (cell.level == Durability::Disk) == disk) {
+      cell.listener->on_commit(cell.token, sequence, reached);
+    }
+    sequence += cell.group.transitions();
+  }
+}
+
+void Journal::State::free_cells(std::uint64_t end) noexcept {
+  const std::uint64_t count = end - head;
+  for (; head < end; ++head) {
+    Cell& cell = this->cell(head);
+    cell.group.reset();
+    cell.turn.store(head + cells.size(),
+                    std::memory_order_relaxed);  // relaxed: handed over by (7), (9) and (13)
+  }
+  give_credits(count);
+}
+
+std::size_t Journal::commit_some() noexcept {
+  State& state = *state_;
+  const std::uint64_t end = state.pack();
+  const std::size_t count = end - state.head;
+  if (count == 0) {
+    if (state.tickets.load(std::memory_order_relaxed) != end) state.stalls.add(1);  // relaxed: only counted
+    return 0;
+  }
+  if (state.healthy() && state.writer.groups() > 0) state.append();
+  if (state.process_waits) state.tell(end, false, state.healthy());
+  const auto order = std::memory_order_relaxed;  // relaxed: the committer itself wrote both
+  const bool unsynced = state.synced.load(order) < state.written.load(order);
+  if (state.healthy() && state.disk_waits && unsynced) state.sync();
+  if (state.disk_waits) state.tell(end, true, state.healthy());
+  state.free_cells(end);
+  return count;
+}
+
+namespace {
+
+/// Waits for one group on behalf of flush(). Its mutex and condition variable are the journal's, so that the
+/// committer touches nothing of a flush that has returned.
+class FlushListener final : public CommitListener {
+ public:
+  FlushListener(std::mutex& mutex, std::condition_variable& flushed) noexcept
+      : mutex_(mutex), flushed_(flushed) {}
+
+  void on_commit(std::uint64_t, std::uint64_t, bool reached) noexcept override {
+    std::condition_variable& flushed = flushed_;
+    {
+      const std::scoped_lock lock(mutex_);
+      done_ = true;
+      reached_ = reached;
+    }
+    flushed.notify_all();
+  }
+
+  /// @pre  the mutex is held
+  bool done() const noexcept { return done_; }
+  bool reached() const noexcept { return reached_; }
+
+ private:
+  std::mutex& mutex_;
+  std::condition_variable& flushed_;
+  bool done_ = false;
+  bool reached_ = false;
+};
+
+}  // namespace
+
+std::expected<void, StoreError> Journal::flush(Durability level) {
+  State& state = *state_;
+  if (level == Durability::Memory) return {};
+  FlushListener listener(state.flush_mutex, state.flushed);
+  // (20) acquire: pairs with (16); nobody promises to commit after stop().
+  if (state.stopped.load(std::memory_order_acquire) || !reserve(1)) {
+    return std::unexpected(StoreError{StoreErrorCode::Closed, "flush: the journal is stopped"});
+  }
+  publish(TransitionGroup(), level, &listener, 0);
+  std::unique_lock lock(state.flush_mutex);
+  while (!listener.done()) {
+    if (!state.options.waits_commit) {
+      state.flushed.wait(lock);
+      continue;
+    }
+    lock.unlock();
+    const std::size_t committed = commit_some();
+    lock.lock();
+    LEAT_CHECK(committed > 0 || listener.done());  // else a ticket before ours was taken by this very thread
+  }
+  if (!listener.reached()) return std::unexpected(*failure());
+  return {};
+}
+
+std::uint64_t Journal::written() const noexcept {
+  return state_->written.load(std::memory_order_acquire);  // pairs with (17)
+}
+
+std::uint64_t Journal::synced() const noexcept {
+  return state_->synced.load(std::memory_order_acquire);  // pairs with (18)
+}
+
+const StoreError* Journal::failure() const noexcept {
+  return state_->failed.load(std::memory_order_acquire) ? &state_->error : nullptr;  // pairs with (19)
+}
+
+Journal::Counters Journal::counters() const noexcept {
+  const State& state = *state_;
+  return {.groups = state.groups.get(),
+          .transitions = state.transitions.get(),
+          .commits = state.commits.get(),
+          .syncs = state.syncs.get(),
+          .bytes = state.bytes.get(),
+          .stalls = state.stalls.get()};
+}
+
+}  // namespace leat

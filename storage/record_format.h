@@ -1,0 +1,125 @@
+// The form in which the journal's bytes lie on disk: STORE_FORMAT 1. This file alone owns it.
+//
+//   integers   little endian; varint: 7 bits a byte, low bits first, at most 10 bytes, no longer than needed;
+//              zigzag: a signed number as varint (0, -1, 1, -2 ...); text: varint length, then the bytes
+//
+//   commit   = u8 version (1)
+//              varint epoch           of the opening that wrote it
+//              varint gap             numbers left out since the end of the commit before it (0 but after a
+//              reopening) varint unsynced        first sequence number - synced watermark as known when it
+//              was written varint transitions     it takes max(1, transitions) sequence numbers from the
+//              first one on varint groups i64 base               Unix time in ns group ... u64 checksum
+//              XXH3-64 of all bytes before it, seeded with the first sequence number
+//   group    = zigzag (time - base), then one record:
+//
+//   1 WorkflowDefined = u8 1, varint workflow_no, text name, u64 version, varint count, text task ..., text
+//   definition 2 KeyDefined      = u8 2, varint key_no, text key 3 PipelineCreated = u8 3, varint
+//   pipeline_no, 16 bytes id, varint workflow_no, varint task_count,
+//                       u8 (level | 4 ready | 8 context), [changes ready], [text context]
+//   4 TaskStarted     = u8 4, varint pipeline_no, varint task, varint attempt, varint key_no
+//   5 TaskEnded       = u8 5, varint pipeline_no, varint task, u8 (from | to << 3), u8 flags: in this order,
+//   where set,
+//                       1 varint attempt (else 1), 2 u8 cause (else Result), 4 zigzag retry_at_ns,
+//                       8 changes successors, 16 u8 pipeline state, 32 text error, 64 text context, 128 text
+//                       output
+//   6 PipelineChanged = u8 6, varint pipeline_no, u8 (to | 8 successors | 16 reason), [changes], [text
+//   reason]
+//
+//   changes  = varint runs, then per run: varint (zigzag (first task - end of the run before) << 3 | long <<
+//   2 | state),
+//              long: varint tasks in the run - 2; state: 0 Ready, 1 Skipped, 2 Cancelled.
+//              So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3.
+//
+// A sequence number per transition: PipelineCreated takes task_count + ready, TaskStarted 1, TaskEnded
+// 1 + successors, PipelineChanged its successors, the definitions none.
+// A later format raises the version; a reader refuses versions that it does not know.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "leat/states.h"
+
+namespace leat::record_format {
+
+inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::size_t kVarintBytesMax = 10;
+inline constexpr std::size_t kChecksumBytes = 8;
+
+enum class Kind : std::uint8_t {
+  WorkflowDefined = 1,
+  KeyDefined = 2,
+  PipelineCreated = 3,
+  TaskStarted = 4,
+  TaskEnded = 5,
+  PipelineChanged = 6,
+};
+
+namespace created {
+inline constexpr std::uint8_t kLevelMask = 3;
+inline constexpr std::uint8_t kReady = 4;
+inline constexpr std::uint8_t kContext = 8;
+inline constexpr std::uint8_t kAll = kLevelMask | kReady | kContext;
+}  // namespace created
+
+namespace ended {
+inline constexpr std::uint8_t kAttempt = 1;
+inline constexpr std::uint8_t kCause = 2;
+inline constexpr std::uint8_t kRetryAt = 4;
+inline constexpr std::uint8_t kSuccessors = 8;
+inline constexpr std::uint8_t kPipeline = 16;
+inline constexpr std::uint8_t kError = 32;
+inline constexpr std::uint8_t kContext = 64;
+inline constexpr std::uint8_t kOutput = 128;
+}  // namespace ended
+
+namespace changed {
+inline constexpr std::uint8_t kStateMask = 7;
+inline constexpr std::uint8_t kSuccessors = 8;
+inline constexpr std::uint8_t kReason = 16;
+inline constexpr std::uint8_t kAll = kStateMask | kSuccessors | kReason;
+}  // namespace changed
+
+/// The states that a successor may take, by their code in `changes`.
+inline constexpr TaskState kSuccessorStates[] = {TaskState::Ready, TaskState::Skipped, TaskState::Cancelled};
+
+constexpr std::uint64_t zigzag(std::int64_t value) {
+  return static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63);
+}
+
+constexpr std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
+}
+
+constexpr std::size_t varint_size(std::uint64_t value) {
+  return static_cast<std::size_t>(std::bit_width(value | 1) + 6) / 7;
+}
+
+/// @pre     varint_size(value) bytes at `out`
+/// @return  the byte after the last one written
+inline std::byte* put_varint(std::byte* out, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *out++ = static_cast<std::byte>(value | 0x80);
+  *out++ = static_cast<std::byte>(value);
+  return out;
+}
+
+constexpr std::uint64_t little_endian(std::uint64_t value) {
+  if constexpr (std::endian::native == std::endian::little) return value;
+  return __builtin_bswap64(value);
+}
+
+inline std::byte* put_u64(std::byte* out, std::uint64_t value) {
+  value = little_endian(value);
+  std::memcpy(out, &value, sizeof value);
+  return out + sizeof value;
+}
+
+inline std::uint64_t get_u64(const std::byte* in) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, in, sizeof value);
+  return little_endian(value);
+}
+
+}  // namespace leat::record_format
