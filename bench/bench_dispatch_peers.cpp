@@ -1,4 +1,5 @@
-// BM_Dispatch_*: the thread pools and the raw queue that leat is compared to, all with the same task and counting.
+// BM_Dispatch_*: the thread pools and the raw queue that leat is compared to, all with the same task and
+// counting.
 #include <memory>
 #include <vector>
 

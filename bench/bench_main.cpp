@@ -1,4 +1,5 @@
-// The main() of every benchmark binary: puts the device's sync time into the context, then runs what was asked for.
+// The main() of every benchmark binary: puts the device's sync time into the context, then runs what was
+// asked for.
 #include <benchmark/benchmark.h>
 #include <sys/prctl.h>
 

@@ -37,7 +37,8 @@ std::vector<double> sample_syncs(int file) {
 DeviceSync measure_device_sync() {
   const TemporaryDirectory directory;
   DeviceSync result{.median_us = "unknown", .directory = directory.path().parent_path().string()};
-  const int file = open((directory.path() / "append").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+  const int file =
+      open((directory.path() / "append").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
   if (file < 0) return result;
   std::vector<double> us = sample_syncs(file);
   close(file);

@@ -1,5 +1,5 @@
-// What durability costs on this machine, without any software of ours: how long the device takes to sync, and how
-// often this process asked it to.
+// What durability costs on this machine, without any software of ours: how long the device takes to sync, and
+// how often this process asked it to.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 namespace leat::bench {
 
 struct DeviceSync {
-  std::string median_us;  ///< of one 4 KiB append and its fdatasync, as text; "unknown" where nothing can be written
+  std::string
+      median_us;  ///< of one 4 KiB append and its fdatasync, as text; "unknown" where nothing can be written
   std::string directory;  ///< where it was measured: where the benchmarks put their stores
 };
 

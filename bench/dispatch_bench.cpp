@@ -6,7 +6,8 @@
 
 namespace leat::bench {
 
-void run_dispatch(benchmark::State& state, const DispatchAxes& axes, std::function<void(std::size_t)> produce) {
+void run_dispatch(benchmark::State& state, const DispatchAxes& axes,
+                  std::function<void(std::size_t)> produce) {
   ProducerTeam team(axes.producers, std::move(produce));
   for (auto _ : state) {
     const std::uint64_t target = Tally::total() + kDispatchBatch;
@@ -22,11 +23,12 @@ void register_dispatch(const std::string& peer, const std::string& suffix,
     for (const std::size_t workers : {1, 2}) {
       for (const std::int64_t work_ns : {0, 200}) {
         const std::string name = "BM_Dispatch_" + peer + "/producers:" + std::to_string(producers) +
-                                 "/workers:" + std::to_string(workers) + "/work_ns:" + std::to_string(work_ns) +
-                                 suffix;
+                                 "/workers:" + std::to_string(workers) +
+                                 "/work_ns:" + std::to_string(work_ns) + suffix;
         const DispatchAxes axes{.producers = producers, .workers = workers, .work_ns = work_ns};
-        benchmark::RegisterBenchmark(name.c_str(), [run, axes](benchmark::State& state) { run(state, axes); })
-            ->UseRealTime();
+        benchmark::RegisterBenchmark(name.c_str(), [run, axes](benchmark::State& state) {
+          run(state, axes);
+        })->UseRealTime();
       }
     }
   }

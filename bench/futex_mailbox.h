@@ -16,7 +16,8 @@ namespace leat::bench {
 
 enum class MailboxWait { Park, Spin };
 
-/// Shape: see TbbEnqueuePool; one worker, one producer, and a job is only submitted when the last one has run.
+/// Shape: see TbbEnqueuePool; one worker, one producer, and a job is only submitted when the last one has
+/// run.
 ///
 /// The cell counts jobs: the producer adds one, the worker waits for the number it has not seen.
 template <class Job, MailboxWait kWait>

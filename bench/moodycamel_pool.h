@@ -1,4 +1,5 @@
-// moodycamel's BlockingConcurrentQueue with tokens in front of plain threads: the raw queue that leat is compared to.
+// moodycamel's BlockingConcurrentQueue with tokens in front of plain threads: the raw queue that leat is
+// compared to.
 #pragma once
 
 #include <blockingconcurrentqueue.h>
@@ -40,7 +41,8 @@ struct FunctionEvent {
 enum class MoodycamelWait { Blocking, Spinning };
 
 /// Shape: see TbbEnqueuePool.
-template <class Job, template <class> class EventOf = FixedEvent, MoodycamelWait kWait = MoodycamelWait::Blocking>
+template <class Job, template <class> class EventOf = FixedEvent,
+          MoodycamelWait kWait = MoodycamelWait::Blocking>
 class MoodycamelPool {
   using Event = EventOf<Job>;
   using Queue = moodycamel::BlockingConcurrentQueue<Event>;

@@ -1,4 +1,5 @@
-// The threads that submit work: the benchmark's own one and, from two on, helpers that live as long as the team.
+// The threads that submit work: the benchmark's own one and, from two on, helpers that live as long as the
+// team.
 #pragma once
 
 #include <atomic>
@@ -14,8 +15,7 @@ class ProducerTeam {
  public:
   /// @param size      producers, from 1; the thread that calls run() is number 0
   /// @param produce   called with the producer's number, once per run() on each producer
-  ProducerTeam(std::size_t size, std::function<void(std::size_t)> produce)
-      : produce_(std::move(produce)) {
+  ProducerTeam(std::size_t size, std::function<void(std::size_t)> produce) : produce_(std::move(produce)) {
     for (std::size_t i = 1; i < size; ++i) helpers_.emplace_back([this, i] { help(i); });
   }
   ~ProducerTeam() { begin_round(kStop); }

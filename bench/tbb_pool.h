@@ -9,8 +9,8 @@
 
 namespace leat::bench {
 
-/// Every peer pool has this shape: made with a number of workers; a Producer is one submitting thread's access;
-/// submit(job, count) hands the job over that many times, one call of the peer's own for each.
+/// Every peer pool has this shape: made with a number of workers; a Producer is one submitting thread's
+/// access; submit(job, count) hands the job over that many times, one call of the peer's own for each.
 template <class Job>
 class TbbEnqueuePool {
  public:
@@ -36,7 +36,8 @@ class TbbEnqueuePool {
   tbb::task_arena arena_;
 };
 
-/// The producer enters the arena and helps while it waits, so its figures stand beside the others', not against.
+/// The producer enters the arena and helps while it waits, so its figures stand beside the others', not
+/// against.
 template <class Job>
 class TbbTaskGroupPool {
  public:
