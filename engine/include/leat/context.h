@@ -63,7 +63,9 @@ class Context {
   /// recursively; of two arrays the earlier one as it is, then the later one's items that are not in it yet;
   /// otherwise the later value wins.
   ///
-  /// @param texts  JSON objects; none gives "{}". A single one, or equal ones, are given back unread
+  /// @param texts  JSON objects; none gives "{}". Where all that are not "{}" are equal, that text is given
+  /// back
+  ///               as it is, unread: whoever reads it finds the damage
   /// @return       the merged text, or InvalidArgument that names the damaged text by its index
   /// Complexity: linear in the size of the texts.
   static std::expected<std::string, Error> merge(std::span<const std::string_view> texts);

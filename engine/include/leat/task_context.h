@@ -56,8 +56,8 @@ class TaskContext {
   std::stop_token stop_token() const noexcept { return stop_; }
   bool stop_requested() const noexcept { return stop_.stop_requested(); }
 
-  /// Loads the context unless it is loaded. An error stays: every get() is then empty, and the attempt fails
-  /// with it, without a retry, whatever the task function returns.
+  /// Loads the context unless it is loaded. An error stays: the task sees an empty context, and the attempt
+  /// fails with that error, without a retry, whatever the task function returns.
   std::expected<const Context*, Error> load();
   /// The context to read; an empty one after an error of load().
   const Context& context();

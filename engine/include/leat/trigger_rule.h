@@ -130,7 +130,7 @@ class TriggerRule {
   TriggerRule(Kind kind, Node node);
   static TriggerRule group(Kind kind, std::vector<TriggerRule> conditions);
   static TriggerRule task_is(Kind kind, std::string task_name);
-  friend class TriggerReader;
+  friend class TriggerReader;  // the engine's own look at the nodes
 
   Kind kind_ = Kind::AllSuccess;
   std::shared_ptr<const Node> node_;  // null for the four plain rules

@@ -84,6 +84,7 @@ struct TaskDefinition {
 class Workflow {
  public:
   class Builder;
+  struct Definition;  ///< the engine's own
   static Builder builder(std::string name);
 
   std::string_view tenant() const noexcept;
@@ -120,7 +121,7 @@ class Workflow {
   std::vector<std::uint32_t> subgraph(std::uint32_t task) const;
 
  private:
-  struct Definition;
+  friend class WorkflowBuild;
   explicit Workflow(std::shared_ptr<const Definition> definition) noexcept;
   std::shared_ptr<const Definition> definition_;
 };
@@ -148,12 +149,12 @@ class Workflow::Builder {
 
   /// Checks everything. The builder stays as it is.
   ///
-  /// @return the workflow, or the first error in the order of the tasks
+  /// @return the workflow, or the first error found
   /// Complexity: linear in tasks, edges and the bytes of all texts.
   std::expected<Workflow, WorkflowError> build() const;
 
  private:
-  friend class WorkflowCheck;
+  friend class WorkflowBuild;
   struct Task {
     std::string name;
     TaskFunction function;

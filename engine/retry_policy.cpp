@@ -1,0 +1,102 @@
+#include "leat/retry_policy.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace leat {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::array kTransientWords = {"connection"sv,  "network"sv, "timeout"sv,    "temporary"sv,
+                                        "unavailable"sv, "busy"sv,    "overloaded"sv, "rate limit"sv};
+constexpr double kJitter = 0.25;
+
+constexpr char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+bool has_part(std::string_view text, std::string_view part) noexcept {
+  return !std::ranges::search(text, part, {}, lower, lower).empty() || part.empty();
+}
+
+double backoff_ns(const RetryPolicy& policy, std::int32_t attempt) noexcept {
+  const auto initial = static_cast<double>(policy.initial.count());
+  switch (policy.backoff) {
+    case Backoff::Fixed:
+      return initial;
+    case Backoff::Linear:
+      return initial * policy.multiplier * attempt;
+    case Backoff::Exponential:
+      return initial * policy.multiplier * std::pow(policy.base, attempt - 1);
+  }
+  return initial;
+}
+
+}  // namespace
+
+std::string_view to_string(TaskError::Class error_class) noexcept {
+  switch (error_class) {
+    case TaskError::Class::Task:
+      return "Task";
+    case TaskError::Class::Timeout:
+      return "Timeout";
+    case TaskError::Class::Transient:
+      return "Transient";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Backoff backoff) noexcept {
+  switch (backoff) {
+    case Backoff::Fixed:
+      return "fixed";
+    case Backoff::Linear:
+      return "linear";
+    case Backoff::Exponential:
+      return "exponential";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(RetryOn condition) noexcept {
+  switch (condition) {
+    case RetryOn::All:
+      return "all";
+    case RetryOn::TransientOnly:
+      return "transient_only";
+    case RetryOn::Never:
+      return "never";
+  }
+  return "unknown";
+}
+
+bool is_transient(std::string_view error, TaskError::Class error_class) noexcept {
+  return error_class != TaskError::Class::Task ||
+         std::ranges::any_of(kTransientWords, [&](std::string_view word) { return has_part(error, word); });
+}
+
+bool should_retry(const RetryPolicy& policy, std::int32_t attempt, std::string_view error,
+                  TaskError::Class error_class, bool permanent) noexcept {
+  if (permanent || attempt >= policy.max_attempts) return false;
+  if (policy.on == RetryOn::All) return true;
+  if (policy.on == RetryOn::TransientOnly && is_transient(error, error_class)) return true;
+  return std::ranges::any_of(policy.patterns, [&](const std::string& part) { return has_part(error, part); });
+}
+
+std::chrono::nanoseconds retry_delay(const RetryPolicy& policy, std::int32_t attempt,
+                                     std::uint64_t random) noexcept {
+  double delay = backoff_ns(policy, std::max(attempt, 1));
+  if (policy.jitter) {
+    const double unit =
+        static_cast<double>(random >> 11) * 0x1p-53;  // 0 <= unit < 1, all 53 bits of a double
+    delay *= 1.0 - kJitter + 2.0 * kJitter * unit;
+  }
+  if (!(delay > 0)) return std::chrono::nanoseconds(0);  // 0 times infinity included
+  if (delay >= static_cast<double>(policy.cap.count()))
+    return std::max(policy.cap, std::chrono::nanoseconds(0));
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(delay));
+}
+
+}  // namespace leat
