@@ -28,7 +28,7 @@ void CommitWriter::begin(std::uint64_t first_sequence, std::uint64_t previous_en
 }
 
 std::byte* CommitWriter::take(std::size_t size_max) {
-  if (buffer_.size() - used_ < size_max) buffer_.resize(2 * (used_ + size_max));
+  if (buffer_.size() < used_ + size_max) buffer_.resize(2 * (used_ + size_max));
   return buffer_.data() + used_;
 }
 

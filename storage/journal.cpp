@@ -103,8 +103,8 @@ struct Journal::State {
   Count groups, transitions, commits, syncs, bytes, stalls;
   StoreError error{};  // written before `failed`
 
-  alignas(kLine) std::atomic<std::uint64_t> written{next_sequence};
-  std::atomic<std::uint64_t> synced{next_sequence};
+  alignas(kLine) std::atomic<std::uint64_t> written{journal_end};
+  std::atomic<std::uint64_t> synced{journal_end};
   std::atomic<bool> failed{false};
 
   std::mutex flush_mutex;

@@ -24,43 +24,44 @@ inline constexpr std::size_t kGroupBytesMax = std::size_t{64}
 
 /// Introduces a workflow version to the journal, before the first pipeline that runs it. Takes no transition.
 struct WorkflowDefined {
-  std::uint32_t workflow_no;                ///< dense, from 1, unique for the store's life
-  std::string_view name;                    ///< "tenant::package::workflow"
-  std::uint64_t version;                    ///< content hash
-  std::span<const std::string_view> tasks;  ///< task names; a task's number is its index here
-  std::string_view definition;              ///< free bytes of the definer, enough to build the workflow again
+  std::uint32_t workflow_no = 0;                 ///< dense, from 1, unique for the store's life
+  std::string_view name = {};                    ///< "tenant::package::workflow"
+  std::uint64_t version = 0;                     ///< content hash
+  std::span<const std::string_view> tasks = {};  ///< task names; a task's number is its index here
+  std::string_view definition = {};  ///< free bytes of the definer, enough to build the workflow again
 };
 
 /// Introduces an executor key to the journal. Takes no transition.
 struct KeyDefined {
-  std::uint32_t key_no;  ///< dense, from 1
-  std::string_view key;
+  std::uint32_t key_no = 0;  ///< dense, from 1
+  std::string_view key = {};
 };
 
 /// A pipeline and all its tasks come to be. Transitions: one creation per task (to NotStarted), then one
 /// NotStarted -> Ready for each of `ready`.
 struct PipelineCreated {
-  std::uint64_t pipeline_no;  ///< unique and rising for the store's life
+  std::uint64_t pipeline_no = 0;  ///< unique and rising for the store's life
   Uuid id;
-  std::uint32_t workflow_no;
-  std::uint32_t task_count;
-  Durability level;
-  std::span<const std::uint32_t> ready;  ///< ascending task numbers
-  std::string_view context;              ///< the initial context, JSON text; empty = {}
+  std::uint32_t workflow_no = 0;
+  std::uint32_t task_count = 0;
+  Durability level = Durability::Disk;
+  std::span<const std::uint32_t> ready = {};  ///< ascending task numbers
+  std::string_view context = {};              ///< the initial context, JSON text; empty = {}
 };
 
 /// Ready -> Running.
 struct TaskStarted {
-  std::uint64_t pipeline_no;
-  std::uint32_t task;
-  std::uint32_t attempt;  ///< from 1
-  std::uint32_t key_no;   ///< the executor key that runs it
+  std::uint64_t pipeline_no = 0;
+  std::uint32_t task = 0;
+  std::uint32_t attempt = 1;  ///< from 1
+  std::uint32_t key_no = 0;   ///< the executor key that runs it
 };
 
 /// What a task's end decides for another task that waited for it.
 struct Successor {
-  std::uint32_t task;
-  TaskState state;  ///< Ready or Skipped (from NotStarted), or Cancelled (from NotStarted or Ready)
+  std::uint32_t task = 0;
+  /// Ready or Skipped (from NotStarted), or Cancelled (from NotStarted or Ready)
+  TaskState state = TaskState::Ready;
 };
 
 /// One attempt's end, with everything that follows from it. Transitions: `from` -> `to`, then each
@@ -75,27 +76,27 @@ struct TaskEnded {
     Cancel = 4,
     Abandoned = 5
   };
-  std::uint64_t pipeline_no;
-  std::uint32_t task;
-  std::uint32_t attempt;
-  TaskState from;
-  TaskState to;
-  Cause cause;
-  std::int64_t retry_at_ns;  ///< Unix time of a retry; 0 otherwise
-  std::span<const Successor> successors;
-  std::optional<PipelineState> pipeline;  ///< the pipeline's new state, where this step changed it
-  std::string_view error;                 ///< empty unless Failed or retried
-  std::string_view context;               ///< the task's saved context, JSON text; only with Completed
-  std::string_view output;                ///< captured output, bounded by the executor
+  std::uint64_t pipeline_no = 0;
+  std::uint32_t task = 0;
+  std::uint32_t attempt = 1;
+  TaskState from = TaskState::Running;
+  TaskState to = TaskState::Completed;
+  Cause cause = Cause::Result;
+  std::int64_t retry_at_ns = 0;  ///< Unix time of a retry; 0 otherwise
+  std::span<const Successor> successors = {};
+  std::optional<PipelineState> pipeline = {};  ///< the pipeline's new state, where this step changed it
+  std::string_view error = {};                 ///< empty unless Failed or retried
+  std::string_view context = {};               ///< the task's saved context, JSON text; only with Completed
+  std::string_view output = {};                ///< captured output, bounded by the executor
 };
 
 /// A pipeline changes state without a task's end (paused, resumed, cancelled, failed at recovery), taking
 /// those tasks along. Transitions: each successor's.
 struct PipelineChanged {
-  std::uint64_t pipeline_no;
-  PipelineState to;
-  std::span<const Successor> successors;
-  std::string_view reason;
+  std::uint64_t pipeline_no = 0;
+  PipelineState to = PipelineState::Running;
+  std::span<const Successor> successors = {};
+  std::string_view reason = {};
 };
 
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.

@@ -1,0 +1,190 @@
+// The journal's column family: options, opening, reading, checking.
+#include "journal_family.h"
+
+#include <fmt/format.h>
+#include <rocksdb/table.h>
+
+#include <utility>
+
+#include "commit.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kWriteBufferBytes = std::size_t{32} << 20;
+constexpr std::size_t kWalBytesMax = std::size_t{96} << 20;  // replay reads about 96 MB/s
+constexpr std::size_t kReadAheadBytes = std::size_t{2} << 20;
+
+/// RocksDB's own log, for openings that must not write.
+class SilentLogger final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+std::expected<std::uint64_t, StoreError> sequence_of(const rocksdb::Slice& key) {
+  if (key.size() != kJournalKeyBytes) {
+    return std::unexpected(StoreError{StoreErrorCode::Damaged, "the journal holds a key of a wrong length"});
+  }
+  std::uint64_t value = 0;
+  for (const char byte : std::string_view(key.data(), key.size())) {
+    value = value << 8 | static_cast<std::uint8_t>(byte);
+  }
+  return value;
+}
+
+std::span<const std::byte> bytes_of(const rocksdb::Slice& value) {
+  return {reinterpret_cast<const std::byte*>(value.data()), value.size()};
+}
+
+rocksdb::ReadOptions scan_options() {
+  rocksdb::ReadOptions options;
+  options.verify_checksums = true;
+  options.fill_cache = false;
+  options.readahead_size = kReadAheadBytes;
+  return options;
+}
+
+}  // namespace
+
+std::string journal_key(std::uint64_t first_sequence) {
+  std::string key(kJournalKeyBytes, '\0');
+  for (auto byte = key.rbegin(); byte != key.rend(); ++byte, first_sequence >>= 8) {
+    *byte = static_cast<char>(first_sequence);
+  }
+  return key;
+}
+
+rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
+  rocksdb::DBOptions options;
+  options.env = env;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  options.max_total_wal_size = kWalBytesMax;
+  options.max_background_jobs = 2;
+  options.max_open_files = 64;
+  options.max_file_opening_threads = 1;
+  // One committer writes, in order: nothing to write concurrently, no pipeline to fill.
+  options.allow_concurrent_memtable_write = false;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.max_log_file_size = std::size_t{1} << 20;
+  options.keep_log_file_num = 2;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.skip_stats_update_on_db_open = true;
+  return options;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;  // read once, at start, in order
+  table.block_size = std::size_t{64} << 10;
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.write_buffer_size = kWriteBufferBytes;
+  options.max_write_buffer_number = 3;
+  options.compression = rocksdb::kNoCompression;
+  // Keys only ascend, so files never overlap and a compaction moves them without reading.
+  options.compaction_style = rocksdb::kCompactionStyleLevel;
+  options.paranoid_file_checks = false;
+  return {{rocksdb::kDefaultColumnFamilyName, options}, {std::string(kJournalFamily), options}};
+}
+
+StoreError to_store_error(const rocksdb::Status& status, std::string_view deed) {
+  StoreErrorCode code = StoreErrorCode::Io;
+  if (status.IsNoSpace()) {
+    code = StoreErrorCode::DiskFull;
+  } else if (status.IsCorruption() || status.IsNotFound() || status.IsInvalidArgument() ||
+             status.IsPathNotFound()) {
+    code = StoreErrorCode::Damaged;
+  }
+  std::string text = status.ToString();
+  for (char& character : text) {
+    if (character == '\n') character = ' ';
+  }
+  return {code, fmt::format("{}: {}", deed, text)};
+}
+
+std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& directory, Access access,
+                                                          const rocksdb::DBOptions& options) {
+  JournalDb journal;
+  rocksdb::DB* db = nullptr;
+  rocksdb::DBOptions chosen = options;
+  rocksdb::Status status;
+  if (access == Access::Read) {
+    chosen.info_log = std::make_shared<SilentLogger>();
+    chosen.max_open_files = -1;  // all files at once: a live writer may remove them later
+    status = rocksdb::DB::OpenForReadOnly(chosen, directory, journal_families(), &journal.handles_, &db);
+  } else {
+    chosen.create_if_missing = chosen.create_missing_column_families = access == Access::Create;
+    status = rocksdb::DB::Open(chosen, directory, journal_families(), &journal.handles_, &db);
+  }
+  journal.db_.reset(db);
+  if (!status.ok()) return std::unexpected(std::move(status));
+  return journal;
+}
+
+JournalDb& JournalDb::operator=(JournalDb&& other) noexcept {
+  std::swap(db_, other.db_);
+  std::swap(handles_, other.handles_);
+  return *this;
+}
+
+JournalDb::~JournalDb() {
+  // What close() would tell was told by the last sync: nothing acknowledged depends on it.
+  if (db_ != nullptr) close().PermitUncheckedError();
+}
+
+rocksdb::Status JournalDb::close() {
+  for (rocksdb::ColumnFamilyHandle* handle : handles_)
+    db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  handles_.clear();
+  rocksdb::Status status = db_->Close();
+  db_.reset();
+  return status;
+}
+
+std::expected<void, StoreError> JournalDb::replay(const StateStore::Visitor& visit) const {
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    const auto sequence = sequence_of(at->key());
+    if (!sequence) return std::unexpected(sequence.error());
+    if (auto done = visit(*sequence, bytes_of(at->value())); !done) return done;
+  }
+  // An iterator over a damaged file ends early; only its status tells.
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the journal"));
+  return {};
+}
+
+std::expected<std::uint64_t, StoreError> JournalDb::end(std::uint64_t empty) const {
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
+  at->SeekToLast();
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the journal"));
+  if (!at->Valid()) return empty;
+  const auto sequence = sequence_of(at->key());
+  if (!sequence) return sequence;
+  const auto commit = CommitReader::open(*sequence, bytes_of(at->value()));
+  if (!commit) return std::unexpected(commit.error());
+  return commit->header().end_sequence();
+}
+
+std::expected<std::uint64_t, StoreError> JournalDb::check(std::uint64_t empty) const {
+  std::uint64_t end = 0;
+  auto done = replay([&](std::uint64_t sequence,
+                         std::span<const std::byte> bytes) -> std::expected<void, StoreError> {
+    const auto commit = CommitReader::open(sequence, bytes);
+    if (!commit) return std::unexpected(commit.error());
+    if (end != 0 && commit->header().previous_end() != end) {
+      return std::unexpected(StoreError{
+          StoreErrorCode::Damaged,
+          fmt::format("commits are missing: from number {} to {}", end, commit->header().previous_end())});
+    }
+    end = commit->header().end_sequence();
+    return {};
+  });
+  if (!done) return std::unexpected(std::move(done.error()));
+  return end == 0 ? empty : end;
+}
+
+}  // namespace leat

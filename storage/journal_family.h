@@ -1,0 +1,67 @@
+// How the journal lies in RocksDB: one column family, one pair per group commit, key = first sequence number,
+// big endian; and what follows from that for options, reading and checking. Private: includes RocksDB.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/state_store.h"
+#include "leat/store_error.h"
+
+namespace leat {
+
+inline constexpr std::string_view kJournalFamily = "journal";
+inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
+
+std::string journal_key(std::uint64_t first_sequence);
+
+/// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
+rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
+/// The default family, which stays empty, and the journal's.
+std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
+
+/// @param deed  what was tried, and where
+StoreError to_store_error(const rocksdb::Status& status, std::string_view deed);
+
+/// RocksDB open on a store's directory, closed when destroyed.
+class JournalDb {
+ public:
+  enum class Access { Write, Create, Read };
+
+  static std::expected<JournalDb, rocksdb::Status> open(const std::string& directory, Access access,
+                                                        const rocksdb::DBOptions& options);
+  JournalDb(JournalDb&&) noexcept = default;
+  JournalDb& operator=(JournalDb&& other) noexcept;
+  ~JournalDb();
+
+  rocksdb::DB& db() const noexcept { return *db_; }
+  rocksdb::ColumnFamilyHandle* family() const noexcept { return handles_.back(); }
+  rocksdb::Status close();
+
+  /// Visits every commit in order.
+  std::expected<void, StoreError> replay(const StateStore::Visitor& visit) const;
+
+  /// Checks the last commit.
+  ///
+  /// @return  the number after it; `empty` where there is none
+  std::expected<std::uint64_t, StoreError> end(std::uint64_t empty) const;
+
+  /// Checks every commit's checksum and that none is missing between two others.
+  ///
+  /// @return  the number after the last one; `empty` where there is none
+  std::expected<std::uint64_t, StoreError> check(std::uint64_t empty) const;
+
+ private:
+  JournalDb() = default;
+
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+};
+
+}  // namespace leat

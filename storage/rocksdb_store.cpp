@@ -1,0 +1,178 @@
+// The store in RocksDB: one writer, one WAL record per group commit, synced by SyncWAL() alone.
+#include "rocksdb_store.h"
+
+#include <fmt/format.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "check.h"
+#include "journal_family.h"
+#include "journal_recovery.h"
+
+namespace leat {
+namespace {
+
+// Numbers reserved by one superblock: after a crash at most so many are skipped, and one file is synced per
+// so many.
+constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
+
+class RocksdbStore final : public StateStore {
+ public:
+  RocksdbStore(StoreDirectory&& directory, JournalDb&& journal, std::uint64_t journal_end,
+               bool closed_cleanly)
+      : directory_(std::move(directory)),
+        journal_(std::move(journal)),
+        closed_cleanly_(closed_cleanly),
+        journal_end_(journal_end),
+        next_sequence_(directory_.superblock().reserved_end),
+        written_(journal_end),
+        synced_(journal_end) {}
+
+  ~RocksdbStore() override = default;  // without close(): as a crash leaves it
+
+  /// Bumps the epoch, durably.
+  std::expected<void, StoreError> begin(std::uint64_t boot);
+
+  std::uint64_t epoch() const noexcept override { return directory_.superblock().epoch; }
+  std::uint64_t next_sequence() const noexcept override { return next_sequence_; }
+  std::uint64_t journal_end() const noexcept override { return journal_end_; }
+  bool closed_cleanly() const noexcept override { return closed_cleanly_; }
+  std::expected<void, StoreError> replay(const Visitor& visit) override;
+  std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
+                                         std::span<const std::byte> commit) override;
+  std::expected<void, StoreError> sync() override;
+  std::expected<void, StoreError> close() override;
+
+ private:
+  /// Remembers the first error: RocksDB's state is unknown from then on, so nothing more is written.
+  std::unexpected<StoreError> fail(StoreError&& what) {
+    failure_ = std::move(what);
+    return std::unexpected(*failure_);
+  }
+  std::expected<void, StoreError> usable() const;
+  std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
+
+  StoreDirectory directory_;
+  JournalDb journal_;
+  rocksdb::WriteBatch batch_;
+  const bool closed_cleanly_;
+  const std::uint64_t journal_end_;    // at opening
+  const std::uint64_t next_sequence_;  // at opening
+  std::uint64_t written_;
+  std::uint64_t synced_;
+  std::optional<StoreError> failure_;
+  bool is_closed_ = false;
+};
+
+std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
+  Superblock block = directory_.superblock();
+  block.epoch += 1;
+  block.created = true;
+  block.clean = false;
+  block.journal_end = journal_end_;
+  block.reserved_end += kReservedNumbers;
+  if (auto done = directory_.replace(block); !done) return done;
+  return directory_.begin_floor(block.epoch, journal_end_, boot);
+}
+
+std::expected<void, StoreError> RocksdbStore::usable() const {
+  if (is_closed_) return std::unexpected(StoreError{StoreErrorCode::Closed, deed("closed:")});
+  if (failure_) return std::unexpected(*failure_);
+  return {};
+}
+
+std::expected<void, StoreError> RocksdbStore::replay(const Visitor& visit) {
+  if (auto ready = usable(); !ready) return ready;
+  return journal_.replay(visit);
+}
+
+std::expected<void, StoreError> RocksdbStore::append(std::uint64_t first_sequence, std::uint64_t end_sequence,
+                                                     std::span<const std::byte> commit) {
+  if (auto ready = usable(); !ready) return ready;
+  LEAT_CHECK(first_sequence >= next_sequence_ && first_sequence >= written_ && end_sequence > first_sequence);
+  if (end_sequence > directory_.superblock().reserved_end) {
+    Superblock block = directory_.superblock();
+    block.reserved_end = end_sequence + kReservedNumbers;
+    if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
+  }
+  batch_.Clear();
+  rocksdb::Status status =
+      batch_.Put(journal_.family(), journal_key(first_sequence),
+                 rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
+  rocksdb::WriteOptions options;
+  options.sync = false;  // sync() alone syncs: the two ways are never mixed
+  options.disableWAL = false;
+  if (status.ok()) status = journal_.db().Write(options, &batch_);
+  if (!status.ok()) return fail(to_store_error(status, deed("writing to")));
+  written_ = end_sequence;
+  if (auto done = directory_.raise_floor(synced_, written_); !done) return fail(std::move(done.error()));
+  return {};
+}
+
+std::expected<void, StoreError> RocksdbStore::sync() {
+  if (auto ready = usable(); !ready) return ready;
+  if (synced_ == written_) return {};
+  const rocksdb::Status status = journal_.db().SyncWAL();
+  if (!status.ok()) return fail(to_store_error(status, deed("syncing")));
+  synced_ = written_;
+  if (auto done = directory_.raise_floor(synced_, written_); !done) return fail(std::move(done.error()));
+  return {};
+}
+
+std::expected<void, StoreError> RocksdbStore::close() {
+  if (is_closed_) return {};
+  std::expected<void, StoreError> result = sync();
+  is_closed_ = true;
+  // Into tables, so that the next opening finds no write-ahead log to replay, or to miss.
+  if (result) {
+    const rocksdb::Status status = journal_.db().Flush(rocksdb::FlushOptions(), journal_.family());
+    if (!status.ok()) result = fail(to_store_error(status, deed("closing")));
+  }
+  const rocksdb::Status status = journal_.close();
+  if (result && !status.ok()) result = fail(to_store_error(status, deed("closing")));
+  if (result) {
+    Superblock block = directory_.superblock();
+    block.clean = true;
+    block.journal_end = written_;
+    block.reserved_end = std::max(written_, next_sequence_);
+    result = directory_.replace(block);
+  }
+  const StoreDirectory released = std::move(directory_);
+  return result;
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
+    const std::string& directory, const StoreEnvironment& environment) {
+  auto place = StoreDirectory::open(directory);
+  if (!place) return std::unexpected(std::move(place.error()));
+  const Superblock block = place->superblock();
+  rocksdb::DBOptions options = journal_db_options(environment.env);
+  if (block.created) {
+    const auto mode = recovery_mode(directory, block, environment);
+    if (!mode) return std::unexpected(mode.error());
+    options.wal_recovery_mode = *mode;
+  }
+  const auto promise = read_promise(directory, block, environment.boot);
+  if (!promise) return std::unexpected(promise.error());
+  auto journal = JournalDb::open(
+      directory, block.created ? JournalDb::Access::Write : JournalDb::Access::Create, options);
+  if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
+  const auto end = journal->end(block.journal_end);
+  if (!end) return std::unexpected(end.error());
+  if (auto kept = check_promise(directory, *promise, *end); !kept) {
+    return std::unexpected(std::move(kept.error()));
+  }
+  auto store = std::make_unique<RocksdbStore>(std::move(*place), std::move(*journal), *end, block.clean);
+  if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
+  return store;
+}
+
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory) {
+  return open_rocksdb_store(directory, StoreEnvironment{});
+}
+
+}  // namespace leat

@@ -1,0 +1,24 @@
+// The store in RocksDB with its surroundings as parameters, for tests that take power, space or time away.
+#pragma once
+
+#include <rocksdb/env.h>
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "leat/state_store.h"
+#include "store_directory.h"
+
+namespace leat {
+
+struct StoreEnvironment {
+  rocksdb::Env* env = rocksdb::Env::Default();  ///< outlives the store
+  std::uint64_t boot = current_boot();          ///< see Floor::promised()
+};
+
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
+    const std::string& directory, const StoreEnvironment& environment);
+
+}  // namespace leat

@@ -1,0 +1,316 @@
+// The lock, the superblock and the floor of a store's directory, by POSIX calls.
+#include "store_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "record_format.h"
+
+namespace leat {
+namespace {
+
+constexpr std::string_view kSuperblockName = "LEAT";
+constexpr std::string_view kTemporaryName = "LEAT.new";
+constexpr std::string_view kFloorName = "FLOOR";
+constexpr std::string_view kFirstWords = "leat store format ";
+constexpr std::size_t kSuperblockBytesMax = 4096;
+constexpr std::size_t kSectorBytes = 512;  // what a device writes whole or not at all
+constexpr std::size_t kFloorBytes = 6 * sizeof(std::uint64_t);
+
+/// Owns a file descriptor.
+class File {
+ public:
+  File(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int fd() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+  int give() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+std::string join(const std::string& directory, std::string_view name) {
+  return directory + "/" + std::string(name);
+}
+
+StoreErrorCode code_of(int error) {
+  switch (error) {
+    case ENOENT:
+      return StoreErrorCode::NotFound;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return StoreErrorCode::NotWritable;
+    case ENOSPC:
+    case EDQUOT:
+      return StoreErrorCode::DiskFull;
+    default:
+      return StoreErrorCode::Io;
+  }
+}
+
+std::unexpected<StoreError> system_error(int error, std::string_view deed, const std::string& path) {
+  return std::unexpected(StoreError{
+      code_of(error), fmt::format("cannot {} {}: {}", deed, path, std::generic_category().message(error))});
+}
+
+std::unexpected<StoreError> error(StoreErrorCode code, std::string message) {
+  return std::unexpected(StoreError{code, std::move(message)});
+}
+
+/// Reads at most `size_max` bytes from the start.
+std::expected<std::string, StoreError> read_file(const std::string& path, std::size_t size_max) {
+  const File file(path, O_RDONLY);
+  if (!file.is_open()) return system_error(errno, "open", path);
+  std::string bytes(size_max, '\0');
+  std::size_t size = 0;
+  while (size < size_max) {
+    const ssize_t count = ::read(file.fd(), bytes.data() + size, size_max - size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(errno, "read", path);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
+std::expected<void, StoreError> write_all(int fd, std::string_view bytes, std::uint64_t offset,
+                                          const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(errno, "write", path);
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
+std::expected<void, StoreError> sync_directory(const std::string& path) {
+  const File directory(path, O_RDONLY | O_DIRECTORY);
+  if (!directory.is_open() || ::fsync(directory.fd()) != 0) return system_error(errno, "sync", path);
+  return {};
+}
+
+std::string encode(const Floor& floor) {
+  std::array<std::byte, kFloorBytes> bytes;
+  std::byte* out = bytes.data();
+  for (const std::uint64_t value : {floor.turn, floor.epoch, floor.synced, floor.written, floor.boot}) {
+    out = record_format::put_u64(out, value);
+  }
+  record_format::put_u64(out, XXH3_64bits(bytes.data(), kFloorBytes - sizeof(std::uint64_t)));
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::optional<Floor> decode_floor(std::string_view file, std::size_t offset) {
+  if (file.size() < offset + kFloorBytes) return std::nullopt;
+  const auto* in = reinterpret_cast<const std::byte*>(file.data()) + offset;
+  const auto field = [in](std::size_t index) {
+    return record_format::get_u64(in + index * sizeof(std::uint64_t));
+  };
+  if (XXH3_64bits(in, kFloorBytes - sizeof(std::uint64_t)) != field(5)) return std::nullopt;
+  return Floor{
+      .turn = field(0), .epoch = field(1), .synced = field(2), .written = field(3), .boot = field(4)};
+}
+
+/// Takes "name value\n" off the front of `text`.
+bool take_line(std::string_view& text, std::string_view name, std::uint64_t& value) {
+  if (!text.starts_with(name)) return false;
+  const char* const first = text.data() + name.size();
+  const auto [end, failed] = std::from_chars(first, text.data() + text.size(), value);
+  if (failed != std::errc() || end == text.data() + text.size() || *end != '\n') return false;
+  text.remove_prefix(static_cast<std::size_t>(end + 1 - text.data()));
+  return true;
+}
+
+}  // namespace
+
+std::string Superblock::to_text() const {
+  const std::string text =
+      fmt::format("{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\nreserved_end {}\n", kFirstWords,
+                  kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, reserved_end);
+  return fmt::format("{}checksum {:016x}\n", text, XXH3_64bits(text.data(), text.size()));
+}
+
+std::expected<Superblock, StoreError> Superblock::parse(std::string_view text) {
+  constexpr std::size_t kChecksumLineBytes = std::string_view("checksum 0123456789abcdef\n").size();
+  const auto damaged = [] { return error(StoreErrorCode::Damaged, "the superblock is damaged"); };
+  if (text.size() < kChecksumLineBytes) return damaged();
+  // The checksum first, so that a flipped digit is not taken for a later format, which keeps it in this
+  // place.
+  std::string_view rest = text.substr(0, text.size() - kChecksumLineBytes);
+  if (text.substr(rest.size()) != fmt::format("checksum {:016x}\n", XXH3_64bits(rest.data(), rest.size()))) {
+    return damaged();
+  }
+  std::uint64_t format = 0;
+  if (!rest.starts_with(kFirstWords) || !take_line(rest, kFirstWords, format)) return damaged();
+  if (format > kStoreFormat) {
+    return error(
+        StoreErrorCode::NewerFormat,
+        fmt::format("the store has format {}, this leat knows formats up to {}", format, kStoreFormat));
+  }
+  Superblock block;
+  std::uint64_t created = 0;
+  std::uint64_t clean = 0;
+  const bool complete = take_line(rest, "epoch ", block.epoch) && take_line(rest, "created ", created) &&
+                        take_line(rest, "clean ", clean) &&
+                        take_line(rest, "journal_end ", block.journal_end) &&
+                        take_line(rest, "reserved_end ", block.reserved_end);
+  if (!complete || !rest.empty() || created > 1 || clean > 1 || block.journal_end > block.reserved_end) {
+    return damaged();
+  }
+  block.created = created == 1;
+  block.clean = clean == 1;
+  return block;
+}
+
+std::uint64_t current_boot() {
+  const auto id = read_file("/proc/sys/kernel/random/boot_id", 64);
+  return id && !id->empty() ? XXH3_64bits(id->data(), id->size()) : 0;
+}
+
+std::expected<Superblock, StoreError> read_superblock(const std::string& directory) {
+  std::error_code failed;
+  const auto status = std::filesystem::status(directory, failed);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    return error(StoreErrorCode::NotFound, fmt::format("{}: there is no store", directory));
+  }
+  if (status.type() != std::filesystem::file_type::directory) {
+    return error(StoreErrorCode::NotAStore, fmt::format("{} is not a directory", directory));
+  }
+  auto text = read_file(join(directory, kSuperblockName), kSuperblockBytesMax);
+  if (!text && text.error().code == StoreErrorCode::NotFound) {
+    bool is_empty = true;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
+      is_empty = is_empty && entry.path().filename() == kTemporaryName;
+    }
+    if (failed)
+      return error(StoreErrorCode::Io, fmt::format("cannot list {}: {}", directory, failed.message()));
+    if (is_empty) return error(StoreErrorCode::NotFound, fmt::format("{}: there is no store", directory));
+    if (std::filesystem::exists(join(directory, kFloorName), failed)) {
+      return error(StoreErrorCode::Damaged,
+                   fmt::format("{}: the superblock {} is missing; put it back from a backup", directory,
+                               kSuperblockName));
+    }
+    return error(
+        StoreErrorCode::NotAStore,
+        fmt::format("{} holds files that are not a leat store; name an empty or a new directory", directory));
+  }
+  if (!text) return std::unexpected(text.error());
+  auto block = Superblock::parse(*text);
+  if (!block) block.error().message = fmt::format("{}: {}", directory, block.error().message);
+  return block;
+}
+
+std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* flawed) {
+  const auto bytes = read_file(join(directory, kFloorName), 2 * kSectorBytes);
+  const std::string_view file = bytes ? std::string_view(*bytes) : std::string_view();
+  const auto first = decode_floor(file, 0);
+  const auto second = decode_floor(file, kSectorBytes);
+  if (flawed != nullptr) *flawed = !first || !second;
+  if (!first && !second) {
+    return error(StoreErrorCode::Damaged,
+                 fmt::format("{}: {} is missing or damaged, so it cannot be told what was acknowledged",
+                             directory, kFloorName));
+  }
+  if (!first || (second && second->turn > first->turn)) return *second;
+  return *first;
+}
+
+std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string& path) {
+  const bool made = ::mkdir(path.c_str(), 0755) == 0;
+  if (!made && errno != EEXIST) {
+    return error(StoreErrorCode::NotWritable, fmt::format("cannot make the directory {}: {}", path,
+                                                          std::generic_category().message(errno)));
+  }
+  File lock(path, O_RDONLY | O_DIRECTORY);
+  if (!lock.is_open() && errno == ENOTDIR) {
+    return error(StoreErrorCode::NotAStore, fmt::format("{} is not a directory", path));
+  }
+  if (!lock.is_open()) return system_error(errno, "open", path);
+  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return system_error(errno, "lock", path);
+    return error(StoreErrorCode::Locked, fmt::format("the store {} is open in another process", path));
+  }
+  if (::access(path.c_str(), W_OK | X_OK) != 0) return system_error(errno, "write to", path);
+
+  StoreDirectory directory(path, lock.give());
+  auto block = read_superblock(path);
+  if (block) {
+    directory.superblock_ = *block;
+    return directory;
+  }
+  if (block.error().code != StoreErrorCode::NotFound) return std::unexpected(std::move(block.error()));
+  if (auto done = directory.replace(Superblock{}); !done) return std::unexpected(std::move(done.error()));
+  if (made) {
+    const std::string parent = std::filesystem::absolute(path).lexically_normal().parent_path().string();
+    if (auto done = sync_directory(parent); !done) return std::unexpected(std::move(done.error()));
+  }
+  return directory;
+}
+
+StoreDirectory::StoreDirectory(StoreDirectory&& other) noexcept
+    : path_(std::move(other.path_)),
+      lock_fd_(std::exchange(other.lock_fd_, -1)),
+      floor_fd_(std::exchange(other.floor_fd_, -1)),
+      superblock_(other.superblock_),
+      floor_(other.floor_) {}
+
+StoreDirectory::~StoreDirectory() {
+  if (floor_fd_ >= 0) ::close(floor_fd_);
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superblock) {
+  const std::string name = join(path_, kSuperblockName);
+  const std::string temporary = join(path_, kTemporaryName);
+  {
+    const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    if (!file.is_open()) return system_error(errno, "make", temporary);
+    if (auto done = write_all(file.fd(), superblock.to_text(), 0, temporary); !done) return done;
+    if (::fsync(file.fd()) != 0) return system_error(errno, "sync", temporary);
+  }
+  if (::rename(temporary.c_str(), name.c_str()) != 0) return system_error(errno, "replace", name);
+  if (auto done = sync_directory(path_); !done) return done;
+  superblock_ = superblock;
+  return {};
+}
+
+std::expected<void, StoreError> StoreDirectory::begin_floor(std::uint64_t epoch, std::uint64_t end,
+                                                            std::uint64_t boot) {
+  const std::string name = join(path_, kFloorName);
+  if (floor_fd_ < 0) floor_fd_ = File(name, O_RDWR | O_CREAT).give();
+  if (floor_fd_ < 0) return system_error(errno, "open", name);
+  floor_ = {.turn = floor_.turn, .epoch = epoch, .synced = end, .written = end, .boot = boot};
+  for (int sector = 0; sector < 2; ++sector) {
+    if (auto done = raise_floor(end, end); !done) return done;
+  }
+  if (::fsync(floor_fd_) != 0) return system_error(errno, "sync", name);
+  return sync_directory(path_);
+}
+
+std::expected<void, StoreError> StoreDirectory::raise_floor(std::uint64_t synced, std::uint64_t written) {
+  floor_.synced = synced;
+  floor_.written = written;
+  ++floor_.turn;
+  return write_all(floor_fd_, encode(floor_), (floor_.turn & 1) * kSectorBytes, join(path_, kFloorName));
+}
+
+}  // namespace leat

@@ -1,0 +1,101 @@
+// What leat keeps beside RocksDB in a store's directory: the lock, the superblock, and the acknowledged
+// floor. They hold the facts by which an opening tells an innocent torn tail from lost data. Knows nothing of
+// RocksDB.
+//
+// LEAT    text, replaced as a whole (temporary file, fsync, rename, fsync of the directory):
+//           leat store format 1
+//           epoch E             the number of the last opening
+//           created 0|1         whether RocksDB's part was ever complete
+//           clean 0|1           whether that opening ended with close()
+//           journal_end N       the end of the journal at that opening, or at its close
+//           reserved_end N      no number from here on was ever used
+//           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
+// FLOOR   two sectors written in turn, 48 bytes each: u64 turn, epoch, synced, written, boot, checksum.
+//           `synced` holds after a power cut (it is written after the sync), `written` within one boot of the
+//           machine
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "leat/store_error.h"
+
+namespace leat {
+
+inline constexpr std::uint32_t kStoreFormat = 1;
+
+struct Superblock {
+  std::uint64_t epoch = 0;
+  bool created = false;
+  bool clean = false;
+  std::uint64_t journal_end = 1;
+  std::uint64_t reserved_end = 1;
+
+  std::string to_text() const;
+  /// @return Damaged or NewerFormat, without the place
+  static std::expected<Superblock, StoreError> parse(std::string_view text);
+};
+
+/// How far the journal was acknowledged.
+struct Floor {
+  std::uint64_t turn = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t synced = 0;
+  std::uint64_t written = 0;
+  std::uint64_t boot = 0;  ///< of the machine, at the time of writing; 0: unknown
+
+  /// The number below which everything must be there, as seen from the boot `now`.
+  std::uint64_t promised(std::uint64_t now) const noexcept {
+    return now != 0 && now == boot && written > synced ? written : synced;
+  }
+};
+
+/// @return a number for this boot of the machine; 0 where it cannot be told
+std::uint64_t current_boot();
+
+/// @return  NotFound, NotAStore, NewerFormat, Damaged, Io
+std::expected<Superblock, StoreError> read_superblock(const std::string& directory);
+
+/// @param flawed  set to whether one of the two sectors is unreadable, as a crash while writing leaves it
+/// @return        Damaged where neither sector can be read
+std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* flawed = nullptr);
+
+/// The directory of a store opened for writing: holds its lock until destroyed.
+///
+/// Thread-safety: one thread at a time.
+class StoreDirectory {
+ public:
+  /// Makes the directory where absent, locks it, and reads the superblock, which is new where there was none.
+  ///
+  /// @return  Locked, NewerFormat, NotAStore, NotWritable, Damaged, Io; nothing was changed then
+  static std::expected<StoreDirectory, StoreError> open(const std::string& path);
+
+  StoreDirectory(StoreDirectory&& other) noexcept;
+  StoreDirectory& operator=(StoreDirectory&&) = delete;
+  ~StoreDirectory();
+
+  const std::string& path() const noexcept { return path_; }
+  const Superblock& superblock() const noexcept { return superblock_; }
+
+  /// When it returns, the new superblock survives a power cut.
+  std::expected<void, StoreError> replace(const Superblock& superblock);
+
+  /// Makes the floor anew, in both sectors, durably.
+  std::expected<void, StoreError> begin_floor(std::uint64_t epoch, std::uint64_t end, std::uint64_t boot);
+  /// Raises the floor. It survives the death of the process; a power cut may take it back, never advance it.
+  std::expected<void, StoreError> raise_floor(std::uint64_t synced, std::uint64_t written);
+
+ private:
+  StoreDirectory(std::string path, int lock_fd) noexcept : path_(std::move(path)), lock_fd_(lock_fd) {}
+
+  std::string path_;
+  int lock_fd_ = -1;
+  int floor_fd_ = -1;
+  Superblock superblock_;
+  Floor floor_;
+};
+
+}  // namespace leat

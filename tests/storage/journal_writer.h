@@ -1,0 +1,56 @@
+// Writes commits to a store as the journal does, without a ring: for tests of stores and of what they hold.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+#include "commit.h"
+#include "leat/state_store.h"
+#include "leat/transition_group.h"
+
+namespace leat::test {
+
+class JournalWriter {
+ public:
+  explicit JournalWriter(StateStore& store)
+      : store_(store),
+        next_(store.next_sequence()),
+        end_(store.journal_end()),
+        synced_(store.journal_end()) {}
+
+  template <typename... Groups>
+  std::expected<void, StoreError> append(const Groups&... groups) {
+    writer_.begin(next_, end_, store_.epoch(), synced_);
+    (writer_.add(groups), ...);
+    const auto bytes = writer_.finish();
+    auto done = store_.append(next_, writer_.end_sequence(), bytes);
+    if (done) next_ = end_ = writer_.end_sequence();
+    return done;
+  }
+
+  std::expected<void, StoreError> sync() {
+    auto done = store_.sync();
+    if (done) synced_ = end_;
+    return done;
+  }
+
+  std::uint64_t end() const { return end_; }
+
+ private:
+  StateStore& store_;
+  CommitWriter writer_;
+  std::uint64_t next_;
+  std::uint64_t end_;
+  std::uint64_t synced_;
+};
+
+/// A start of a task, told apart by its pipeline's number: one transition.
+inline TransitionGroup start_of(std::uint64_t pipeline_no) {
+  return {0, TaskStarted{.pipeline_no = pipeline_no, .task = 0, .attempt = 1, .key_no = 1}};
+}
+
+}  // namespace leat::test

@@ -1,0 +1,210 @@
+// The contract of StateStore, on every store.
+#include "leat/state_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commit.h"
+#include "journal_writer.h"
+#include "temporary_directory.h"
+
+namespace leat::test {
+namespace {
+
+/// Something that stores come to life on, again and again.
+class Ground {
+ public:
+  virtual ~Ground() = default;
+  virtual std::unique_ptr<StateStore> open() = 0;
+};
+
+class MemoryGround final : public Ground {
+ public:
+  std::unique_ptr<StateStore> open() override { return make_memory_store(medium_); }
+
+ private:
+  std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
+};
+
+class RocksdbGround final : public Ground {
+ public:
+  std::unique_ptr<StateStore> open() override {
+    auto store = open_rocksdb_store(directory_.store());
+    EXPECT_TRUE(store) << store.error().message;
+    return store ? std::move(*store) : nullptr;
+  }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+struct Kind {
+  std::string name;
+  std::function<std::unique_ptr<Ground>()> make;
+};
+
+class StateStoreContract : public testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override { reopen(); }
+
+  /// As after a crash, where the store was not closed.
+  void reopen() {
+    writer_.reset();
+    store_.reset();
+    store_ = ground_->open();
+    ASSERT_NE(store_, nullptr);
+    writer_ = std::make_unique<JournalWriter>(*store_);
+  }
+
+  void append(std::uint64_t pipeline_no) {
+    const auto done = writer_->append(start_of(pipeline_no));
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  /// The numbers of the pipelines that the store remembers, in order.
+  std::vector<std::uint64_t> contents() {
+    std::vector<std::uint64_t> found;
+    const auto done = store_->replay([&](std::uint64_t first, std::span<const std::byte> bytes) {
+      auto commit = CommitReader::open(first, bytes);
+      EXPECT_TRUE(commit);
+      for (const DecodedGroup* group = *commit->next(); group != nullptr; group = *commit->next()) {
+        found.push_back(std::get<TaskStarted>(group->record).pipeline_no);
+      }
+      return std::expected<void, StoreError>();
+    });
+    EXPECT_TRUE(done) << done.error().message;
+    return found;
+  }
+
+  std::unique_ptr<Ground> ground_ = GetParam().make();
+  std::unique_ptr<StateStore> store_;
+  std::unique_ptr<JournalWriter> writer_;
+};
+
+using Numbers = std::vector<std::uint64_t>;
+
+TEST_P(StateStoreContract, FreshStoreIsEmptyAndStartsAtOne) {
+  EXPECT_EQ(store_->epoch(), 1U);
+  EXPECT_EQ(store_->next_sequence(), 1U);
+  EXPECT_EQ(store_->journal_end(), 1U);
+  EXPECT_EQ(contents(), Numbers());
+}
+
+TEST_P(StateStoreContract, ReplayGivesWhatWasAppendedInOrder) {
+  const Numbers numbers = {7, 3, 300, 1};
+  for (const std::uint64_t number : numbers) append(number);
+  EXPECT_EQ(contents(), numbers);
+}
+
+TEST_P(StateStoreContract, AppendedCommitsOutliveAStoreThatWasNotClosed) {
+  append(1);
+  append(2);
+  reopen();
+  EXPECT_EQ(contents(), (Numbers{1, 2}));
+  EXPECT_EQ(store_->journal_end(), 3U);
+}
+
+TEST_P(StateStoreContract, AppendGoesOnAfterReopening) {
+  append(1);
+  reopen();
+  append(2);
+  reopen();
+  append(3);
+  EXPECT_EQ(contents(), (Numbers{1, 2, 3}));
+}
+
+TEST_P(StateStoreContract, EveryOpeningRaisesTheEpoch) {
+  reopen();
+  EXPECT_EQ(store_->epoch(), 2U);
+  ASSERT_TRUE(store_->close());
+  reopen();
+  EXPECT_EQ(store_->epoch(), 3U);
+}
+
+TEST_P(StateStoreContract, NoNumberIsUsedTwiceAfterACrash) {
+  append(1);
+  const std::uint64_t used = writer_->end();
+  reopen();
+  EXPECT_GE(store_->next_sequence(), used);
+}
+
+TEST_P(StateStoreContract, NumbersGoOnWithoutAGapAfterClose) {
+  append(1);
+  const std::uint64_t used = writer_->end();
+  ASSERT_TRUE(store_->close());
+  reopen();
+  EXPECT_EQ(store_->next_sequence(), used);
+  EXPECT_EQ(store_->journal_end(), used);
+}
+
+TEST_P(StateStoreContract, KnowsWhetherItWasClosed) {
+  reopen();
+  EXPECT_FALSE(store_->closed_cleanly());
+  ASSERT_TRUE(store_->close());
+  reopen();
+  EXPECT_TRUE(store_->closed_cleanly());
+}
+
+TEST_P(StateStoreContract, CloseTwiceDoesNothing) {
+  append(1);
+  EXPECT_TRUE(store_->close());
+  EXPECT_TRUE(store_->close());
+}
+
+TEST_P(StateStoreContract, RefusesWritesAfterClose) {
+  ASSERT_TRUE(store_->close());
+  const auto appended = writer_->append(start_of(1));
+  ASSERT_FALSE(appended);
+  EXPECT_EQ(appended.error().code, StoreErrorCode::Closed);
+  const auto synced = store_->sync();
+  ASSERT_FALSE(synced);
+  EXPECT_EQ(synced.error().code, StoreErrorCode::Closed);
+}
+
+TEST_P(StateStoreContract, SyncWithNothingAppendedSucceeds) {
+  EXPECT_TRUE(store_->sync());
+  append(1);
+  EXPECT_TRUE(store_->sync());
+  EXPECT_TRUE(store_->sync());
+}
+
+TEST_P(StateStoreContract, ReplayEndsEarlyWithTheVisitorsError) {
+  append(1);
+  append(2);
+  int visits = 0;
+  const auto done = store_->replay([&](std::uint64_t, std::span<const std::byte>) {
+    ++visits;
+    return std::expected<void, StoreError>(std::unexpected(StoreError{StoreErrorCode::Io, "enough"}));
+  });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "enough");
+  EXPECT_EQ(visits, 1);
+}
+
+TEST_P(StateStoreContract, KeepsACommitOfMegabytes) {
+  const std::string context(std::size_t{5} << 20, 'x');
+  const TransitionGroup group(
+      0, TaskEnded{
+             .pipeline_no = 1, .from = TaskState::Running, .to = TaskState::Completed, .context = context});
+  ASSERT_TRUE(writer_->append(group));
+  reopen();
+  std::size_t size = 0;
+  ASSERT_TRUE(store_->replay([&](std::uint64_t, std::span<const std::byte> bytes) {
+    size += bytes.size();
+    return std::expected<void, StoreError>();
+  }));
+  EXPECT_GT(size, context.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, StateStoreContract,
+                         testing::Values(Kind{"Memory", [] { return std::make_unique<MemoryGround>(); }},
+                                         Kind{"Rocksdb", [] { return std::make_unique<RocksdbGround>(); }}),
+                         [](const auto& kind) { return kind.param.name; });
+
+}  // namespace
+}  // namespace leat::test
