@@ -1,5 +1,5 @@
-// BM_Dispatch_*: the thread pools and the raw queue that leat is compared to, all with the same task and
-// counting.
+// BM_Dispatch_* and BM_QueueMemory_*: the thread pools and the raw queue that leat is compared to, all with
+// the same task and counting.
 #include <memory>
 #include <vector>
 
@@ -7,6 +7,7 @@
 #include "dispatch_bench.h"
 #include "moodycamel_pool.h"
 #include "mutex_pool.h"
+#include "queue_memory_bench.h"
 #include "tbb_pool.h"
 
 namespace leat::bench {
@@ -25,6 +26,21 @@ void run_peer(benchmark::State& state, const DispatchAxes& axes) {
   });
 }
 
+template <class Pool>
+void weigh_peer(benchmark::State& state) {
+  run_queue_memory(state, [](const Gate& gate, const std::function<void()>& weigh) {
+    Pool pool(1);
+    typename Pool::Producer producer(pool);
+    producer.submit(GatedTask{&gate}, kQueuedTasks + 1);
+    weigh();
+  });
+}
+
+template <class Pool>
+void register_weigh(const char* name) {
+  benchmark::RegisterBenchmark(name, weigh_peer<Pool>)->UseRealTime();
+}
+
 [[maybe_unused]] const bool kRegistered = [] {
   register_dispatch("TbbEnqueue", "", run_peer<TbbEnqueuePool<CountedTask>>);
   register_dispatch("TbbTaskGroup", "", run_peer<TbbTaskGroupPool<CountedTask>>);
@@ -32,6 +48,10 @@ void run_peer(benchmark::State& state, const DispatchAxes& axes) {
   register_dispatch("Moodycamel", "", run_peer<MoodycamelPool<CountedTask>>);
   register_dispatch("MoodycamelFunction", "", run_peer<MoodycamelPool<CountedTask, FunctionEvent>>);
   register_dispatch("MutexPool", "", run_peer<MutexPool<CountedTask>>);
+  register_weigh<TbbEnqueuePool<GatedTask>>("BM_QueueMemory_TbbEnqueue");
+  register_weigh<AsioPool<GatedTask>>("BM_QueueMemory_Asio");
+  register_weigh<MoodycamelPool<GatedTask>>("BM_QueueMemory_Moodycamel");
+  register_weigh<MutexPool<GatedTask>>("BM_QueueMemory_MutexPool");
   return true;
 }();
 
