@@ -7,13 +7,14 @@
 #include <cstdint>
 #include <string_view>
 
-#include "split_name.h"
+#include "padded_text.h"
 
 namespace leat {
 
+/// @pre the segment is padded
 inline std::uint32_t ends_tag(std::string_view segment, std::size_t prefix, std::size_t suffix) noexcept {
-  return tag_of(segment.data(), prefix) * 0x9E3779B1u +
-         tag_of(segment.data() + segment.size() - suffix, suffix);
+  return tag_of_padded(segment.data(), prefix) * 0x9E3779B1u +
+         tag_of_padded(segment.data() + segment.size() - suffix, suffix);
 }
 
 struct GlobAnchor {
@@ -36,8 +37,9 @@ struct GlobAnchor {
     inner = inner.substr(0, kInnerMax);
   }
 
+  /// @pre the glob is padded
   [[nodiscard]] std::uint32_t tag(std::string_view glob) const noexcept {
-    return inner.empty() ? ends_tag(glob, prefix, suffix) : tag_of(inner);
+    return inner.empty() ? ends_tag(glob, prefix, suffix) : tag_of_padded(inner.data(), inner.size());
   }
 };
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "pattern.h"
+#include "name_limits.h"
 
 namespace leat {
 

@@ -2,7 +2,7 @@
 // are equal. Knows nothing of keys, of the order of rules, or of how they are searched.
 #pragma once
 
-#include <compare>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -12,11 +12,9 @@
 #include <vector>
 
 #include "leat/route_error.h"
+#include "name_limits.h"
 
 namespace leat {
-
-inline constexpr std::size_t kSegmentsMax = 64;
-inline constexpr std::size_t kNameBytesMax = 512;
 
 enum class SegmentKind : std::uint8_t {
   Literal,  ///< these bytes

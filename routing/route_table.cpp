@@ -92,7 +92,7 @@ class RouteTable::Search {
       const std::string_view text = segment(level);
       for (std::size_t at = 0; at + size <= text.size(); ++at) {
         const std::string_view piece = text.substr(at, size);
-        const Edge* edge = table_.find(kShape | shape_ref, tag_of(piece));
+        const Edge* edge = table_.find(kShape | shape_ref, tag_of_padded(piece.data(), size));
         if (edge == nullptr || edge->first >= best_) continue;
         if (text.find(piece) < at || with_piece(piece, open & ~(~std::uint64_t{0} << level)) != 0) continue;
         visit(edge->to, range_.behind(with_piece(piece, rest)));

@@ -31,6 +31,8 @@ class RouteTable {
   /// stand.
   [[nodiscard]] std::uint32_t match(const SplitName& name) const noexcept;
 
+  [[nodiscard]] std::size_t rule_count() const noexcept { return same_path_.size(); }
+
   /// What match() may touch.
   [[nodiscard]] std::size_t hot_bytes() const noexcept;
 

@@ -84,12 +84,15 @@ RouteTable::Ref& RouteTable::child(Ref node, const PatternSegment& segment, std:
     case SegmentKind::Literal:
       break;
   }
-  const std::uint32_t tag = tag_of(segment.text);
+  const std::string padded = segment.text + std::string(kPadding, '\0');
+  const std::uint32_t tag = tag_of_padded(padded.data(), segment.text.size());
   nodes_[node].literals |= std::uint32_t{1} << (tag >> 27);
   return edge(node, tag, rule);
 }
 
 RouteTable::Ref& RouteTable::glob_edge(Ref node, std::string_view glob, std::uint32_t rule) {
+  const std::string padded = std::string(glob) + std::string(kPadding, '\0');
+  glob = std::string_view(padded).substr(0, glob.size());
   const GlobAnchor anchor(glob);
   Ref shape = nodes_[node].shapes;
   while (shape != kNone &&

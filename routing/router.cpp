@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include <xxhash.h>
+
 #include "intern_table.h"
 #include "route_table.h"
 #include "rule_set.h"
@@ -26,9 +28,8 @@ struct Split {
   std::vector<Part> parts;
 
   [[nodiscard]] ExecutorKeyId pick(std::uint64_t sticky_hash) const noexcept {
-    // Mixed, so that any hash will do; scaled by its upper bits.
-    const std::uint64_t point =
-        (mix(sticky_hash ^ 0x2D358DCCAA6C78A5u, 0x8BB84B93962EACC9u) >> 32) * 100 >> 32;
+    // Hashed once more, so that a poor hash, or a counter, will do; scaled by its upper half.
+    const std::uint64_t point = (XXH3_64bits(&sticky_hash, sizeof sticky_hash) >> 32) * 100 >> 32;
     return std::find_if(parts.begin(), parts.end(), [point](const Part& part) { return point < part.end; })
         ->key;
   }

@@ -31,7 +31,9 @@ void append(std::vector<unsigned char>& to, const T& value) {
 }
 
 bool segment_matches(SegmentKind kind, std::string_view pattern, std::string_view segment) noexcept {
-  if (kind == SegmentKind::Literal) return equal_bytes(pattern, segment);
+  if (kind == SegmentKind::Literal) {
+    return pattern.size() == segment.size() && equal_padded(pattern.data(), segment.data(), pattern.size());
+  }
   return kind == SegmentKind::Any || glob_matches(pattern, segment);
 }
 
@@ -39,6 +41,7 @@ bool segment_matches(SegmentKind kind, std::string_view pattern, std::string_vie
 
 void RuleStore::add(const Pattern& pattern) {
   const auto& segments = pattern.segments();
+  if (!blocks_.empty()) blocks_.resize(blocks_.size() - kPadding);
   offsets_.push_back(static_cast<std::uint32_t>(blocks_.size()));
   append(blocks_,
          Header{static_cast<std::uint8_t>(segments.size()), static_cast<std::uint8_t>(pattern.segments_min()),
@@ -47,19 +50,17 @@ void RuleStore::add(const Pattern& pattern) {
   for (std::size_t i = 0; i < segments.size(); ++i) {
     if (segments[i].kind == SegmentKind::AnyRun) last_run = i;
   }
-  std::size_t text_bytes = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const bool plain = segments[i].kind == SegmentKind::Literal || segments[i].kind == SegmentKind::Glob;
     const std::size_t size = plain ? segments[i].text.size() : 0;
     const auto left = i == last_run ? static_cast<std::uint8_t>(segments.size() - i - 1) : kNotLast;
     append(blocks_, Step{static_cast<std::uint16_t>(size), segments[i].kind, left});
-    text_bytes += size;
   }
-  blocks_.reserve(blocks_.size() + text_bytes);
   for (const PatternSegment& segment : segments) {
     if (segment.kind != SegmentKind::Literal && segment.kind != SegmentKind::Glob) continue;
     blocks_.insert(blocks_.end(), segment.text.begin(), segment.text.end());
   }
+  blocks_.resize(blocks_.size() + kPadding);
 }
 
 RuleStore::Progress RuleStore::compare(std::uint32_t rule, const SplitName& name) const noexcept {

@@ -39,7 +39,7 @@ class RuleStore {
 
  private:
   std::vector<std::uint32_t> offsets_;
-  std::vector<unsigned char> blocks_;
+  std::vector<unsigned char> blocks_;  // padded
 };
 
 }  // namespace leat
