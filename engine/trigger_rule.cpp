@@ -96,7 +96,7 @@ class Evaluation {
 void collect_names(const TriggerRule& rule, std::vector<std::string_view>& names) {
   const auto* node = TriggerReader::node(rule);
   if (node == nullptr || rule.kind() == TriggerRule::Kind::ContextValue) return;
-  if (!node->name.empty()) names.push_back(node->name);
+  if (rule.kind() >= TriggerRule::Kind::TaskSuccess) names.push_back(node->name);
   for (const TriggerRule& condition : node->conditions) collect_names(condition, names);
 }
 
