@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "process_usage.h"
 #include "producer_team.h"
 
 namespace leat::bench {
@@ -9,12 +10,15 @@ namespace leat::bench {
 void run_dispatch(benchmark::State& state, const DispatchAxes& axes,
                   std::function<void(std::size_t)> produce) {
   ProducerTeam team(axes.producers, std::move(produce));
+  const ProcessUsage begin = read_process_usage();
   for (auto _ : state) {
     const std::uint64_t target = Tally::total() + kDispatchBatch;
     team.run();
     Tally::wait_for(target);
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kDispatchBatch));
+  const std::int64_t tasks = state.iterations() * static_cast<std::int64_t>(kDispatchBatch);
+  state.SetItemsProcessed(tasks);
+  report_cpu_per_task(state, begin, tasks);
 }
 
 void register_dispatch(const std::string& peer, const std::string& suffix,

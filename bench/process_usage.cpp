@@ -43,6 +43,11 @@ std::int64_t resident_bytes() {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+void report_cpu_per_task(benchmark::State& state, const ProcessUsage& begin, std::int64_t tasks) {
+  state.counters["cpu_ns_per_task"] =
+      (read_process_usage().cpu_ns - begin.cpu_ns) / static_cast<double>(tasks);
+}
+
 void report_usage_per_task(benchmark::State& state, const ProcessUsage& begin, std::int64_t tasks) {
   const ProcessUsage end = read_process_usage();
   const auto count = static_cast<double>(tasks);

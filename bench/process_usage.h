@@ -19,6 +19,11 @@ ProcessUsage read_process_usage();
 /// What of this process lies in memory now.
 std::int64_t resident_bytes();
 
+/// Sets the counter cpu_ns_per_task, which other processes disturb less than they disturb rates.
+///
+/// @param begin  read before the benchmark's loop
+void report_cpu_per_task(benchmark::State& state, const ProcessUsage& begin, std::int64_t tasks);
+
 /// Sets the counters tasks_per_second, cpu_ns_per_task, written_bytes_per_task and syncs_per_task.
 ///
 /// @param begin  read before the benchmark's loop
