@@ -30,6 +30,13 @@ void append(std::vector<unsigned char>& to, const T& value) {
   to.insert(to.end(), bytes, bytes + sizeof value);
 }
 
+template <class T>
+T load(const unsigned char* from) noexcept {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
 bool segment_matches(SegmentKind kind, std::string_view pattern, std::string_view segment) noexcept {
   if (kind == SegmentKind::Literal) {
     return pattern.size() == segment.size() && equal_padded(pattern.data(), segment.data(), pattern.size());
@@ -63,17 +70,30 @@ void RuleStore::add(const Pattern& pattern) {
   blocks_.resize(blocks_.size() + kPadding);
 }
 
+bool RuleStore::matches(std::uint32_t rule, const SplitName& name) const noexcept {
+  const unsigned char* at = blocks_.data() + offsets_[rule];
+  const Header header = load<Header>(at);
+  if (header.bounded == 0) return name.count() >= header.segments_min && compare(rule, name).matches;
+  if (name.count() != header.segments_min) return false;
+  at += sizeof header;
+  const char* text = reinterpret_cast<const char*>(at) + header.steps * sizeof(Step);
+  for (std::size_t i = 0; i < header.steps; ++i) {
+    const Step step = load<Step>(at + i * sizeof(Step));
+    if (!segment_matches(step.kind, {text, step.size_bytes}, name.segment(i))) return false;
+    text += step.size_bytes;
+  }
+  return true;
+}
+
 RuleStore::Progress RuleStore::compare(std::uint32_t rule, const SplitName& name) const noexcept {
   const unsigned char* at = blocks_.data() + offsets_[rule];
-  Header header;
-  std::memcpy(&header, at, sizeof header);
+  const Header header = load<Header>(at);
   at += sizeof header;
   const char* text = reinterpret_cast<const char*>(at) + header.steps * sizeof(Step);
   const LevelRange range(name.count());
   Levels levels = range.start();
   for (std::size_t i = 0; i < header.steps; ++i, at += sizeof(Step)) {
-    Step step;
-    std::memcpy(&step, at, sizeof step);
+    const Step step = load<Step>(at);
     if (step.kind == SegmentKind::AnyRun) {
       levels = range.anywhere_from(levels);
       // Behind the last `**` every segment has one possible place.

@@ -28,9 +28,8 @@ class RuleStore {
     return blocks_.size() + offsets_.size() * sizeof(offsets_[0]);
   }
 
-  [[nodiscard]] bool matches(std::uint32_t rule, const SplitName& name) const noexcept {
-    return compare(rule, name).matches;
-  }
+  /// As compare(), without the account of it.
+  [[nodiscard]] bool matches(std::uint32_t rule, const SplitName& name) const noexcept;
 
   /// Complexity: O(segments of the pattern x segments of the name) comparisons of segments, whatever the
   /// number of

@@ -16,8 +16,8 @@
 
 namespace leat {
 
-/// The segments of one name, with a copy of its text that is padded. Left uninitialised on purpose: 900
-/// bytes, of which split() fills as many as the name needs.
+/// The segments of one name, with a copy of its text that is padded. Left uninitialised on purpose: a
+/// kilobyte, of which split() fills as much as the name needs.
 class SplitName {
  public:
   SplitName() noexcept {}  // NOLINT(modernize-use-equals-default): no zeroing
@@ -27,20 +27,27 @@ class SplitName {
     if (name.empty()) return RouteErrorCode::EmptyName;
     if (name.size() > kNameBytesMax) return RouteErrorCode::TooLong;
     std::memcpy(text_, name.data(), name.size());
-    std::memset(text_ + name.size(), 0, kPadding);
+    std::memset(text_ + name.size(), 0, kPadding + 1);
+    // Reading back what was just written would wait for the write; only short names must.
+    const bool is_short = name.size() <= kPadding;
+    const char* text = is_short ? text_ : name.data();
+    const std::size_t readable = is_short ? name.size() + kPadding + 1 : name.size();
     count_ = 0;
     std::size_t begin = 0;
-    for (std::size_t block = 0; block < name.size(); block += 64) {
-      std::uint64_t ends = separators(text_ + block, std::min<std::size_t>(name.size() - block, 64));
-      while (ends != 0) {
+    for (std::size_t block = 0; block + 1 < name.size(); block += 64) {
+      std::uint64_t ends = 0;
+      for (std::size_t at = block; at < block + 64; at += 16) {  // always four: what is not there shifts out
+        const std::size_t from = std::min(at, readable - 17);
+        ends |= std::uint64_t{separators(text + from)} >> (at - from) << (at - block);
+      }
+      for (; ends != 0; ends &= ends - 1) {
         const std::size_t end = block + static_cast<std::size_t>(std::countr_zero(ends));
-        ends &= ends - 1;
-        if (end < begin) continue;  // `:::`: the colons that were taken separate, the third is text
-        if (const auto error = add(begin, end)) return error;
+        if (end < begin) continue;  // `:::`: the first two separate, the third is text
+        if (const auto error = add(text, begin, end, text + readable - 16)) return error;
         begin = end + 2;
       }
     }
-    return add(begin, name.size());
+    return add(text, begin, name.size(), text + readable - 16);
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
@@ -52,11 +59,12 @@ class SplitName {
   }
 
  private:
-  std::optional<RouteErrorCode> add(std::size_t begin, std::size_t end) noexcept {
+  std::optional<RouteErrorCode> add(const char* text, std::size_t begin, std::size_t end,
+                                    const char* last) noexcept {
     if (begin >= end) return RouteErrorCode::EmptySegment;
     if (count_ == kSegmentsMax) return RouteErrorCode::TooManySegments;
     begin_[count_] = static_cast<std::uint16_t>(begin);
-    tag_[count_] = tag_of_padded(text_ + begin, end - begin);
+    tag_[count_] = tag_of(text + begin, end - begin, last);
     begin_[++count_] = static_cast<std::uint16_t>(end + 2);
     return std::nullopt;
   }
@@ -64,7 +72,7 @@ class SplitName {
   std::size_t count_;
   std::uint16_t begin_[kSegmentsMax + 1];  // the last: two past the end of the name
   std::uint32_t tag_[kSegmentsMax];
-  char text_[kNameBytesMax + kPadding];
+  char text_[kNameBytesMax + kPadding + 1];
 };
 
 }  // namespace leat
