@@ -17,9 +17,15 @@ constexpr std::array<std::pair<IdlePolicy, std::string_view>, 3> kIdlePolicies{{
     {IdlePolicy::Spin, "spin"},
 }};
 
-void run_leat(benchmark::State& state, std::chrono::microseconds period, IdlePolicy idle, Backend backend) {
+struct LeatRow {
+  IdlePolicy idle;
+  Backend backend;
+  Durability level = Durability::Memory;
+};
+
+void run_leat(benchmark::State& state, std::chrono::microseconds period, const LeatRow& row) {
   StartStamp stamp;
-  BenchRunner runner({.workers = 1, .backend = backend, .idle = idle});
+  BenchRunner runner({.level = row.level, .workers = 1, .backend = row.backend, .idle = row.idle});
   const Namespace task =
       runner.register_task([stamping = StampingTask{&stamp}](TaskContext&) -> std::expected<void, TaskError> {
         stamping();
@@ -27,22 +33,27 @@ void run_leat(benchmark::State& state, std::chrono::microseconds period, IdlePol
       });
   run_latency(state, period, stamp, [&] {
     const TaskReadyEvent event = runner->make_event(task);
-    const auto done = runner->dispatcher().dispatch(event, {.durability = Durability::Memory});
+    const auto done = runner->dispatcher().dispatch(event, {.durability = row.level});
     if (!done) give_up("dispatch", to_string(done.error().code));
+  });
+}
+
+void register_leat(const std::string& suffix, const LeatRow& row) {
+  register_latency("Leat", suffix, [row](benchmark::State& state, std::chrono::microseconds period) {
+    run_leat(state, period, row);
   });
 }
 
 [[maybe_unused]] const bool kRegistered = [] {
   for (const auto& [idle, idle_name] : kIdlePolicies) {
     for (const Backend backend : {Backend::Threads, Backend::Arena}) {
-      const std::string suffix =
-          "/idle:" + std::string(idle_name) + "/backend:" + std::string(backend_name(backend));
-      register_latency("Leat", suffix,
-                       [=, idle = idle](benchmark::State& state, std::chrono::microseconds period) {
-                         run_leat(state, period, idle, backend);
-                       });
+      register_leat("/idle:" + std::string(idle_name) + "/backend:" + std::string(backend_name(backend)),
+                    {.idle = idle, .backend = backend});
     }
   }
+  // The start waits for one sync.
+  register_leat("/idle:spin_then_park/backend:thread/level:disk",
+                {.idle = IdlePolicy::SpinThenPark, .backend = Backend::Threads, .level = Durability::Disk});
   return true;
 }();
 
