@@ -1,0 +1,107 @@
+#include "resume.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "exit_status.h"
+#include "leat/store_reader.h"
+#include "leat/uuid.h"
+#include "session.h"
+#include "signal_watch.h"
+#include "workflow_plan.h"
+
+namespace leat::tools {
+namespace {
+
+/// Unfinished runs with equal settings: they share a Runner.
+struct Group {
+  RunSettings settings;
+  std::vector<Workflow> workflows;
+  std::map<Uuid, std::string> names;  ///< of the pipelines' workflows
+};
+
+/// By the text of their settings, so the order is always the same.
+using Groups = std::map<std::string, Group>;
+
+std::expected<Groups, Failure> unfinished_groups(const std::string& store) {
+  auto image = read_rocksdb_store(store);
+  if (!image) return std::unexpected(opening_failure(image.error()));
+  std::map<std::uint32_t, std::vector<Uuid>> unfinished;  // by workflow_no
+  for (const auto& [number, pipeline] : image->pipelines()) {
+    if (!is_terminal(pipeline.state)) unfinished[pipeline.workflow_no].push_back(pipeline.id);
+  }
+  Groups groups;
+  for (const auto& [number, pipelines] : unfinished) {
+    const WorkflowImage& stored = image->workflows().at(number);
+    auto run = parse_definition(stored.definition);
+    if (!run) {
+      fmt::print(stderr, "leat: {} stays unfinished: {}\n", stored.name, run.error());
+      continue;
+    }
+    auto workflow = build_workflow(run->plan, stored.definition);
+    if (!workflow)
+      return std::unexpected(Failure{kStoreFailure, fmt::format("{}: {}", store, workflow.error())});
+    Group& group = groups[settings_text(run->settings)];
+    group.settings = std::move(run->settings);
+    for (const Uuid& id : pipelines) group.names.emplace(id, stored.name);
+    group.workflows.push_back(std::move(*workflow));
+  }
+  return groups;
+}
+
+/// Carries one group on in its own directory, with its own executors and routes.
+std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::string& store) {
+  std::error_code error;
+  std::filesystem::current_path(group.settings.directory, error);
+  if (error) {
+    return std::unexpected(
+        Failure{kBadInput, fmt::format("{}: {} (accepted: the directory in which the run was begun)",
+                                       group.settings.directory, error.message())});
+  }
+  auto session = Session::open(group.settings, store);
+  if (!session) return std::unexpected(session.error());
+  Runner& runner = (*session)->runner();
+  const auto begin = std::chrono::steady_clock::now();
+  for (const Workflow& workflow : group.workflows) {
+    if (const auto known = runner.register_workflow(workflow); !known) {
+      return std::unexpected(opening_failure(known.error()));
+    }
+  }
+  if (const auto started = runner.start(); !started) return std::unexpected(opening_failure(started.error()));
+  std::vector<SessionPipeline> pipelines;
+  for (const PipelineHandle& handle : runner.resumed()) {
+    const auto name = group.names.find(handle.id());
+    if (name == group.names.end()) continue;
+    pipelines.push_back({.handle = handle, .workflow = name->second, .tasks = handle.task_states().size()});
+  }
+  return (*session)->finish(std::move(pipelines), begin);
+}
+
+}  // namespace
+
+int resume(const ResumeOptions& options) {
+  const std::string store = std::filesystem::absolute(options.store).string();
+  auto groups = unfinished_groups(store);
+  if (!groups) return fail(groups.error());
+  if (groups->empty()) fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
+  block_termination_signals();
+  SessionOutcome all;
+  for (const auto& [text, group] : *groups) {
+    auto outcome = carry_on(group, store);
+    if (!outcome) return fail(outcome.error());
+    all.report.add(std::move(outcome->report));
+    all.signal = outcome->signal;
+    all.store_error = std::move(outcome->store_error);
+    if (all.signal != 0 || !all.store_error.empty()) break;
+  }
+  return conclude(all, options.json);
+}
+
+}  // namespace leat::tools

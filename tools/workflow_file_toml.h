@@ -1,0 +1,36 @@
+// leat's own workflow files, and the ROUTES.toml of `leat run --routes`. Every key that is not known here is
+// refused: a misspelt option must not be a silent default.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "workflow_plan.h"
+
+namespace leat::tools {
+
+/// [routing] and [[route]].
+struct RouteSection {
+  std::optional<std::string> default_key;
+  std::string default_place;
+  std::vector<RoutingRule> rules;
+  std::vector<std::string> places;  ///< of the rules
+};
+
+struct TomlFile {
+  std::optional<WorkflowPlan> workflow;  ///< absent in a ROUTES.toml
+  std::vector<ExecutorPlan> executors;
+  RouteSection routes;
+};
+
+enum class TomlForm { Workflow, RoutesOnly };
+
+/// @param path  names the file in messages
+/// @return      its contents, or one line "file:line:column: what (accepted: ...)"
+std::expected<TomlFile, std::string> parse_toml(const std::string& path, std::string_view text,
+                                                TomlForm form);
+
+}  // namespace leat::tools

@@ -1,0 +1,189 @@
+#include "workflow_plan.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "duration_text.h"
+
+namespace leat::tools {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kDefinitionFormat = 1;
+
+Json retry_json(const RetryPolicy& retry) {
+  return {{"max_attempts", retry.max_attempts},
+          {"backoff", to_string(retry.backoff)},
+          {"initial_ns", retry.initial.count()},
+          {"cap_ns", retry.cap.count()},
+          {"jitter", retry.jitter}};
+}
+
+RetryPolicy retry_of(const Json& json) {
+  RetryPolicy retry;
+  retry.max_attempts = json.at("max_attempts").get<std::int32_t>();
+  const auto backoff = json.at("backoff").get<std::string>();
+  retry.backoff = backoff == "fixed"    ? Backoff::Fixed
+                  : backoff == "linear" ? Backoff::Linear
+                                        : Backoff::Exponential;
+  retry.initial = std::chrono::nanoseconds(json.at("initial_ns").get<std::int64_t>());
+  retry.cap = std::chrono::nanoseconds(json.at("cap_ns").get<std::int64_t>());
+  retry.jitter = json.at("jitter").get<bool>();
+  return retry;
+}
+
+Json task_json(const TaskPlan& task) {
+  Json json = {{"name", task.name}, {"config", Json::parse(task.options.config)}};
+  // What has its default is left out: a definition of a thousand plain tasks stays small.
+  if (!task.options.after.empty()) json["after"] = task.options.after;
+  if (task.options.retry != RetryPolicy{}) json["retry"] = retry_json(task.options.retry);
+  if (task.options.timeout.count() != 0) json["timeout_ns"] = task.options.timeout.count();
+  if (task.options.trigger.kind() != TriggerRule::Kind::AllSuccess) {
+    json["trigger"] = task.options.trigger.to_json();
+  }
+  if (!task.options.executor.empty()) json["executor"] = task.options.executor;
+  return json;
+}
+
+TaskPlan task_of(const Json& json) {
+  TaskPlan task;
+  task.name = json.at("name").get<std::string>();
+  task.options.config = json.at("config").dump();
+  task.options.after = json.value("after", std::vector<std::string>{});
+  if (json.contains("retry")) task.options.retry = retry_of(json.at("retry"));
+  task.options.timeout = std::chrono::nanoseconds(json.value("timeout_ns", std::int64_t{0}));
+  if (json.contains("trigger")) {
+    auto rule = TriggerRule::parse(json.at("trigger").get<std::string>());
+    if (rule) task.options.trigger = std::move(*rule);
+  }
+  task.options.executor = json.value("executor", std::string());
+  return task;
+}
+
+Json rule_json(const RoutingRule& rule) {
+  if (rule.split.empty()) return {{"pattern", rule.pattern}, {"executor", rule.key}};
+  Json shares = Json::array();
+  for (const Share& share : rule.split) shares.push_back({share.key, share.percent});
+  return {{"pattern", rule.pattern}, {"split", std::move(shares)}};
+}
+
+RoutingRule rule_of(const Json& json) {
+  if (!json.contains("split")) {
+    return {json.at("pattern").get<std::string>(), json.at("executor").get<std::string>()};
+  }
+  std::vector<Share> shares;
+  for (const Json& share : json.at("split")) {
+    shares.push_back({share.at(0).get<std::string>(), share.at(1).get<std::uint32_t>()});
+  }
+  return {json.at("pattern").get<std::string>(), std::move(shares)};
+}
+
+Json settings_json(const RunSettings& settings) {
+  Json rules = Json::array();
+  for (const RoutingRule& rule : settings.routing.rules()) rules.push_back(rule_json(rule));
+  Json executors = Json::array();
+  for (const ExecutorPlan& executor : settings.executors) {
+    executors.push_back({{"key", executor.key},
+                         {"max_concurrent", executor.max_concurrent},
+                         {"max_queued", executor.max_queued}});
+  }
+  return {{"default", settings.routing.default_key()},
+          {"routes", std::move(rules)},
+          {"executors", std::move(executors)},
+          {"workers", settings.workers},
+          {"time_scale", settings.time_scale},
+          {"durability", to_string(settings.durability)},
+          {"directory", settings.directory}};
+}
+
+RunSettings settings_of(const Json& json) {
+  RunSettings settings;
+  settings.routing = RoutingConfig(json.at("default").get<std::string>());
+  for (const Json& rule : json.at("routes")) settings.routing.with_rule(rule_of(rule));
+  for (const Json& executor : json.at("executors")) {
+    settings.executors.push_back({.key = executor.at("key").get<std::string>(),
+                                  .max_concurrent = executor.at("max_concurrent").get<std::uint32_t>(),
+                                  .max_queued = executor.at("max_queued").get<std::uint32_t>(),
+                                  .place = {}});
+  }
+  settings.workers = json.at("workers").get<std::uint32_t>();
+  settings.time_scale = json.at("time_scale").get<double>();
+  settings.durability = parse_durability(json.at("durability").get<std::string>()).value_or(Durability::Disk);
+  settings.directory = json.at("directory").get<std::string>();
+  return settings;
+}
+
+/// File names are bytes; what is not UTF-8 in them must not stop a run.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// The place of the first task that `message` quotes, else the workflow's.
+const std::string& place_of(const WorkflowPlan& plan, std::string_view message) {
+  const TaskPlan* first = nullptr;
+  std::size_t found = std::string_view::npos;
+  for (const TaskPlan& task : plan.tasks) {
+    const std::size_t at = message.find(fmt::format("'{}'", task.name));
+    if (at < found) {
+      found = at;
+      first = &task;
+    }
+  }
+  return first != nullptr ? first->place : plan.place;
+}
+
+}  // namespace
+
+std::string to_definition(const WorkflowPlan& plan, const RunSettings& settings) {
+  Json tasks = Json::array();
+  for (const TaskPlan& task : plan.tasks) tasks.push_back(task_json(task));
+  // With the run's id, each run has workflow versions of its own: it never carries an earlier one on by
+  // accident.
+  return text_of({{"leat_run", kDefinitionFormat},
+                  {"run_id", settings.run_id},
+                  {"tenant", plan.tenant},
+                  {"package", plan.package},
+                  {"name", plan.name},
+                  {"tasks", std::move(tasks)},
+                  {"settings", settings_json(settings)}});
+}
+
+std::expected<StoredRun, std::string> parse_definition(std::string_view definition) {
+  const Json json = Json::parse(definition, nullptr, false);
+  if (!json.is_object() || json.value("leat_run", 0) != kDefinitionFormat) {
+    return std::unexpected("its definition is not one of `leat run`");
+  }
+  try {
+    StoredRun run;
+    run.plan.tenant = json.at("tenant").get<std::string>();
+    run.plan.package = json.at("package").get<std::string>();
+    run.plan.name = json.at("name").get<std::string>();
+    for (const Json& task : json.at("tasks")) run.plan.tasks.push_back(task_of(task));
+    run.settings = settings_of(json.at("settings"));
+    run.settings.run_id = json.at("run_id").get<std::string>();
+    return run;
+  } catch (const Json::exception& error) {
+    return std::unexpected(fmt::format("its definition is damaged: {}", error.what()));
+  }
+}
+
+std::string settings_text(const RunSettings& settings) {
+  return text_of(settings_json(settings));
+}
+
+std::expected<Workflow, std::string> build_workflow(const WorkflowPlan& plan, std::string definition) {
+  Workflow::Builder builder(plan.name);
+  builder.tenant(plan.tenant).package(plan.package).definition(std::move(definition));
+  for (const TaskPlan& task : plan.tasks) builder.task(task.name, task.options);
+  auto workflow = builder.build();
+  if (!workflow) {
+    return std::unexpected(
+        fmt::format("{}: {}", place_of(plan, workflow.error().message), workflow.error().message));
+  }
+  return std::move(*workflow);
+}
+
+}  // namespace leat::tools
