@@ -41,7 +41,7 @@ struct KeyDefined {
 /// NotStarted -> Ready for each of `ready`.
 struct PipelineCreated {
   std::uint64_t pipeline_no = 0;  ///< unique and rising for the store's life
-  Uuid id;
+  Uuid id = {};
   std::uint32_t workflow_no = 0;
   std::uint32_t task_count = 0;
   Durability level = Durability::Disk;
@@ -62,6 +62,8 @@ struct Successor {
   std::uint32_t task = 0;
   /// Ready or Skipped (from NotStarted), or Cancelled (from NotStarted or Ready)
   TaskState state = TaskState::Ready;
+
+  friend bool operator==(const Successor&, const Successor&) = default;
 };
 
 /// One attempt's end, with everything that follows from it. Transitions: `from` -> `to`, then each

@@ -1,0 +1,250 @@
+// The fold: what commits amount to, and what it refuses.
+#include "leat/store_image.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "commit.h"
+
+namespace leat::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::string_view kTasks[] = {"extract", "transform", "load"};
+constexpr std::uint32_t kFirstReady[] = {0};
+
+/// Applies groups one commit at a time and collects the events as text.
+class Folded {
+ public:
+  explicit Folded(StoreImage::Keep keep = StoreImage::Keep::Everything) : image(keep) {}
+
+  /// A workflow of three tasks, an executor key, and pipeline 1 with its first task Ready.
+  Folded& with_pipeline() {
+    apply(TransitionGroup(1, WorkflowDefined{.workflow_no = 1, .name = "p::e::etl", .tasks = kTasks}));
+    apply(TransitionGroup(2, KeyDefined{.key_no = 1, .key = "default"}));
+    apply(TransitionGroup(3, PipelineCreated{.pipeline_no = 1,
+                                             .id = Uuid::make_v7(1, 1, 1),
+                                             .workflow_no = 1,
+                                             .task_count = 3,
+                                             .ready = kFirstReady,
+                                             .context = "{\"a\":1}"}));
+    events.clear();
+    return *this;
+  }
+
+  std::string apply(const TransitionGroup& group, std::uint64_t gap = 0) {
+    CommitWriter writer;
+    writer.begin(next_ + gap, next_, epoch, 1);
+    writer.add(group);
+    const auto done = image.apply(next_ + gap, writer.finish(), [this](const TransitionEvent& event) {
+      const std::string from = event.from ? std::string(to_string(*event.from)) : "";
+      events.push_back(std::to_string(event.sequence) + " " + event.workflow->tasks[event.task] + "#" +
+                       std::to_string(event.attempt) + " " + from + ">" + std::string(to_string(event.to)) +
+                       " " + std::string(event.executor));
+    });
+    if (!done) return done.error().message;
+    next_ = writer.end_sequence();
+    return "";
+  }
+
+  std::string start(std::uint32_t task, std::uint32_t attempt = 1) {
+    return apply(
+        TransitionGroup(10, TaskStarted{.pipeline_no = 1, .task = task, .attempt = attempt, .key_no = 1}));
+  }
+  std::string complete(std::uint32_t task, std::vector<Successor> successors = {},
+                       std::optional<PipelineState> pipeline = {}) {
+    return apply(TransitionGroup(
+        20, TaskEnded{.pipeline_no = 1, .task = task, .successors = successors, .pipeline = pipeline}));
+  }
+
+  const PipelineImage& pipeline() const { return image.pipelines().at(1); }
+
+  StoreImage image;
+  std::vector<std::string> events;
+  std::uint64_t epoch = 1;
+
+ private:
+  std::uint64_t next_ = 1;
+};
+
+TEST(StoreImage, CreationIsOneEventPerTaskThenReady) {
+  Folded folded;
+  folded.with_pipeline();
+  EXPECT_EQ(folded.pipeline().state, PipelineState::Pending);
+  EXPECT_EQ(folded.pipeline().context, "{\"a\":1}");
+  EXPECT_EQ(folded.pipeline().open_tasks, 3U);
+  EXPECT_EQ(folded.pipeline().tasks[0].state, TaskState::Ready);
+  EXPECT_EQ(folded.pipeline().tasks[1].state, TaskState::NotStarted);
+  EXPECT_EQ(folded.image.next_pipeline_no(), 2U);
+  EXPECT_EQ(folded.image.workflows().at(1).tasks.size(), 3U);
+  EXPECT_EQ(folded.image.keys().at(1), "default");
+}
+
+TEST(StoreImage, EventsCarryNumbersStatesAndExecutor) {
+  Folded folded;
+  folded.with_pipeline();
+  EXPECT_EQ(folded.start(0), "");
+  EXPECT_EQ(folded.complete(0, {{1, TaskState::Ready}, {2, TaskState::Skipped}}), "");
+  // Numbers 1 and 2 went to the commits that define, 3 to 6 to the creation.
+  EXPECT_THAT(folded.events,
+              ElementsAre("7 extract#1 Ready>Running default", "8 extract#1 Running>Completed default",
+                          "9 transform#1 NotStarted>Ready ", "10 load#1 NotStarted>Skipped "));
+}
+
+TEST(StoreImage, FirstStartMakesThePipelineRunning) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.start(0);
+  EXPECT_EQ(folded.pipeline().state, PipelineState::Running);
+}
+
+TEST(StoreImage, RetryRaisesTheAttemptAndRescueDoesNot) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.start(0);
+  EXPECT_EQ(folded.apply(TransitionGroup(20, TaskEnded{.pipeline_no = 1,
+                                                       .to = TaskState::Ready,
+                                                       .cause = TaskEnded::Cause::Retry,
+                                                       .retry_at_ns = 99,
+                                                       .error = "again"})),
+            "");
+  EXPECT_EQ(folded.pipeline().tasks[0].attempt, 2U);
+  EXPECT_EQ(folded.pipeline().tasks[0].retry_at_ns, 99);
+  EXPECT_EQ(folded.pipeline().tasks[0].error, "again");
+  EXPECT_EQ(folded.start(0, 2), "");
+  EXPECT_EQ(folded.apply(TransitionGroup(30, TaskEnded{.pipeline_no = 1,
+                                                       .attempt = 2,
+                                                       .to = TaskState::Ready,
+                                                       .cause = TaskEnded::Cause::Rescue})),
+            "");
+  EXPECT_EQ(folded.pipeline().tasks[0].attempt, 2U);
+  EXPECT_EQ(folded.pipeline().tasks[0].rescues, 1U);
+  EXPECT_EQ(folded.pipeline().tasks[0].retry_at_ns, 0);
+}
+
+TEST(StoreImage, InterruptionIsNotCountedAsARescue) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.start(0);
+  folded.apply(TransitionGroup(
+      20, TaskEnded{.pipeline_no = 1, .to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted}));
+  EXPECT_EQ(folded.pipeline().tasks[0].rescues, 0U);
+  EXPECT_EQ(folded.pipeline().tasks[0].state, TaskState::Ready);
+}
+
+TEST(StoreImage, SuccessLeavesNoErrorOfEarlierAttempts) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.start(0);
+  folded.apply(TransitionGroup(
+      20, TaskEnded{
+              .pipeline_no = 1, .to = TaskState::Ready, .cause = TaskEnded::Cause::Retry, .error = "again"}));
+  folded.start(0, 2);
+  folded.apply(
+      TransitionGroup(30, TaskEnded{.pipeline_no = 1, .attempt = 2, .context = "{}", .output = "out"}));
+  EXPECT_EQ(folded.pipeline().tasks[0].error, "");
+  EXPECT_EQ(folded.pipeline().tasks[0].context, "{}");
+  EXPECT_EQ(folded.pipeline().tasks[0].output, "out");
+}
+
+TEST(StoreImage, FinishedPipelineLeavesAnImageOfTheUnfinished) {
+  Folded folded(StoreImage::Keep::Unfinished);
+  folded.with_pipeline();
+  folded.start(0);
+  folded.complete(0, {{1, TaskState::Skipped}, {2, TaskState::Skipped}}, PipelineState::Completed);
+  EXPECT_TRUE(folded.image.pipelines().empty());
+  EXPECT_EQ(folded.image.next_pipeline_no(), 2U);
+}
+
+TEST(StoreImage, FinishedPipelineStaysInAnImageOfEverything) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.start(0);
+  folded.complete(0, {{1, TaskState::Skipped}, {2, TaskState::Skipped}}, PipelineState::Completed);
+  EXPECT_EQ(folded.pipeline().state, PipelineState::Completed);
+  EXPECT_EQ(folded.pipeline().finished_ns, 20);
+  EXPECT_EQ(folded.pipeline().open_tasks, 0U);
+}
+
+TEST(StoreImage, CancelledPipelineStaysUntilItsRunningTaskHasEnded) {
+  Folded folded(StoreImage::Keep::Unfinished);
+  folded.with_pipeline();
+  folded.start(0);
+  const Successor rest[] = {{1, TaskState::Cancelled}, {2, TaskState::Cancelled}};
+  EXPECT_EQ(folded.apply(TransitionGroup(
+                20, PipelineChanged{.pipeline_no = 1, .to = PipelineState::Cancelled, .successors = rest})),
+            "");
+  ASSERT_EQ(folded.image.pipelines().size(), 1U);
+  EXPECT_EQ(
+      folded.apply(TransitionGroup(
+          30, TaskEnded{.pipeline_no = 1, .to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel})),
+      "");
+  EXPECT_TRUE(folded.image.pipelines().empty());
+}
+
+TEST(StoreImage, RefusesWhatContradictsTheTransitionTable) {
+  EXPECT_THAT(Folded().with_pipeline().start(1), HasSubstr("not Ready"));
+  EXPECT_THAT(Folded().with_pipeline().complete(0), HasSubstr("may not follow"));
+  EXPECT_THAT(Folded().with_pipeline().start(0, 2), HasSubstr("another attempt"));
+  Folded running;
+  running.with_pipeline().start(0);
+  EXPECT_THAT(running.complete(0, {{0, TaskState::Ready}}), HasSubstr("may not follow"));
+  Folded doubled;
+  doubled.with_pipeline().start(0);
+  EXPECT_THAT(doubled.complete(0, {{1, TaskState::Ready}, {1, TaskState::Ready}}),
+              HasSubstr("may not follow"));
+}
+
+TEST(StoreImage, RefusesWhatNamesTheUnknown) {
+  EXPECT_THAT(Folded().start(0), HasSubstr("unknown pipeline"));
+  EXPECT_THAT(Folded().with_pipeline().start(3), HasSubstr("task that its pipeline does not have"));
+  EXPECT_THAT(Folded().with_pipeline().apply(TransitionGroup(0, TaskStarted{.pipeline_no = 1, .key_no = 5})),
+              HasSubstr("unknown executor key"));
+  EXPECT_THAT(Folded().apply(TransitionGroup(0, PipelineCreated{.pipeline_no = 1, .workflow_no = 1})),
+              HasSubstr("unknown workflow"));
+  EXPECT_THAT(Folded().with_pipeline().apply(
+                  TransitionGroup(0, PipelineCreated{.pipeline_no = 2, .workflow_no = 1, .task_count = 2})),
+              HasSubstr("other tasks"));
+}
+
+TEST(StoreImage, RefusesWhatComesTwice) {
+  const TransitionGroup key(0, KeyDefined{.key_no = 1, .key = "other"});
+  EXPECT_THAT(Folded().with_pipeline().apply(key), HasSubstr("twice"));
+  const TransitionGroup workflow(0, WorkflowDefined{.workflow_no = 1, .name = "other"});
+  EXPECT_THAT(Folded().with_pipeline().apply(workflow), HasSubstr("twice"));
+  const TransitionGroup pipeline(0, PipelineCreated{.pipeline_no = 1, .workflow_no = 1, .task_count = 3});
+  EXPECT_THAT(Folded().with_pipeline().apply(pipeline), HasSubstr("twice"));
+}
+
+TEST(StoreImage, AcceptsNumbersThatAReopeningSkipped) {
+  Folded folded;
+  folded.with_pipeline();
+  folded.epoch = 2;
+  const TransitionGroup start(10, TaskStarted{.pipeline_no = 1, .key_no = 1});
+  EXPECT_EQ(folded.apply(start, 1000), "");
+  EXPECT_EQ(folded.image.end_sequence(), 1008U);
+}
+
+TEST(StoreImage, RefusesAMissingCommit) {
+  StoreImage image(StoreImage::Keep::Everything);
+  CommitWriter writer;
+  const auto apply = [&](std::uint64_t first, std::uint64_t previous_end) {
+    writer.begin(first, previous_end, 1, 1);
+    writer.add(TransitionGroup(0, KeyDefined{.key_no = static_cast<std::uint32_t>(first), .key = "k"}));
+    return image.apply(first, writer.finish());
+  };
+  ASSERT_TRUE(apply(1, 1));
+  const auto refused = apply(3, 3);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StoreErrorCode::Damaged);
+  EXPECT_THAT(refused.error().message, HasSubstr("commits are missing"));
+  EXPECT_FALSE(apply(2, 2));  // nothing is applied after a refusal
+}
+
+}  // namespace
+}  // namespace leat::test
