@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Turns reports of the benchmarks into the table of ratios that leat is held to.
+
+Usage: ratios.py REPORT.json...        (written with --benchmark_format=json --benchmark_repetitions=N)
+
+A ratio is median over median of one set of reports; where a row names several benchmarks, the best one counts.
+The spread is that of the rounds: half the range between the quartiles, in percent of the median.
+"""
+
+import json
+import statistics
+import sys
+
+DISPATCH = "producers:1/workers:2/work_ns:"
+BEST_OF_ALL = ["TbbEnqueue", "Asio", "Moodycamel", "MoodycamelFunction", "MutexPool"]
+
+
+def leat(name, work_ns):
+    return [f"BM_Dispatch_{name}/{DISPATCH}{work_ns}/backend:{backend}" for backend in ("thread", "arena")]
+
+
+def peers(names, work_ns):
+    return [f"BM_Dispatch_{name}/{DISPATCH}{work_ns}" for name in names]
+
+
+def waits(peer, period_us, idle):
+    return [f"BM_Latency_{peer}/period_us:{period_us}/idle:{idle}"]
+
+
+def leat_waits(period_us, idle):
+    return [waits("Leat", period_us, idle)[0] + f"/backend:{backend}" for backend in ("thread", "arena")]
+
+
+RATE, P50, P99 = "items_per_second", "p50_ns", "p99_ns"
+
+# (what, leat's rows, the peers' rows, the field, the mark: at least for rates, at most for latencies)
+RATIOS = [
+    ("single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 2.5),
+    ("single dispatch / mutex pool", leat("Leat", 0), peers(["MutexPool"], 0), RATE, 1.0),
+    ("single dispatch / moodycamel with tokens", leat("Leat", 0), peers(["Moodycamel"], 0), RATE, 0.6),
+    ("bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 12),
+    ("single dispatch, 200 ns / best of all", leat("Leat", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
+    ("bulk dispatch, 200 ns / best of all", leat("LeatBulk", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
+    ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full"], ["BM_Lanes_Leat/neighbour:idle"],
+     RATE, 0.9),
+    ("wake p50, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P50, 1.2),
+    ("wake p99, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P99, 2.0),
+    ("wake p50, 5 ms / raw futex", leat_waits(5000, "park"), waits("RawFutex", 5000, "park"), P50, 1.2),
+    ("wake p99, 5 ms / raw futex", leat_waits(5000, "park"), waits("RawFutex", 5000, "park"), P99, 2.0),
+    ("diamonds, disk / SQLite table, batches of 1,000", ["BM_Diamond_Leat/level:disk"],
+     ["BM_Diamond_Sqlite/batch:1000"], RATE, 2.0),
+    ("diamonds, memory / oneTBB graph built per diamond", ["BM_Diamond_Leat/level:memory"],
+     ["BM_Diamond_TbbFlowGraph"], RATE, 0.5),
+    ("durable tasks, disk / SQLite FULL, 1,000", ["BM_Durable_Leat/level:disk"],
+     ["BM_Durable_Sqlite/sync:full/batch:1000"], RATE, 3.0),
+    ("durable tasks, disk / plain log", ["BM_Durable_Leat/level:disk"], ["BM_Durable_PlainLog"], RATE, 0.4),
+    ("durable tasks, process / SQLite NORMAL, 1,000", ["BM_Durable_Leat/level:process"],
+     ["BM_Durable_Sqlite/sync:normal/batch:1000"], RATE, 3.0),
+    ("acknowledgements, 64 threads / SQLite enqueue", ["BM_Ack_Leat/threads:64"],
+     ["BM_Ack_SqliteEnqueue/threads:64"], RATE, 25),
+    ("acknowledgement p99, 64 threads / plain log", ["BM_Ack_Leat/threads:64"], ["BM_Ack_PlainLog/threads:64"],
+     P99, 1.5),
+]
+
+
+def read(paths):
+    """All rounds of all reports: name -> list of rows. Prints what the machine said of itself."""
+    rounds = {}
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            report = json.load(file)
+        context = report["context"]
+        print(f"{path}: {context['date']}, {context['num_cpus']} CPUs, load {context['load_avg'][0]:.1f}, "
+              f"fdatasync of 4 KiB {context.get('fdatasync_4k_median_us', '?')} us")
+        for row in report["benchmarks"]:
+            if row["run_type"] == "iteration" and not row.get("error_occurred"):
+                rounds.setdefault(row["name"].removesuffix("/real_time"), []).append(row)
+    return rounds
+
+
+def best(rounds, names, field):
+    """The best median among `names`. @return (name, median, spread in percent, rounds) or None"""
+    found = []
+    for name in names:
+        values = [row[field] for row in rounds.get(name, []) if field in row]
+        if values:
+            middle = statistics.median(values)
+            quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [middle] * 3
+            found.append((name, middle, 50 * (quartiles[2] - quartiles[0]) / middle, len(values)))
+    choose = max if field == RATE else min
+    return choose(found, key=lambda entry: entry[1]) if found else None
+
+
+def main():
+    rounds = read(sys.argv[1:])
+    print("\n| ratio | measured | mark | leat | peer | rounds | spread |\n|---|---|---|---|---|---|---|")
+    for what, ours, theirs, field, mark in RATIOS:
+        mine, peer = best(rounds, ours, field), best(rounds, theirs, field)
+        if mine is None or peer is None:
+            continue
+        sign = ">=" if field == RATE else "<="
+        print(f"| {what} | {mine[1] / peer[1]:.2f} | {sign} {mark} | {mine[1]:,.0f} | {peer[1]:,.0f} "
+              f"| {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main()
