@@ -1,6 +1,7 @@
 # leat_module(NAME HEADERS ... SOURCES ... [PUBLIC targets...] [PRIVATE targets...])
 #
-# One layer of the house as the static library leat_NAME (leat::NAME). Its public headers are a header file set
+# One layer of the house as the static library leat_NAME (leat::NAME). Header-only PRIVATE targets end with the
+# build: who links the installed library needs none of them. Its public headers are a header file set
 # under NAME/include; the target leat_NAME_internal opens the folder itself to the module's own tests and
 # benchmarks (build tree only).
 function(leat_module name)
@@ -10,7 +11,14 @@ function(leat_module name)
   add_library(leat::${name} ALIAS ${target})
   list(TRANSFORM ARG_HEADERS PREPEND include/leat/)
   target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS include FILES ${ARG_HEADERS})
-  target_link_libraries(${target} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  target_link_libraries(${target} PUBLIC ${ARG_PUBLIC})
+  foreach(private IN LISTS ARG_PRIVATE)
+    get_target_property(type ${private} TYPE)
+    if(type STREQUAL "INTERFACE_LIBRARY" AND NOT private STREQUAL "Threads::Threads")
+      set(private "$<BUILD_INTERFACE:${private}>")
+    endif()
+    target_link_libraries(${target} PRIVATE ${private})
+  endforeach()
   target_compile_features(${target} PUBLIC cxx_std_23)
   set_target_properties(${target} PROPERTIES
     EXPORT_NAME ${name} CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON

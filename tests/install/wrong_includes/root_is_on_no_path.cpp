@@ -1,0 +1,1 @@
+#include "engine/include/leat/runner.h"
