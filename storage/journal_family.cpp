@@ -2,7 +2,9 @@
 #include "journal_family.h"
 
 #include <fmt/format.h>
+#include <rocksdb/file_checksum.h>
 #include <rocksdb/table.h>
+#include <xxhash.h>
 
 #include <utility>
 
@@ -71,6 +73,8 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
+  options.file_checksum_gen_factory =
+      rocksdb::GetFileChecksumGenCrc32cFactory();  // of whole tables, for verification
   return options;
 }
 
@@ -89,6 +93,16 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   options.compaction_style = rocksdb::kCompactionStyleLevel;
   options.paranoid_file_checks = false;
   return {{rocksdb::kDefaultColumnFamilyName, options}, {std::string(kJournalFamily), options}};
+}
+
+std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env) {
+  std::string current;
+  std::string manifest;
+  if (!rocksdb::ReadFileToString(&env, directory + "/CURRENT", &current).ok() || current.empty()) return 0;
+  const std::string name = current.substr(0, current.size() - 1);  // it ends in a line break
+  if (!rocksdb::ReadFileToString(&env, directory + "/" + name, &manifest).ok()) return 0;
+  current += manifest;
+  return XXH3_64bits(current.data(), current.size());
 }
 
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed) {

@@ -26,6 +26,11 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
 /// The default family, which stays empty, and the journal's.
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
 
+/// RocksDB's checksums do not cover a record whose length was altered so that it looks cut off; this does.
+///
+/// @return  XXH3-64 of CURRENT and the MANIFEST that it names; 0 where they cannot be read
+std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env);
+
 /// @param deed  what was tried, and where
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed);
 

@@ -20,11 +20,11 @@ constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 
 class RocksdbStore final : public StateStore {
  public:
-  RocksdbStore(StoreDirectory&& directory, JournalDb&& journal, std::uint64_t journal_end,
-               bool closed_cleanly)
-      : directory_(std::move(directory)),
+  RocksdbStore(rocksdb::Env* env, StoreDirectory&& directory, JournalDb&& journal, std::uint64_t journal_end)
+      : env_(env),
+        directory_(std::move(directory)),
         journal_(std::move(journal)),
-        closed_cleanly_(closed_cleanly),
+        closed_cleanly_(directory_.superblock().clean),
         journal_end_(journal_end),
         next_sequence_(directory_.superblock().reserved_end),
         written_(journal_end),
@@ -54,6 +54,7 @@ class RocksdbStore final : public StateStore {
   std::expected<void, StoreError> usable() const;
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
+  rocksdb::Env* const env_;
   StoreDirectory directory_;
   JournalDb journal_;
   rocksdb::WriteBatch batch_;
@@ -71,6 +72,7 @@ std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
   block.epoch += 1;
   block.created = true;
   block.clean = false;
+  block.manifest = 0;
   block.journal_end = journal_end_;
   block.reserved_end += kReservedNumbers;
   if (auto done = directory_.replace(block); !done) return done;
@@ -137,6 +139,7 @@ std::expected<void, StoreError> RocksdbStore::close() {
     block.clean = true;
     block.journal_end = written_;
     block.reserved_end = std::max(written_, next_sequence_);
+    block.manifest = manifest_digest(directory_.path(), *env_);
     result = directory_.replace(block);
   }
   const StoreDirectory released = std::move(directory_);
@@ -166,7 +169,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   if (auto kept = check_promise(directory, *promise, *end); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  auto store = std::make_unique<RocksdbStore>(std::move(*place), std::move(*journal), *end, block.clean);
+  auto store = std::make_unique<RocksdbStore>(environment.env, std::move(*place), std::move(*journal), *end);
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;
 }

@@ -143,9 +143,9 @@ bool take_line(std::string_view& text, std::string_view name, std::uint64_t& val
 }  // namespace
 
 std::string Superblock::to_text() const {
-  const std::string text =
-      fmt::format("{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\nreserved_end {}\n", kFirstWords,
-                  kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, reserved_end);
+  const std::string text = fmt::format(
+      "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\nreserved_end {}\nmanifest {}\n", kFirstWords,
+      kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, reserved_end, manifest);
   return fmt::format("{}checksum {:016x}\n", text, XXH3_64bits(text.data(), text.size()));
 }
 
@@ -169,10 +169,10 @@ std::expected<Superblock, StoreError> Superblock::parse(std::string_view text) {
   Superblock block;
   std::uint64_t created = 0;
   std::uint64_t clean = 0;
-  const bool complete = take_line(rest, "epoch ", block.epoch) && take_line(rest, "created ", created) &&
-                        take_line(rest, "clean ", clean) &&
-                        take_line(rest, "journal_end ", block.journal_end) &&
-                        take_line(rest, "reserved_end ", block.reserved_end);
+  const bool complete =
+      take_line(rest, "epoch ", block.epoch) && take_line(rest, "created ", created) &&
+      take_line(rest, "clean ", clean) && take_line(rest, "journal_end ", block.journal_end) &&
+      take_line(rest, "reserved_end ", block.reserved_end) && take_line(rest, "manifest ", block.manifest);
   if (!complete || !rest.empty() || created > 1 || clean > 1 || block.journal_end > block.reserved_end) {
     return damaged();
   }
@@ -234,24 +234,32 @@ std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* 
   return *first;
 }
 
+std::expected<DirectoryLock, StoreError> DirectoryLock::take(const std::string& path) {
+  File directory(path, O_RDONLY | O_DIRECTORY);
+  if (!directory.is_open() && errno == ENOTDIR) {
+    return error(StoreErrorCode::NotAStore, fmt::format("{} is not a directory", path));
+  }
+  if (!directory.is_open()) return system_error(errno, "open", path);
+  if (::flock(directory.fd(), LOCK_EX | LOCK_NB) == 0) return DirectoryLock(directory.give());
+  if (errno != EWOULDBLOCK) return system_error(errno, "lock", path);
+  return error(StoreErrorCode::Locked, fmt::format("the store {} is open in another process", path));
+}
+
+DirectoryLock::~DirectoryLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
 std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string& path) {
   const bool made = ::mkdir(path.c_str(), 0755) == 0;
   if (!made && errno != EEXIST) {
     return error(StoreErrorCode::NotWritable, fmt::format("cannot make the directory {}: {}", path,
                                                           std::generic_category().message(errno)));
   }
-  File lock(path, O_RDONLY | O_DIRECTORY);
-  if (!lock.is_open() && errno == ENOTDIR) {
-    return error(StoreErrorCode::NotAStore, fmt::format("{} is not a directory", path));
-  }
-  if (!lock.is_open()) return system_error(errno, "open", path);
-  if (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return system_error(errno, "lock", path);
-    return error(StoreErrorCode::Locked, fmt::format("the store {} is open in another process", path));
-  }
+  auto lock = DirectoryLock::take(path);
+  if (!lock) return std::unexpected(std::move(lock.error()));
   if (::access(path.c_str(), W_OK | X_OK) != 0) return system_error(errno, "write to", path);
 
-  StoreDirectory directory(path, lock.give());
+  StoreDirectory directory(path, std::move(*lock));
   auto block = read_superblock(path);
   if (block) {
     directory.superblock_ = *block;
@@ -268,14 +276,13 @@ std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string
 
 StoreDirectory::StoreDirectory(StoreDirectory&& other) noexcept
     : path_(std::move(other.path_)),
-      lock_fd_(std::exchange(other.lock_fd_, -1)),
+      lock_(std::move(other.lock_)),
       floor_fd_(std::exchange(other.floor_fd_, -1)),
       superblock_(other.superblock_),
       floor_(other.floor_) {}
 
 StoreDirectory::~StoreDirectory() {
   if (floor_fd_ >= 0) ::close(floor_fd_);
-  if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
 std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superblock) {

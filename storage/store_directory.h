@@ -9,6 +9,7 @@
 //           clean 0|1           whether that opening ended with close()
 //           journal_end N       the end of the journal at that opening, or at its close
 //           reserved_end N      no number from here on was ever used
+//           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 while open
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
 // FLOOR   two sectors written in turn, 48 bytes each: u64 turn, epoch, synced, written, boot, checksum.
 //           `synced` holds after a power cut (it is written after the sync), `written` within one boot of the
@@ -20,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "leat/store_error.h"
 
@@ -33,6 +35,7 @@ struct Superblock {
   bool clean = false;
   std::uint64_t journal_end = 1;
   std::uint64_t reserved_end = 1;
+  std::uint64_t manifest = 0;
 
   std::string to_text() const;
   /// @return Damaged or NewerFormat, without the place
@@ -63,6 +66,22 @@ std::expected<Superblock, StoreError> read_superblock(const std::string& directo
 /// @return        Damaged where neither sector can be read
 std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* flawed = nullptr);
 
+/// The advisory lock of a store's directory, held until destroyed or until the process ends. Takes no file.
+class DirectoryLock {
+ public:
+  /// @return  Locked, NotFound, NotAStore, NotWritable, Io
+  static std::expected<DirectoryLock, StoreError> take(const std::string& path);
+
+  DirectoryLock(DirectoryLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  DirectoryLock& operator=(DirectoryLock&&) = delete;
+  ~DirectoryLock();
+
+ private:
+  explicit DirectoryLock(int fd) noexcept : fd_(fd) {}
+
+  int fd_;
+};
+
 /// The directory of a store opened for writing: holds its lock until destroyed.
 ///
 /// Thread-safety: one thread at a time.
@@ -89,10 +108,11 @@ class StoreDirectory {
   std::expected<void, StoreError> raise_floor(std::uint64_t synced, std::uint64_t written);
 
  private:
-  StoreDirectory(std::string path, int lock_fd) noexcept : path_(std::move(path)), lock_fd_(lock_fd) {}
+  StoreDirectory(std::string path, DirectoryLock&& lock) noexcept
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  int lock_fd_ = -1;
+  DirectoryLock lock_;
   int floor_fd_ = -1;
   Superblock superblock_;
   Floor floor_;

@@ -1,0 +1,361 @@
+// What the RocksDB store refuses, and what it makes of a directory that somebody has been at.
+#include "rocksdb_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <xxhash.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "commit.h"
+#include "journal_writer.h"
+#include "leat/state_store.h"
+#include "leat/store_verifier.h"
+#include "temporary_directory.h"
+
+namespace leat::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+class RocksdbStore : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kOtherBoot = 12345;
+
+  using Opened = std::expected<std::unique_ptr<StateStore>, StoreError>;
+
+  Opened open() { return open_rocksdb_store(path_); }
+  /// As after the machine was switched off and on: only what was synced counts as acknowledged.
+  Opened open_after_power_cut() { return open_rocksdb_store(path_, StoreEnvironment{.boot = kOtherBoot}); }
+
+  /// Appends pipelines first..last, one commit each. Synced after each number in `synced`; left as a crash
+  /// leaves it.
+  void crash_with(std::uint64_t first, std::uint64_t last, std::vector<std::uint64_t> synced = {}) {
+    auto store = open();
+    ASSERT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    for (std::uint64_t number = first; number <= last; ++number) {
+      ASSERT_TRUE(writer.append(start_of(number)));
+      if (std::ranges::count(synced, number) > 0) {
+        ASSERT_TRUE(writer.sync());
+      }
+    }
+  }
+
+  void close_with(std::uint64_t last) {
+    auto store = open();
+    ASSERT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    for (std::uint64_t number = 1; number <= last; ++number) ASSERT_TRUE(writer.append(start_of(number)));
+    ASSERT_TRUE((*store)->close());
+  }
+
+  void close_with_keys() {
+    auto store = open();
+    ASSERT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    for (std::uint32_t number = 1; number <= 20; ++number) {
+      ASSERT_TRUE(writer.append(TransitionGroup(0, KeyDefined{.key_no = number, .key = "key"})));
+    }
+    ASSERT_TRUE((*store)->close());
+  }
+
+  static std::vector<std::uint64_t> contents(StateStore& store) {
+    std::vector<std::uint64_t> found;
+    const auto done = store.replay([&](std::uint64_t first, std::span<const std::byte> bytes) {
+      auto commit = CommitReader::open(first, bytes);
+      found.push_back(std::get<TaskStarted>((*commit->next())->record).pipeline_no);
+      return std::expected<void, StoreError>();
+    });
+    EXPECT_TRUE(done);
+    return found;
+  }
+
+  /// The only file in the store whose name has this beginning or this end.
+  fs::path file(const std::string& affix) {
+    fs::path found;
+    for (const auto& entry : fs::directory_iterator(path_)) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with(affix) && !name.ends_with(affix)) continue;
+      EXPECT_EQ(found, "") << affix << " is not unique: " << found << ", " << name;
+      found = entry.path();
+    }
+    EXPECT_NE(found, "") << affix;
+    return found;
+  }
+
+  std::map<std::string, std::string> snapshot() {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(path_))
+      files[entry.path().filename()] = read(entry.path());
+    return files;
+  }
+
+  /// Opening is refused with this code, a line that names the directory, and without a byte changed.
+  void expect_refused(StoreErrorCode code, const std::string& words, bool power_cut = false) {
+    const auto before = snapshot();
+    const auto store = power_cut ? open_after_power_cut() : open();
+    ASSERT_FALSE(store);
+    EXPECT_EQ(store.error().code, code) << store.error().message;
+    EXPECT_THAT(store.error().message, HasSubstr(words));
+    EXPECT_THAT(store.error().message, HasSubstr(path_));
+    EXPECT_THAT(store.error().message, testing::Not(HasSubstr("\n")));
+    EXPECT_EQ(snapshot(), before);
+  }
+
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_.store();
+};
+
+TEST_F(RocksdbStore, SecondOpenerIsLockedOut) {
+  const auto first = open();
+  ASSERT_TRUE(first);
+  expect_refused(StoreErrorCode::Locked, "open in another process");
+}
+
+TEST_F(RocksdbStore, NewerFormatIsRefusedWithBothNumbers) {
+  close_with(1);
+  std::string text = "leat store format 7\nsomething new\n";
+  char checksum[32];
+  std::snprintf(checksum, sizeof checksum, "checksum %016llx\n",
+                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+  write(path_ + "/LEAT", text + checksum);
+  expect_refused(StoreErrorCode::NewerFormat, "has format 7, this leat knows formats up to 1");
+}
+
+TEST_F(RocksdbStore, DirectoryWithForeignFilesIsNotAStore) {
+  fs::create_directory(path_);
+  write(path_ + "/notes.txt", "mine");
+  expect_refused(StoreErrorCode::NotAStore, "not a leat store");
+}
+
+TEST_F(RocksdbStore, FileIsNotAStore) {
+  write(path_, "mine");
+  const auto store = open();
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, StoreErrorCode::NotAStore);
+  EXPECT_EQ(read(path_), "mine");
+}
+
+TEST_F(RocksdbStore, DirectoryWithoutParentIsNotWritable) {
+  const auto store = open_rocksdb_store(path_ + "/missing/store");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code, StoreErrorCode::NotWritable);
+  EXPECT_THAT(store.error().message, HasSubstr(path_ + "/missing/store"));
+  EXPECT_FALSE(fs::exists(path_));
+}
+
+TEST_F(RocksdbStore, CreationThatWasInterruptedStartsAgain) {
+  fs::create_directory(path_);
+  write(path_ + "/LEAT.new", "leat sto");
+  const auto store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ((*store)->epoch(), 1U);
+}
+
+TEST_F(RocksdbStore, TornTailOpensWithAllThatWasAcknowledged) {
+  crash_with(1, 3);
+  const fs::path log = file(".log");
+  write(log, read(log) + std::string("\x12\x34\x56\x78\x40\x00\x01half a record", 20));
+  const auto store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_THAT(contents(**store), ElementsAre(1, 2, 3));
+}
+
+TEST_F(RocksdbStore, StoreWithATornTailGoesOnAndClosesAndOpens) {
+  crash_with(1, 3);
+  const fs::path log = file(".log");
+  write(log, read(log) + "half");
+  crash_with(4, 4);
+  crash_with(5, 5);
+  const auto store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_THAT(contents(**store), ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(RocksdbStore, PowerCutMayTakeWhatWasNotSynced) {
+  crash_with(1, 3, {2});
+  const fs::path log = file(".log");
+  fs::resize_file(log, fs::file_size(log) - 5);
+  const auto store = open_after_power_cut();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_THAT(contents(**store), ElementsAre(1, 2));
+}
+
+TEST_F(RocksdbStore, LossOfAWrittenCommitWithoutAPowerCutIsDamage) {
+  crash_with(1, 3, {2});
+  const fs::path log = file(".log");
+  fs::resize_file(log, fs::file_size(log) - 5);
+  expect_refused(StoreErrorCode::Damaged, "3 to 3 were acknowledged and are missing");
+}
+
+TEST_F(RocksdbStore, LossOfASyncedCommitIsDamageAfterAPowerCutToo) {
+  crash_with(1, 3, {3});
+  const fs::path log = file(".log");
+  fs::resize_file(log, fs::file_size(log) - 5);
+  expect_refused(StoreErrorCode::Damaged, "3 to 3 were acknowledged and are missing", true);
+}
+
+TEST_F(RocksdbStore, MissingWriteAheadLogIsDamage) {
+  crash_with(1, 3, {3});
+  fs::remove(file(".log"));
+  expect_refused(StoreErrorCode::Damaged, "1 to 3 were acknowledged and are missing");
+}
+
+TEST_F(RocksdbStore, FlippedByteBeforeTheEndIsDamage) {
+  crash_with(1, 9, {9});
+  const fs::path log = file(".log");
+  std::string bytes = read(log);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write(log, bytes);
+  expect_refused(StoreErrorCode::Damaged, "were acknowledged and are missing");
+}
+
+TEST_F(RocksdbStore, CommitBehindABreakTestifiesWhereTheFloorIsStale) {
+  crash_with(1, 1, {1});
+  auto store = open();
+  ASSERT_TRUE(store);
+  JournalWriter writer(**store);
+  const std::string stale_floor = read(file("FLOOR"));
+  const std::string filler(40'000, 'x');  // the break and the witness lie in different blocks of the log
+  const TransitionGroup large(0, TaskEnded{.pipeline_no = 2, .to = TaskState::Failed, .error = filler});
+  ASSERT_TRUE(writer.append(large));
+  ASSERT_TRUE(writer.sync());
+  ASSERT_TRUE(writer.append(start_of(3)));  // says that what came before it was synced
+  store->reset();
+  write(file("FLOOR"), stale_floor);  // a power cut may leave it so: it is not synced with each commit
+  const fs::path log = file(".log");
+  std::string bytes = read(log);
+  bytes[1000] = static_cast<char>(bytes[1000] ^ 1);
+  write(log, bytes);
+  expect_refused(StoreErrorCode::Damaged, "were acknowledged and are missing", true);
+}
+
+TEST_F(RocksdbStore, MissingFilesOfAClosedStoreAreDamage) {
+  for (const char* affix : {"LEAT", "CURRENT", "MANIFEST", ".sst"}) {
+    fs::remove_all(path_);
+    close_with(3);
+    fs::remove(file(affix));
+    const auto store = open();
+    ASSERT_FALSE(store) << affix;
+    EXPECT_EQ(store.error().code, StoreErrorCode::Damaged) << affix << ": " << store.error().message;
+  }
+}
+
+TEST_F(RocksdbStore, MissingFloorOfACrashedStoreIsDamage) {
+  crash_with(1, 1);
+  fs::remove(file("FLOOR"));
+  expect_refused(StoreErrorCode::Damaged, "FLOOR");
+}
+
+TEST_F(RocksdbStore, EveryFlippedByteOfTheSuperblockIsDamage) {
+  close_with(1);
+  const std::string text = read(path_ + "/LEAT");
+  for (std::size_t index = 0; index < text.size(); ++index) {
+    std::string flipped = text;
+    flipped[index] = static_cast<char>(flipped[index] ^ 1);
+    write(path_ + "/LEAT", flipped);
+    const auto store = open();
+    ASSERT_FALSE(store) << index;
+    EXPECT_EQ(store.error().code, StoreErrorCode::Damaged) << index;
+  }
+}
+
+TEST_F(RocksdbStore, NumbersReachBeyondTheReservedBlock) {
+  auto store = open();
+  ASSERT_TRUE(store);
+  const std::uint64_t far = (*store)->next_sequence() + (std::uint64_t{1} << 30);
+  CommitWriter writer;
+  writer.begin(far, 1, 1, 1);
+  writer.add(start_of(1));
+  ASSERT_TRUE((*store)->append(far, far + 1, writer.finish()));
+  store->reset();
+  store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_GT((*store)->next_sequence(), far);
+}
+
+TEST_F(RocksdbStore, ManyCommitsSurviveTablesAndCompactions) {
+  constexpr std::uint64_t kCount = 120;
+  const std::string output(std::size_t{1} << 20, 'o');
+  {
+    auto store = open();
+    ASSERT_TRUE(store);
+    JournalWriter writer(**store);
+    for (std::uint64_t number = 1; number <= kCount; ++number) {
+      ASSERT_TRUE(writer.append(TransitionGroup(0, TaskEnded{.pipeline_no = number, .output = output})));
+    }
+  }
+  auto store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  std::uint64_t count = 0;
+  ASSERT_TRUE((*store)->replay([&](std::uint64_t first, std::span<const std::byte>) {
+    EXPECT_EQ(first, ++count);
+    return std::expected<void, StoreError>();
+  }));
+  EXPECT_EQ(count, kCount);
+}
+
+TEST_F(RocksdbStore, VerifyFindsNothingWrongWithAWholeStoreAndChangesNothing) {
+  close_with_keys();
+  const auto before = snapshot();
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(RocksdbStore, VerifyReportsACommitThatContradictsTheOnesBefore) {
+  close_with(1);  // starts a task of a pipeline that nobody created
+  const auto findings = verify_rocksdb_store(path_).value();
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_THAT(findings.front().message, HasSubstr("unknown pipeline"));
+}
+
+TEST_F(RocksdbStore, VerifyReportsAFlippedByteInAnyFileThatHoldsData) {
+  close_with_keys();
+  ASSERT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
+  for (const auto& [name, bytes] : snapshot()) {
+    const bool holds_data = name == "LEAT" || name == "FLOOR" || name == "CURRENT" ||
+                            name.starts_with("MANIFEST") || name.ends_with(".sst");
+    if (!holds_data) continue;
+    const std::size_t stride = bytes.size() > 300 ? 13 : 1;
+    for (std::size_t index = 0; index < bytes.size(); index += stride) {
+      if (name == "FLOOR" && index % 512 >= 48) continue;  // between its two sectors' contents
+      std::string flipped = bytes;
+      flipped[index] = static_cast<char>(flipped[index] ^ 0x10);
+      write(path_ + "/" + name, flipped);
+      const auto findings = verify_rocksdb_store(path_);
+      EXPECT_TRUE(findings && !findings->empty()) << name << " at " << index;
+    }
+    write(path_ + "/" + name, bytes);
+  }
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
+}
+
+TEST_F(RocksdbStore, VerifyWaitsForNobodyElsesStore) {
+  const auto store = open();
+  ASSERT_TRUE(store);
+  const auto findings = verify_rocksdb_store(path_);
+  ASSERT_FALSE(findings);
+  EXPECT_EQ(findings.error().code, StoreErrorCode::Locked);
+}
+
+}  // namespace
+}  // namespace leat::test
