@@ -74,14 +74,18 @@ std::expected<Context, Error> Context::parse(std::string_view text) {
 
 std::expected<std::string, Error> Context::merge(std::span<const std::string_view> texts) {
   if (const auto common = common_text(texts)) return std::string(*common);
-  Json merged = Json::object();
+  Json merged;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto later = parse_object(texts[i]);
+    auto later = parse_object(texts[i]);
     if (!later) {
       return std::unexpected(
           Error{later.error().code, fmt::format("context {}: {}", i, later.error().message)});
     }
-    merge_json(merged, *later);
+    if (i == 0) {
+      merged = std::move(*later);
+    } else {
+      merge_json(merged, *later);
+    }
   }
   return json_text(merged);
 }
