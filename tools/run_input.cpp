@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "leat/router.h"
 #include "leat/uuid.h"
 #include "text_file.h"
 #include "workflow_file_toml.h"
@@ -61,6 +62,18 @@ class SettingsReader {
     std::ranges::move(routes.rules, std::back_inserter(rules_));
     std::ranges::move(routes.places, std::back_inserter(places_));
     return {};
+  }
+
+  /// What the Router would refuse is refused here, with its place.
+  Step check_rules() const {
+    NamespaceTable names;
+    RoutingConfig config(default_key_.value_or("default"));
+    for (const RoutingRule& rule : rules_) config.with_rule(rule);
+    const auto router = Router::make(config, names);
+    if (router) return {};
+    const RouteError& error = router.error();
+    return std::unexpected(
+        fmt::format("{}: {}", error.rule ? places_[*error.rule - 1] : default_place_, error.message));
   }
 
   /// Every key that anything leads to has an executor.
@@ -137,6 +150,7 @@ std::expected<RunInput, std::string> read_run_input(const RunOptions& options) {
     if (!file) return std::unexpected(std::move(file.error()));
     step = settings.add(*file);
   }
+  if (step) step = settings.check_rules();
   if (step) step = settings.check_keys(plans);
   if (!step) return std::unexpected(std::move(step.error()));
 

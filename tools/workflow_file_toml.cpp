@@ -10,10 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "duration_text.h"
+#include "rules_toml.h"
 
 namespace leat::tools {
 namespace {
@@ -41,6 +39,7 @@ class TomlReader {
                     ? only(root_, "the file", {"workflow", "task", "executors", "routing", "route"})
                     : only(root_, "a file of routes", {"executors", "routing", "route"});
     if (step) step = read_executors();
+    if (step) step = read_routes();
     if (step && form == TomlForm::Workflow) step = read_workflow();
     if (step && form == TomlForm::Workflow) step = read_tasks();
     if (step && form == TomlForm::Workflow) step = check_dependencies();
@@ -56,15 +55,8 @@ class TomlReader {
     return std::unexpected(fmt::format("{}: {}", place(node.source().begin), what));
   }
 
-  /// Refuses keys that `table` must not have.
   Step only(const toml::table& table, std::string_view where, Keys accepted) const {
-    for (const auto& [key, value] : table) {
-      if (std::ranges::find(accepted, key.str()) != accepted.end()) continue;
-      return std::unexpected(fmt::format("{}: unknown key '{}' in {} (accepted: {})",
-                                         place(key.source().begin), key.str(), where,
-                                         fmt::join(accepted, ", ")));
-    }
-    return {};
+    return accept_only(table, where, accepted, path_);
   }
 
   /// Reads table[key] into `out` where it is present.
@@ -148,6 +140,13 @@ class TomlReader {
       if (!step) return step;
       file_.executors.push_back(std::move(plan));
     }
+    return {};
+  }
+
+  Step read_routes() {
+    auto routes = read_route_section(root_, path_);
+    if (!routes) return std::unexpected(std::move(routes.error()));
+    file_.routes = std::move(*routes);
     return {};
   }
 
@@ -321,7 +320,7 @@ std::expected<TomlFile, std::string> parse_toml(const std::string& path, std::st
   const toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return std::unexpected(fmt::format("{}:{}:{}: {}", path, error.source().begin.line,
+    return std::unexpected(fmt::format("{}:{}:{}: {} (accepted: TOML)", path, error.source().begin.line,
                                        error.source().begin.column, error.description()));
   }
   return TomlReader(path, parsed.table()).read(form);

@@ -8,17 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "rules_file.h"
 #include "workflow_plan.h"
 
 namespace leat::tools {
-
-/// [routing] and [[route]].
-struct RouteSection {
-  std::optional<std::string> default_key;
-  std::string default_place;
-  std::vector<RoutingRule> rules;
-  std::vector<std::string> places;  ///< of the rules
-};
 
 struct TomlFile {
   std::optional<WorkflowPlan> workflow;  ///< absent in a ROUTES.toml

@@ -121,12 +121,15 @@ std::string text_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// The place of the first task that `message` quotes, else the workflow's.
-const std::string& place_of(const WorkflowPlan& plan, std::string_view message) {
+/// The place of the task that `error` is about, else the workflow's. The message quotes it ('a'), or shows it
+/// as the first of a cycle (": a -> b -> a").
+const std::string& place_of(const WorkflowPlan& plan, const WorkflowError& error) {
+  const bool cycle = error.code == WorkflowErrorCode::CyclicDependency;
   const TaskPlan* first = nullptr;
-  std::size_t found = std::string_view::npos;
+  std::size_t found = std::string::npos;
   for (const TaskPlan& task : plan.tasks) {
-    const std::size_t at = message.find(fmt::format("'{}'", task.name));
+    const std::size_t at =
+        error.message.find(cycle ? fmt::format(": {} -> ", task.name) : fmt::format("'{}'", task.name));
     if (at < found) {
       found = at;
       first = &task;
@@ -180,8 +183,10 @@ std::expected<Workflow, std::string> build_workflow(const WorkflowPlan& plan, st
   for (const TaskPlan& task : plan.tasks) builder.task(task.name, task.options);
   auto workflow = builder.build();
   if (!workflow) {
-    return std::unexpected(
-        fmt::format("{}: {}", place_of(plan, workflow.error().message), workflow.error().message));
+    const WorkflowError& error = workflow.error();
+    const bool cycle = error.code == WorkflowErrorCode::CyclicDependency;
+    return std::unexpected(fmt::format("{}: {}{}", place_of(plan, error), error.message,
+                                       cycle ? " (accepted: an order without a cycle)" : ""));
   }
   return std::move(*workflow);
 }
