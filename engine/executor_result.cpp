@@ -67,7 +67,8 @@ ExecutionResult ExecutionResult::success(const Uuid& task, std::chrono::nanoseco
           .status = ExecutionStatus::Completed,
           .error_message = {},
           .duration = duration,
-          .retry_after = {}};
+          .retry_after = {},
+          .error_class = TaskError::Class::Task};
 }
 
 ExecutionResult ExecutionResult::failed(const Uuid& task, std::string message, bool should_retry,
@@ -76,7 +77,8 @@ ExecutionResult ExecutionResult::failed(const Uuid& task, std::string message, b
           .status = should_retry ? ExecutionStatus::Retry : ExecutionStatus::Failed,
           .error_message = std::move(message),
           .duration = duration,
-          .retry_after = {}};
+          .retry_after = {},
+          .error_class = TaskError::Class::Task};
 }
 
 ExecutionResult ExecutionResult::retry(const Uuid& task, std::string message,

@@ -9,6 +9,7 @@
 
 #include "leat/durability.h"
 #include "leat/executor.h"
+#include "leat/pipeline_handle.h"
 #include "leat/task_event.h"
 
 namespace leat {
@@ -38,6 +39,11 @@ class Dispatcher {
 
   /// The same for many, in order, up to the first that is refused; the way to go for throughput.
   virtual BulkResult dispatch_bulk(std::span<const TaskReadyEvent> events, DispatchOptions options = {}) = 0;
+
+  /// The same as dispatch(), with a handle that tells when the admission has reached its level, and how the task
+  /// ended. The task is a pipeline of its own, at any level.
+  virtual std::expected<PipelineHandle, DispatchError> dispatch_async(const TaskReadyEvent& event,
+                                                                      DispatchOptions options = {}) = 0;
 
   /// @param key  refused where it is empty or taken
   virtual std::expected<void, Error> register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,

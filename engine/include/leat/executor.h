@@ -13,6 +13,7 @@
 
 #include "leat/error.h"
 #include "leat/metrics.h"
+#include "leat/task_error.h"
 #include "leat/task_event.h"
 
 namespace leat {
@@ -47,6 +48,7 @@ struct ExecutionResult {
   std::string error_message;              ///< empty when Completed
   std::chrono::nanoseconds duration{0};   ///< 0: measured by the lane
   std::optional<std::chrono::nanoseconds> retry_after;  ///< the task's own wish for its next delay; with Retry only
+  TaskError::Class error_class = TaskError::Class::Task;  ///< for retry policies that look at it
 
   bool should_retry() const noexcept { return status == ExecutionStatus::Retry; }
 
@@ -95,7 +97,6 @@ class CompletionToken {
 };
 
 class TaskContext;
-struct TaskError;
 using TaskFunction = std::function<std::expected<void, TaskError>(TaskContext&)>;
 
 /// What the engine does for executors. Given at registration, valid until the Runner has stopped.

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "leat/clock.h"
@@ -17,6 +18,7 @@
 #include "leat/error.h"
 #include "leat/executor.h"
 #include "leat/namespace.h"
+#include "leat/pipeline_handle.h"
 #include "leat/rng.h"
 #include "leat/router.h"
 #include "leat/routing_config.h"
@@ -27,53 +29,7 @@
 
 namespace leat {
 
-/// What an acknowledgement reached.
-struct Ack {
-  Durability level;
-  std::uint64_t sequence;  ///< of the journal; 0 at level Memory
-};
-
-/// What a finished pipeline amounts to.
-struct PipelineResult {
-  PipelineState state = PipelineState::Pending;
-  std::uint32_t completed = 0;  ///< tasks
-  std::uint32_t failed = 0;
-  std::uint32_t skipped = 0;
-  std::uint32_t cancelled = 0;
-  std::string error;    ///< empty when Completed
-  std::string context;  ///< JSON text: that of the Completed task that ended last, else the initial one
-};
-
-class Pipeline;
 class RunnerState;
-
-/// A pipeline seen from outside. Copying is cheap; dropping it cancels nothing; it may outlive the Runner.
-///
-/// Thread-safety: any number of threads.
-class PipelineHandle {
- public:
-  const Uuid& id() const noexcept;
-  PipelineState state() const noexcept;
-
-  /// Blocks until the submission has reached its level. @return Stopped, Storage or WouldDeadlock instead
-  std::expected<Ack, Error> acknowledged() const;
-
-  /// Blocks until the pipeline has ended and its end has reached its level.
-  ///
-  /// @return Timeout, WouldDeadlock (called from inside a task), Stopped (the Runner stopped first) or Storage
-  std::expected<PipelineResult, Error> wait(std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
-
-  /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
-  std::expected<void, Error> cancel();
-
-  /// How each task stands now, in the workflow's order.
-  std::vector<TaskState> task_states() const;
-
- private:
-  friend class Runner;
-  explicit PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept;
-  std::shared_ptr<Pipeline> pipeline_;
-};
 
 struct SubmitOptions {
   std::string context = "{}";                 ///< the initial context: the text of a JSON object
@@ -120,8 +76,12 @@ class Runner {
 
   /// Makes a task known that is dispatched alone.
   ///
-  /// @param name  four segments
-  std::expected<Namespace, Error> register_task(std::string_view name, TaskFunction function);
+  /// @param name      four segments
+  /// @param function  called with TaskContext&, returns nothing or std::expected<void, TaskError>
+  template <TaskCallable F>
+  std::expected<Namespace, Error> register_task(std::string_view name, F&& function) {
+    return add_task(name, make_task_function(std::forward<F>(function)));
+  }
   /// An event with fresh identifiers for a registered task.
   TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts = 1) noexcept;
 
@@ -150,6 +110,7 @@ class Runner {
 
  private:
   explicit Runner(std::unique_ptr<RunnerState> state) noexcept;
+  std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);
   std::unique_ptr<RunnerState> state_;
 };
 
@@ -181,7 +142,7 @@ class Runner::Builder {
   std::expected<Runner, Error> build();
 
  private:
-  friend class Runner;
+  friend class RunnerState;
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

@@ -59,6 +59,8 @@ class TaskContext {
   /// Loads the context unless it is loaded. An error stays: the task sees an empty context, and the attempt
   /// fails with that error, without a retry, whatever the task function returns.
   std::expected<const Context*, Error> load();
+  /// The error of load(); empty where it was not called or succeeded.
+  const std::optional<Error>& load_error() const noexcept { return load_error_; }
   /// The context to read; an empty one after an error of load().
   const Context& context();
   /// The context to change; it will be saved.

@@ -1,0 +1,245 @@
+#include "attempt.h"
+
+#include <exception>
+#include <utility>
+
+#include "lane.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;
+
+thread_local Attempt* current_attempt = nullptr;
+
+constexpr std::uint64_t kPhaseShift = 24;
+constexpr std::uint64_t kReferenceMask = (std::uint64_t{1} << kPhaseShift) - 1;
+
+constexpr std::uint32_t generation_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+constexpr Attempt::Phase phase_of(std::uint64_t word) {
+  return static_cast<Attempt::Phase>(word >> kPhaseShift & 0xff);
+}
+constexpr std::uint64_t with_phase(std::uint64_t word, Attempt::Phase phase) {
+  return (word & ~(std::uint64_t{0xff} << kPhaseShift)) | std::uint64_t{static_cast<std::uint8_t>(phase)} << kPhaseShift;
+}
+
+}  // namespace
+
+void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
+  task = queued;
+  started_ns = now_ns;
+  result.error_message.clear();
+  output.clear();
+  staged_context.reset();
+  timed_out = false;
+  unwound_ = false;
+  if (on_cancel_) {
+    std::lock_guard lock(cancel_mutex_);
+    on_cancel_ = nullptr;
+  }
+  const std::uint64_t references = 2;  // the worker inside start(), and the end
+  const std::uint64_t next = std::uint64_t{generation() + 1} << 32;
+  // (1) release: publishes the fields above to a time-out's or a stop's acquire (2).
+  word_.store(with_phase(next, Phase::Running) | references, std::memory_order_release);
+}
+
+CompletionToken Attempt::token() noexcept { return CompletionToken(*this); }
+
+std::uint32_t Attempt::generation() const noexcept {
+  // relaxed: read by the holder of the record or of its token, to whom the record was handed over.
+  return generation_of(word_.load(std::memory_order_relaxed));
+}
+
+void Attempt::on_timer(std::uint64_t generation) noexcept {
+  // (2) acquire: sees what open() (1) wrote before it looks at the task.
+  std::uint64_t word = word_.load(std::memory_order_acquire);
+  do {
+    if (generation_of(word) != generation || phase_of(word) != Phase::Running) return;
+    // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with our reference.
+  } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 1, std::memory_order_acq_rel,
+                                        std::memory_order_acquire));
+  listener->overdue(*this);
+}
+
+/// Takes the use to its end. @return the phase that it was in
+Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
+  do {
+    LEAT_CHECK(generation_of(word) == generation && phase_of(word) != Phase::Ended);
+    // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3) of a time-out.
+  } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Ended), std::memory_order_acq_rel,
+                                        std::memory_order_relaxed));
+  return phase_of(word);
+}
+
+void Attempt::complete(std::uint32_t generation) noexcept {
+  if (end(generation) == Phase::Running) {
+    listener->end(*this);
+  } else {
+    listener->returned(*this);
+  }
+}
+
+void Attempt::complete_unbegun() noexcept {
+  end(generation());
+  listener->returned(*this);
+}
+
+void Attempt::complete_thrown(const char* message) noexcept {
+  if (!unwound_) return;
+  result = ExecutionResult::failed(task.event.task_execution_id, message, true);
+  complete(generation());
+}
+
+bool Attempt::drop() noexcept {
+  // (5) acq_rel: the last one sees all that the others did with the record before it is used again.
+  return (word_.fetch_sub(1, std::memory_order_acq_rel) & kReferenceMask) == 1;
+}
+
+void Attempt::settle() noexcept {
+  if (drop()) lane->recycle(*this);
+}
+
+void Attempt::request_stop(std::uint32_t generation) noexcept {
+  std::function<void()> callback;
+  {
+    std::lock_guard lock(cancel_mutex_);
+    // acquire: pairs with (1); a record in its next use is not ours to stop.
+    const std::uint64_t word = word_.load(std::memory_order_acquire);
+    if (generation_of(word) != generation || phase_of(word) == Phase::Ended) return;
+    if (!stop_.stop_possible()) stop_ = std::stop_source();
+    stop_.request_stop();
+    stopped_generation_ = generation;
+    callback = std::exchange(on_cancel_, nullptr);
+  }
+  if (callback) callback();
+}
+
+std::stop_token Attempt::stop_token() {
+  std::lock_guard lock(cancel_mutex_);
+  // One source serves many uses of the record, until it has been used to stop one of them.
+  const bool stopped_before = stop_.stop_requested() && stopped_generation_ != generation();
+  if (!stop_.stop_possible() || stopped_before) stop_ = std::stop_source();
+  return stop_.get_token();
+}
+
+void Attempt::append_output(std::string_view text) {
+  output.append(text);
+  if (output.size() > kOutputBytesMax) output.erase(0, output.size() - kOutputBytesMax);
+}
+
+CompletionToken::CompletionToken(Attempt& attempt) noexcept
+    : attempt_(&attempt), generation_(attempt.generation()) {}
+
+CompletionToken::CompletionToken(CompletionToken&& other) noexcept
+    : attempt_(std::exchange(other.attempt_, nullptr)), generation_(other.generation_) {}
+
+CompletionToken& CompletionToken::operator=(CompletionToken&& other) noexcept {
+  std::swap(attempt_, other.attempt_);
+  std::swap(generation_, other.generation_);
+  return *this;
+}
+
+CompletionToken::~CompletionToken() {
+  if (attempt_ == nullptr) return;
+  if (running_attempt() == attempt_ && std::uncaught_exceptions() > 0) {
+    attempt_->unwound_ = true;  // the lane, which catches, knows what was thrown
+  } else {
+    complete(ExecutionResult::failed(attempt_->task.event.task_execution_id,
+                                     "the executor dropped the task without completing it", true));
+  }
+}
+
+void CompletionToken::complete(ExecutionResult result) noexcept {
+  Attempt* attempt = std::exchange(attempt_, nullptr);
+  LEAT_CHECK(attempt != nullptr);  // completed twice through the same token
+  attempt->result = std::move(result);
+  attempt->complete(static_cast<std::uint32_t>(generation_));
+}
+
+void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> result) noexcept {
+  if (result) return complete(*std::move(result));
+  LEAT_CHECK(attempt_ != nullptr);
+  std::string message = "the executor could not run the task: ";
+  message += to_string(result.error().code);
+  complete(ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message)));
+}
+
+void CompletionToken::append_output(std::string_view text) {
+  if (attempt_ != nullptr) attempt_->append_output(text);
+}
+
+void CompletionToken::on_cancel(std::function<void()> callback) {
+  if (attempt_ == nullptr) return;
+  {
+    std::lock_guard lock(attempt_->cancel_mutex_);
+    if (attempt_->stopped_generation_ != generation_) {
+      attempt_->on_cancel_ = std::move(callback);
+      return;
+    }
+  }
+  callback();
+}
+
+std::stop_token CompletionToken::stop_token() const noexcept {
+  return attempt_ == nullptr ? std::stop_token() : attempt_->stop_token();
+}
+
+AttemptPool::AttemptPool(Lane& lane, AttemptListener& listener, std::uint32_t count)
+    : count_(count),
+      attempts_(std::make_unique<Attempt[]>(count)),
+      next_(std::make_unique<std::atomic<std::uint32_t>[]>(count)),
+      top_(0) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    attempts_[i].lane = &lane;
+    attempts_[i].listener = &listener;
+    attempts_[i].end_message.attempt = &attempts_[i];
+    attempts_[i].overdue_message = {PipelineMessage::Kind::AttemptOverdue, nullptr, &attempts_[i]};
+    next_[i].store(i + 1 < count ? i + 1 : kNone, std::memory_order_relaxed);  // relaxed: not shared yet
+  }
+}
+
+Attempt* AttemptPool::try_take() noexcept {
+  // (6) acquire: sees the record as give_back (7) left it.
+  std::uint64_t top = top_.load(std::memory_order_acquire);
+  for (;;) {
+    const auto index = static_cast<std::uint32_t>(top);
+    if (index == kNone) return nullptr;
+    // relaxed: a stale successor is refused by the tag in the exchange.
+    const std::uint64_t next = next_[index].load(std::memory_order_relaxed);
+    const std::uint64_t tag = (top >> 32) + 1;
+    if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel, std::memory_order_acquire)) {
+      active_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a figure for metrics
+      return &attempts_[index];
+    }
+  }
+}
+
+void AttemptPool::give_back(Attempt& attempt) noexcept {
+  const auto index = static_cast<std::uint32_t>(&attempt - attempts_.get());
+  active_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a figure for metrics
+  std::uint64_t top = top_.load(std::memory_order_relaxed);
+  std::uint64_t next;
+  do {
+    next_[index].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);  // relaxed: published by (7)
+    next = ((top >> 32) + 1) << 32 | index;
+    // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so that a
+    // worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
+  } while (!top_.compare_exchange_weak(top, next, std::memory_order_seq_cst, std::memory_order_relaxed));
+}
+
+bool AttemptPool::any_free() const noexcept {
+  // seq_cst: part of a worker's last look before it sleeps; pairs with (7).
+  return static_cast<std::uint32_t>(top_.load(std::memory_order_seq_cst)) != kNone;
+}
+
+std::uint32_t AttemptPool::active() const noexcept {
+  return active_.load(std::memory_order_relaxed);  // relaxed: a figure for metrics
+}
+
+Attempt* running_attempt() noexcept { return current_attempt; }
+
+RunningScope::RunningScope(Attempt* attempt) noexcept : outer_(std::exchange(current_attempt, attempt)) {}
+RunningScope::~RunningScope() { current_attempt = outer_; }
+
+}  // namespace leat

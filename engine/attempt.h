@@ -1,0 +1,160 @@
+// One attempt of one task while it runs: what a CompletionToken points to, and the run permit of its lane.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capacity.h"
+#include "leat/executor.h"
+#include "queued_task.h"
+#include "timer_queue.h"
+
+namespace leat {
+
+class Attempt;
+class Lane;
+
+/// What is told to a pipeline; handled under the pipeline's ownership, one at a time (see pipeline.h).
+struct PipelineMessage {
+  enum class Kind : std::uint8_t {
+    AttemptEnded,     ///< the executor is done: finish the task and take the attempt back
+    AttemptOverdue,   ///< the run time is up: finish the task; the attempt itself is still out
+    AttemptReturned,  ///< an attempt that was overdue, or never began, is back
+    Cancel,
+    Interrupt,  ///< the Runner stops: what runs becomes Ready again
+  };
+  Kind kind = Kind::AttemptEnded;
+  PipelineMessage* next = nullptr;
+  Attempt* attempt = nullptr;
+};
+
+/// Who learns how attempts go: decides, records, and releases what follows. Implemented by Completion.
+class AttemptListener {
+ public:
+  /// Ready -> Running. @return whether the attempt may start; false: it was cancelled or the store has failed
+  virtual bool begin(Attempt& attempt) noexcept = 0;
+  /// The executor said how it ended.
+  virtual void end(Attempt& attempt) noexcept = 0;
+  /// Its run time is up. Holds a reference to the attempt, see Attempt::drop().
+  virtual void overdue(Attempt& attempt) noexcept = 0;
+  /// The executor came back after overdue(), or the attempt did not begin.
+  virtual void returned(Attempt& attempt) noexcept = 0;
+
+ protected:
+  ~AttemptListener() = default;
+};
+
+/// A slot for one running attempt, used again and again. A lane has max_concurrent of them: holding one is the run
+/// permit, so that who runs what is one look at an array.
+///
+/// Thread-safety: the fields belong to the thread that completes the attempt, then to the owner of the pipeline;
+/// word_ says who that is.
+/// Invariants:
+///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
+///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs, one is
+///      the attempt's end, one is a time-out's while it is being handled.
+class Attempt final : public TimerListener {
+ public:
+  enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
+
+  QueuedTask task;
+  Slots slot;                          ///< the admission slot; back when the end is published
+  Lane* lane = nullptr;
+  AttemptListener* listener = nullptr;
+  std::int64_t started_ns = 0;
+  std::uint32_t journal_credits = 0;   ///< cells of the journal's ring that this attempt may still fill
+  bool timed_out = false;              ///< [the pipeline's] its task has ended without it
+  std::uint32_t shard = 0;             ///< which metrics shard the worker writes; see Lane
+  ExecutionResult result;
+  std::string output;
+  std::optional<std::string> staged_context;
+  PipelineMessage end_message;
+  PipelineMessage overdue_message;
+
+  /// Begins a use.
+  void open(const QueuedTask& queued, std::int64_t now_ns);
+  /// The one token of this use.
+  CompletionToken token() noexcept;
+  /// Ends a use that its listener did not let begin; no token was made.
+  void complete_unbegun() noexcept;
+  /// Ends a use whose start() threw, unless its token lives on elsewhere.
+  void complete_thrown(const char* message) noexcept;
+
+  std::uint32_t generation() const noexcept;
+  /// The run time is up for use `generation`, unless it has ended.
+  void on_timer(std::uint64_t generation) noexcept override;
+  /// Asks the running use to end early: stop token and cancel callback.
+  void request_stop(std::uint32_t generation) noexcept;
+
+  /// Drops a reference. @return whether it was the last: the caller recycles the record
+  bool drop() noexcept;
+  /// The end has been handled: drops the end's reference, and gives the record back to its lane where it was the
+  /// last. `inline_worker`: the caller is the worker itself, inside start().
+  void settle() noexcept;
+
+  std::stop_token stop_token();
+  void append_output(std::string_view text);
+
+ private:
+  friend class CompletionToken;
+  Phase end(std::uint32_t generation) noexcept;
+  void complete(std::uint32_t generation) noexcept;
+
+  // generation (32 bits), phase (8), references (24). See the .cpp for the numbered partners.
+  std::atomic<std::uint64_t> word_{0};
+  std::mutex cancel_mutex_;  // stop_ and on_cancel_: only touched by tasks that ask for them, and by a stop
+  std::stop_source stop_{std::nostopstate};
+  std::function<void()> on_cancel_;
+  bool unwound_ = false;  // the token died because start() threw
+  std::uint64_t stopped_generation_ = 0;  // the use that was asked to end; 0: none
+};
+
+/// The run permits of one lane: a stack of free attempt records.
+///
+/// Thread-safety: any number of threads.  Progress: lock-free.
+class AttemptPool {
+ public:
+  AttemptPool(Lane& lane, AttemptListener& listener, std::uint32_t count);
+
+  /// @return a free record, or null
+  Attempt* try_take() noexcept;
+  void give_back(Attempt& attempt) noexcept;
+  bool any_free() const noexcept;
+  std::uint32_t size() const noexcept { return count_; }
+  std::uint32_t active() const noexcept;
+  std::span<Attempt> all() noexcept { return {attempts_.get(), count_}; }
+
+ private:
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  const std::uint32_t count_;
+  std::unique_ptr<Attempt[]> attempts_;
+  std::unique_ptr<std::atomic<std::uint32_t>[]> next_;
+  alignas(64) std::atomic<std::uint64_t> top_;  // tag (32 bits, rises with each change) and index of the first
+  std::atomic<std::uint32_t> active_{0};
+};
+
+/// The attempt that the calling thread is running now; null outside of tasks.
+Attempt* running_attempt() noexcept;
+
+/// Marks the calling thread as running an attempt, for the scope's life.
+class RunningScope {
+ public:
+  explicit RunningScope(Attempt* attempt) noexcept;
+  ~RunningScope();
+  RunningScope(const RunningScope&) = delete;
+  RunningScope& operator=(const RunningScope&) = delete;
+
+ private:
+  Attempt* outer_;
+};
+
+}  // namespace leat

@@ -1,0 +1,84 @@
+#include "completion.h"
+
+#include "lane.h"
+#include "leat/retry_policy.h"
+#include "pipeline.h"
+
+namespace leat {
+
+Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept { return static_cast<Pipeline*>(event.origin); }
+
+bool Completion::begin(Attempt& attempt) noexcept {
+  Pipeline* const pipeline = pipeline_of(attempt.task.event);
+  if (pipeline == nullptr) return true;
+  const std::uint32_t generation = attempt.generation();
+  if (!pipeline->begin(attempt)) return false;
+  const auto timeout = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number].timeout;
+  if (timeout.count() > 0) timers_.schedule(attempt.started_ns + timeout.count(), attempt, generation);
+  return true;
+}
+
+void Completion::end(Attempt& attempt) noexcept {
+  Pipeline* const pipeline = pipeline_of(attempt.task.event);
+  if (pipeline == nullptr) return end_alone(attempt);
+  attempt.end_message.kind = PipelineMessage::Kind::AttemptEnded;
+  pipeline->post(attempt.end_message);
+}
+
+void Completion::overdue(Attempt& attempt) noexcept {
+  attempt.request_stop(attempt.generation());
+  pipeline_of(attempt.task.event)->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
+}
+
+void Completion::returned(Attempt& attempt) noexcept {
+  attempt.end_message.kind = PipelineMessage::Kind::AttemptReturned;
+  pipeline_of(attempt.task.event)->post(attempt.end_message);  // only those are overdue, or kept from beginning
+}
+
+void Completion::end_alone(Attempt& attempt) noexcept {
+  const TaskReadyEvent& event = attempt.task.event;
+  const ExecutionResult& result = attempt.result;
+  Lane::Outcome outcome = Lane::Outcome::Completed;
+  if (result.status != ExecutionStatus::Completed) {
+    outcome = Lane::Outcome::Failed;
+    if (result.status == ExecutionStatus::Retry && event.attempt < event.max_attempts) {
+      outcome = Lane::Outcome::Retried;
+      retry_later(attempt);
+    }
+  }
+  attempt.lane->count(attempt, outcome);
+  attempt.slot.release();
+  attempt.settle();
+}
+
+void Completion::retry_later(const Attempt& attempt) {
+  TaskReadyEvent event = attempt.task.event;
+  const auto delay = attempt.result.retry_after ? *attempt.result.retry_after
+                                                : retry_delay(RetryPolicy{}, event.attempt, rng_.next());
+  ++event.attempt;
+  std::uint64_t token;
+  {
+    std::lock_guard lock(mutex_);
+    token = next_delayed_++;
+    delayed_.emplace(token, Delayed{attempt.lane, event});
+  }
+  timers_.schedule(clock_.steady_ns() + delay.count(), *this, token);
+}
+
+void Completion::on_timer(std::uint64_t token) noexcept {
+  Delayed due;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = delayed_.find(token);
+    due = found->second;
+    delayed_.erase(found);
+  }
+  due.lane->admit_or_park(due.event, Slots());
+}
+
+std::size_t Completion::delayed() const {
+  std::lock_guard lock(mutex_);
+  return delayed_.size();
+}
+
+}  // namespace leat

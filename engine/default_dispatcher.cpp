@@ -1,0 +1,91 @@
+#include "default_dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leat {
+
+std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEvent& event) const noexcept {
+  if (!event.task_namespace.valid() || event.attempt < 1 || event.max_attempts < event.attempt ||
+      scheduler_.find_task(event.task_namespace) == nullptr) {
+    return std::unexpected(DispatchError{DispatchErrorCode::InvalidEvent, {}});
+  }
+  const ExecutorKeyId key = router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
+  Lane* const lane = lanes_.find(key);
+  if (lane == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::NoExecutor, router_.key(key)});
+  return lane;
+}
+
+std::expected<void, DispatchError> DefaultDispatcher::dispatch(const TaskReadyEvent& event, DispatchOptions options) {
+  const BulkResult result = dispatch_bulk({&event, 1}, options);
+  return result.end;
+}
+
+BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> events, DispatchOptions options) {
+  BulkResult result;
+  if (!scheduler_.accepting()) {
+    result.end = std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
+    return result;
+  }
+  if (options.durability != Durability::Memory) {
+    for (; result.taken < events.size(); ++result.taken) {
+      if (auto taken = dispatch_async(events[result.taken], options); !taken) {
+        result.end = std::unexpected(taken.error());
+        break;
+      }
+    }
+    return result;
+  }
+  while (result.taken < events.size()) {
+    auto lane = lane_of(events[result.taken]);
+    if (!lane) {
+      result.end = std::unexpected(lane.error());
+      return result;
+    }
+    // Neighbours with the same name, or the same route, go in one piece.
+    std::size_t end = result.taken + 1;
+    for (; end < events.size(); ++end) {
+      const auto next = lane_of(events[end]);
+      if (!next || *next != *lane) break;
+    }
+    const std::size_t taken = (*lane)->offer(events.subspan(result.taken, end - result.taken));
+    result.taken += taken;
+    if (result.taken < end) {
+      result.end = std::unexpected(DispatchError{DispatchErrorCode::NoCapacity, (*lane)->key()});
+      return result;
+    }
+  }
+  return result;
+}
+
+std::expected<PipelineHandle, DispatchError> DefaultDispatcher::dispatch_async(const TaskReadyEvent& event,
+                                                                               DispatchOptions options) {
+  if (!scheduler_.accepting()) return std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
+  auto lane = lane_of(event);
+  if (!lane) return std::unexpected(lane.error());
+  Slots slot = (*lane)->reserve();
+  if (slot.count() == 0) return std::unexpected(DispatchError{DispatchErrorCode::NoCapacity, (*lane)->key()});
+  return scheduler_.submit_alone(event, options.durability, std::move(slot));
+}
+
+std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view key,
+                                                                std::shared_ptr<TaskExecutor> executor,
+                                                                ExecutorLimits limits) {
+  if (executor != nullptr) {
+    if (auto bound = services_.bind(*executor); !bound) return bound;
+  }
+  const auto journal_key = scheduler_.define_key(key);
+  if (!journal_key) return std::unexpected(journal_key.error());
+  return lanes_.add(key, std::move(executor), limits, *journal_key);
+}
+
+bool DefaultDispatcher::has_capacity() const {
+  return std::ranges::any_of(lanes_.lanes(), [](const Lane* lane) { return lane->has_capacity(); });
+}
+
+std::string_view DefaultDispatcher::resolve_executor_key(std::string_view task_namespace) const {
+  const auto key = router_.resolve(task_namespace, 0);
+  return key ? router_.key(*key) : std::string_view();
+}
+
+}  // namespace leat

@@ -1,0 +1,60 @@
+#include "executor_binding.h"
+
+#include "completion.h"
+#include "leat/context.h"
+
+namespace leat {
+
+std::expected<void, Error> ExecutorBinding::bind(TaskExecutor& executor) {
+  if (executor.services_ != nullptr && executor.services_ != this) {
+    return std::unexpected(Error{ErrorCode::InvalidState, "executor '" + std::string(executor.name()) +
+                                                              "' is registered with another Runner"});
+  }
+  executor.services_ = this;
+  return {};
+}
+
+std::expected<std::string, Error> ExecutorBinding::load_context(const TaskReadyEvent& event) const {
+  const Pipeline* const pipeline = pipeline_of(event);
+  if (pipeline == nullptr) return "{}";  // dispatched alone at level Memory: nothing is kept for it
+  const auto text = pipeline->input_context(event.task_number);
+  if (!text) return std::unexpected(text.error());
+  return **text;
+}
+
+std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& event, std::string_view json) {
+  Pipeline* const pipeline = pipeline_of(event);
+  if (pipeline == nullptr) return {};  // nobody will ask for it
+  if (auto fits = check_context_size(json.size()); !fits) return fits;
+  if (auto parsed = Context::parse(json); !parsed) return std::unexpected(std::move(parsed.error()));
+  Attempt* const attempt = pipeline->running(event.task_number);
+  if (attempt == nullptr || attempt->task.event.attempt != event.attempt) {
+    return std::unexpected(Error{ErrorCode::InvalidState, "the attempt has ended already"});
+  }
+  attempt->staged_context = std::string(json);
+  return {};
+}
+
+const TaskDefinition* ExecutorBinding::definition(const TaskReadyEvent& event) const noexcept {
+  if (const Pipeline* const pipeline = pipeline_of(event)) {
+    return &pipeline->workflow().workflow.tasks()[event.task_number];
+  }
+  const RegisteredWorkflow* const alone = scheduler_.find_task(event.task_namespace);
+  return alone == nullptr ? nullptr : &alone->workflow.tasks().front();
+}
+
+const TaskFunction* ExecutorBinding::find_task(const TaskReadyEvent& event) const noexcept {
+  const TaskDefinition* const task = definition(event);
+  return task == nullptr || !task->function ? nullptr : &task->function;
+}
+
+std::string_view ExecutorBinding::task_config(const TaskReadyEvent& event) const noexcept {
+  const TaskDefinition* const task = definition(event);
+  return task == nullptr ? "{}" : std::string_view(task->config);
+}
+
+void ExecutorBinding::capacity_changed() noexcept {
+  for (Lane* const lane : lanes_.lanes()) lane->slots_released();
+}
+
+}  // namespace leat

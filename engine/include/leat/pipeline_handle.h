@@ -1,0 +1,65 @@
+// A pipeline (one execution of a workflow) as its submitter sees it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "leat/durability.h"
+#include "leat/error.h"
+#include "leat/states.h"
+#include "leat/uuid.h"
+
+namespace leat {
+
+/// What an acknowledgement reached.
+struct Ack {
+  Durability level;
+  std::uint64_t sequence;  ///< of the journal; 0 at level Memory
+};
+
+/// What a finished pipeline amounts to.
+struct PipelineResult {
+  PipelineState state = PipelineState::Pending;
+  std::uint32_t completed = 0;  ///< tasks
+  std::uint32_t failed = 0;
+  std::uint32_t skipped = 0;
+  std::uint32_t cancelled = 0;
+  std::string error;    ///< empty when Completed
+  std::string context;  ///< JSON text: that of the Completed task that ended last, else the initial one
+};
+
+class Pipeline;
+
+/// A pipeline seen from outside. Copying is cheap; dropping it cancels nothing; it may outlive the Runner.
+///
+/// Thread-safety: any number of threads.
+class PipelineHandle {
+ public:
+  const Uuid& id() const noexcept;
+  PipelineState state() const noexcept;
+
+  /// Blocks until the submission has reached its level. @return Stopped, Storage or WouldDeadlock instead
+  std::expected<Ack, Error> acknowledged() const;
+
+  /// Blocks until the pipeline has ended and its end has reached its level.
+  ///
+  /// @return Timeout, WouldDeadlock (called from inside a task), Stopped (the Runner stopped first) or Storage
+  std::expected<PipelineResult, Error> wait(std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
+
+  /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
+  std::expected<void, Error> cancel();
+
+  /// How each task stands now, in the workflow's order.
+  std::vector<TaskState> task_states() const;
+
+ private:
+  friend class Scheduler;
+  explicit PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept;
+  std::shared_ptr<Pipeline> pipeline_;
+};
+
+}  // namespace leat

@@ -1,0 +1,20 @@
+// The executor that runs task functions on the lane's own workers.
+#pragma once
+
+#include <string_view>
+
+#include "leat/executor.h"
+
+namespace leat {
+
+/// Runs the function registered for each task, with a context loaded fresh, and saves what the function changed.
+/// It has no state of its own: one object may serve several keys, each with its lane's limits.
+///
+/// Thread-safety: any number of threads.
+class ThreadTaskExecutor final : public TaskExecutor {
+ public:
+  std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent& event) override;
+  std::string_view name() const override { return "ThreadTaskExecutor"; }
+};
+
+}  // namespace leat

@@ -1,0 +1,222 @@
+#include "lane.h"
+
+#include <algorithm>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <thread>
+#include <utility>
+
+#include "check.h"
+
+namespace leat {
+namespace {
+
+std::size_t thread_number() noexcept {
+  thread_local const std::size_t number = std::hash<std::thread::id>{}(std::this_thread::get_id());
+  return number;
+}
+
+/// Makes queued tasks while the queue copies them in, so that a bulk needs no buffer.
+template <class MakeTask>
+struct MakingIterator {
+  using iterator_category = std::input_iterator_tag;
+  using value_type = QueuedTask;
+  using difference_type = std::ptrdiff_t;
+  using pointer = void;
+  using reference = QueuedTask;
+  const MakeTask* make;
+  std::size_t index;
+  QueuedTask operator*() const noexcept { return (*make)(index); }
+  MakingIterator& operator++() noexcept {
+    ++index;
+    return *this;
+  }
+  MakingIterator operator++(int) noexcept { return {make, index++}; }
+};
+
+}  // namespace
+
+Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits, std::uint32_t workers,
+           std::uint32_t journal_key, Clock& clock, AttemptListener& listener)
+    : key_(std::move(key)),
+      executor_(std::move(executor)),
+      limits_(limits),
+      journal_key_(journal_key),
+      clock_(clock),
+      capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
+      attempts_(*this, listener, limits.max_concurrent),
+      shards_(std::make_unique<Shard[]>(workers + 1)),
+      shared_shard_(workers) {
+  for (std::size_t i = 0; i < kProducers; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
+  worker_states_.reserve(workers);
+  for (std::uint32_t i = 0; i < workers; ++i) worker_states_.emplace_back(queue_);
+}
+
+Lane::~Lane() = default;
+
+template <class MakeTask>
+void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
+  std::size_t i = thread_number() % kProducers;
+  // (1) acquire: takes over the token's state from whoever released it (2).
+  while (producers_[i]->busy.exchange(true, std::memory_order_acquire)) i = (i + 1) % kProducers;
+  const bool stored = queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
+  producers_[i]->busy.store(false, std::memory_order_release);  // (2) release: pairs with (1)
+  LEAT_CHECK(stored);                                           // out of memory: slots bound what is needed
+  // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the sleeper's last look.
+  depth_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
+  workers_->notify();
+}
+
+std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
+  std::size_t taken = 0;
+  if (lot_.count() == 0 && !braked()) {  // nobody overtakes a parked task
+    Slots slots(capacity_, events.size());
+    taken = slots.count();
+    if (taken > 0) {
+      const std::int64_t now = clock_.steady_ns();
+      push(taken, [&](std::size_t i) { return QueuedTask{events[i], now}; });
+      slots.detach();
+    }
+  }
+  if (taken < events.size()) rejected_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count for metrics
+  return taken;
+}
+
+Slots Lane::reserve() noexcept {
+  if (lot_.count() > 0 || braked()) return {};
+  return Slots(capacity_, 1);
+}
+
+void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
+  const QueuedTask task{event, clock_.steady_ns()};
+  if (slot.count() == 0) slot = reserve();
+  if (slot.count() == 1) {
+    push(1, [&](std::size_t) { return task; });
+    slot.detach();
+    return;
+  }
+  lot_.push(task);
+  slots_released();  // once more: a slot may have come back before the task was counted as parked
+}
+
+void Lane::slots_released() noexcept {
+  while (lot_.count() > 0 && !braked()) {
+    Slots slot;
+    const std::optional<QueuedTask> task = lot_.pop(capacity_, slot);
+    if (!task) return;
+    push(1, [&](std::size_t) { return *task; });
+    slot.detach();
+  }
+}
+
+bool Lane::has_capacity() const noexcept {
+  return capacity_.admitted() < capacity_.limit() && lot_.count() == 0 && !braked();
+}
+
+bool Lane::has_work() const noexcept {
+  // (4) seq_cst: W2 of WakeGate; pairs with (3).
+  return depth_.load(std::memory_order_seq_cst) > 0 && attempts_.any_free() &&
+         !closed_.load(std::memory_order_relaxed);  // relaxed: closing only ends work, and stop() joins
+}
+
+bool Lane::has_work_for_another() const noexcept {
+  return depth_.load(std::memory_order_relaxed) > 1 && attempts_.any_free();  // relaxed: a hint, see WakeGate
+}
+
+void Lane::close() noexcept { closed_.store(true, std::memory_order_relaxed); }
+
+std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
+  Attempt* attempt = nullptr;
+  std::size_t begun = 0;
+  while (begun < budget && !closed_.load(std::memory_order_relaxed)) {
+    if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
+    QueuedTask task;
+    if (!queue_.try_dequeue(worker_states_[worker].token, task)) break;
+    depth_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late fall only makes somebody look once more
+    ++begun;
+    attempt = run(*attempt, task, worker);
+  }
+  if (attempt != nullptr) recycle(*attempt);
+  return begun;
+}
+
+/// Runs one task. @return the record where it is free again, null where the attempt goes on elsewhere
+Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worker) noexcept {
+  const std::int64_t now = clock_.steady_ns();
+  shards_[worker].queue_wait.record(now - task.admitted_ns);
+  attempt.slot = Slots::adopt(capacity_, 1);
+  attempt.shard = worker;
+  attempt.open(task, now);
+  RunningScope scope(&attempt);
+  if (!attempt.listener->begin(attempt)) {
+    attempt.complete_unbegun();
+    return attempt.drop() ? &attempt : nullptr;
+  }
+  const char* thrown = nullptr;
+  std::string message;
+  try {
+    executor_->start(attempt.task.event, attempt.token());
+  } catch (const std::exception& error) {
+    thrown = (message = error.what()).c_str();
+  } catch (...) {
+    thrown = "the task threw something that is not a std::exception";
+  }
+  if (thrown != nullptr) attempt.complete_thrown(thrown);
+  return attempt.drop() ? &attempt : nullptr;
+}
+
+void Lane::recycle(Attempt& attempt) noexcept {
+  attempts_.give_back(attempt);
+  // seq_cst, as (4): after the permit is back, so that a worker that slept for want of one is woken.
+  if (depth_.load(std::memory_order_seq_cst) > 0) workers_->notify();
+}
+
+void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
+  const bool own = running_attempt() == &attempt;
+  Shard& shard = shards_[own ? attempt.shard : shared_shard_];
+  const std::int64_t ran = clock_.steady_ns() - attempt.started_ns;
+  const auto add = [own](std::atomic<std::uint64_t>& counter) {
+    // relaxed: counts alone. The own shard has one writer, so it needs no locked instruction.
+    if (own) {
+      counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    } else {
+      counter.fetch_add(1, std::memory_order_relaxed);
+    }
+  };
+  if (outcome == Outcome::Late) return add(shard.late);
+  add(shard.executed);
+  if (outcome == Outcome::Failed) add(shard.failed);
+  if (outcome == Outcome::Retried) add(shard.retried);
+  if (own) {
+    shard.run_time.record(ran);
+  } else {
+    shard.run_time.record_shared(ran);
+  }
+}
+
+ExecutorMetrics Lane::metrics() const {
+  ExecutorMetrics result;
+  Histogram::Sum queue_wait, run_time;
+  for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
+    const Shard& shard = shards_[i];
+    // relaxed: a snapshot never stops the workers; its counts may be a few tasks apart.
+    result.total_executed += shard.executed.load(std::memory_order_relaxed);
+    result.total_failed += shard.failed.load(std::memory_order_relaxed);
+    result.total_retried += shard.retried.load(std::memory_order_relaxed);
+    result.total_late += shard.late.load(std::memory_order_relaxed);
+    queue_wait.add(shard.queue_wait);
+    run_time.add(shard.run_time);
+  }
+  result.active_tasks = attempts_.active();
+  result.queued_tasks = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
+  result.parked_tasks = lot_.count();
+  result.max_concurrent = limits_.max_concurrent;
+  result.max_queued = limits_.max_queued;
+  result.total_rejected = rejected_.load(std::memory_order_relaxed);
+  result.queue_wait = queue_wait.summary();
+  result.run_time = run_time.summary();
+  return result;
+}
+
+}  // namespace leat

@@ -1,0 +1,140 @@
+// A lane: everything between the dispatcher and the tasks of one executor key. Admission, queue, run permits,
+// execution and counts; it knows nothing of pipelines, journals or rules.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <concurrentqueue.h>
+
+#include "attempt.h"
+#include "capacity.h"
+#include "histogram.h"
+#include "leat/clock.h"
+#include "leat/executor.h"
+#include "leat/metrics.h"
+#include "parking_lot.h"
+#include "queued_task.h"
+#include "workers.h"
+
+namespace leat {
+
+/// Thread-safety: any number of threads, but for run_some(w): one at a time for each worker number.
+/// Invariants:
+///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
+///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
+///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the lot.
+class Lane final : public SlotListener {
+ public:
+  /// @param limits   max_concurrent already resolved, from 1
+  /// @param workers  how many worker numbers run_some() will be called with
+  Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits, std::uint32_t workers,
+       std::uint32_t journal_key, Clock& clock, AttemptListener& listener);
+  ~Lane();
+
+  const std::string& key() const noexcept { return key_; }
+  const ExecutorLimits& limits() const noexcept { return limits_; }
+  TaskExecutor& executor() const noexcept { return *executor_; }
+
+  /// The key's number in the journal; 0: nothing is remembered.
+  std::uint32_t journal_key() const noexcept { return journal_key_; }
+
+  // --- the dispatcher's side ---
+
+  /// Admits events in order until one is refused. @return how many were taken
+  std::size_t offer(std::span<const TaskReadyEvent> events) noexcept;
+  /// Admits the task, or parks it until a slot is free; `slot` may hold the slot already.
+  void admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept;
+  /// Takes one slot for a task that will come later. @return an empty token where none is free
+  Slots reserve() noexcept;
+  bool has_capacity() const noexcept;
+  /// Takes the parked tasks out, in turn.
+  std::vector<QueuedTask> unpark() { return lot_.take_all(); }
+  /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
+  void slots_released() noexcept override;
+
+  // --- the workers' side ---
+
+  void set_workers(Workers& workers) noexcept { workers_ = &workers; }
+  /// Runs up to `budget` tasks on this thread. @return how many it began
+  std::size_t run_some(std::uint32_t worker, std::size_t budget) noexcept;
+  /// Whether run_some() could begin a task now.
+  bool has_work() const noexcept;
+  /// Whether more than one worker would find a task.
+  bool has_work_for_another() const noexcept;
+  /// From here on nothing is begun; what is queued stays.
+  void close() noexcept;
+
+  // --- what an attempt needs ---
+
+  void recycle(Attempt& attempt) noexcept;
+  enum class Outcome { Completed, Failed, Retried, Late };
+  /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
+  void count(const Attempt& attempt, Outcome outcome) noexcept;
+  std::span<Attempt> attempts() noexcept { return attempts_.all(); }
+  /// Attempts that run now.
+  std::size_t active() const noexcept { return attempts_.active(); }
+
+  /// Ready tasks that wait for a slot.
+  std::size_t parked() const noexcept { return lot_.count(); }
+  ExecutorMetrics metrics() const;
+  /// Tasks admitted and not yet given back.
+  std::uint64_t in_flight() const noexcept { return capacity_.admitted(); }
+
+ private:
+  struct QueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
+    static constexpr std::size_t BLOCK_SIZE = 128;
+  };
+  using Queue = moodycamel::ConcurrentQueue<QueuedTask, QueueTraits>;
+
+  // A producer token serves one thread at a time; a few of them serve any number, so that no thread leaves an
+  // implicit producer behind in a queue that never frees memory.
+  struct alignas(64) Producer {
+    explicit Producer(Queue& queue) : token(queue) {}
+    std::atomic<bool> busy{false};
+    moodycamel::ProducerToken token;
+  };
+  struct alignas(64) Shard {  // written by one worker; the last one by every other thread
+    std::atomic<std::uint64_t> executed{0}, failed{0}, retried{0}, late{0};
+    Histogram queue_wait, run_time;
+  };
+  struct Worker {
+    explicit Worker(Queue& queue) : token(queue) {}
+    moodycamel::ConsumerToken token;
+  };
+
+  static constexpr std::size_t kProducers = 8;
+
+  bool braked() const noexcept { return !executor_->has_capacity(); }
+  template <class MakeTask>
+  void push(std::size_t count, const MakeTask& make_task) noexcept;
+  Attempt* run(Attempt& attempt, const QueuedTask& task, std::uint32_t worker) noexcept;
+
+  const std::string key_;
+  const std::shared_ptr<TaskExecutor> executor_;
+  const ExecutorLimits limits_;
+  const std::uint32_t journal_key_;
+  Clock& clock_;
+  Workers* workers_ = nullptr;
+
+  Capacity capacity_;
+  AttemptPool attempts_;
+  ParkingLot lot_;
+  Queue queue_;
+  std::vector<std::unique_ptr<Producer>> producers_;
+  std::vector<Worker> worker_states_;
+  std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
+  const std::uint32_t shared_shard_;
+  alignas(64) std::atomic<std::int64_t> depth_{0};  // below zero for a moment, when a pop overtakes its push's add
+  std::atomic<std::uint64_t> rejected_{0};
+  std::atomic<bool> closed_{false};
+};
+
+}  // namespace leat

@@ -1,0 +1,86 @@
+// All lanes of a Runner by executor key, and the threads that serve them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lane.h"
+#include "leat/clock.h"
+#include "leat/error.h"
+#include "leat/executor.h"
+#include "leat/router.h"
+#include "workers.h"
+
+namespace leat {
+
+/// Thread-safety: find, release, reroute: any number of threads, lock-free but for `homeless_`. add: any, one at a
+/// time. start, stop: once each.
+class LaneTable {
+ public:
+  static constexpr std::size_t kKeysMax = 4096;
+
+  LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers) noexcept;
+  ~LaneTable();
+
+  /// @param journal_key  the key's number in the journal; 0: nothing is remembered
+  /// @return             nothing, or InvalidArgument, AlreadyExists
+  std::expected<void, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits,
+                                 std::uint32_t journal_key);
+
+  /// @return the lane of a key; null: the key has no executor
+  Lane* find(ExecutorKeyId key) const noexcept {
+    // (1) acquire: sees the lane that add() (2) made.
+    return key < kKeysMax ? by_key_[key].load(std::memory_order_acquire) : nullptr;
+  }
+  /// Routes a Ready task, unless `executor` says where it goes, and admits or parks it.
+  void release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept;
+  /// Sends every parked task through the routes once more.
+  void reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
+
+  /// Registered lanes in the order of registration.
+  std::vector<Lane*> lanes() const;
+  /// "a, b, c": for messages.
+  std::string known_keys() const;
+
+  /// Lends threads to all lanes, also to those that are added later.
+  /// @return a line for the log where oneTBB grants too few threads, so that own ones are used instead; else empty
+  std::string start();
+  /// Nothing more is begun.
+  void close() noexcept;
+  /// Attempts that run now.
+  std::size_t active() const;
+  /// Takes the threads back. @pre active() == 0, but for attempts that run without a thread
+  void stop() noexcept;
+
+ private:
+  struct Entry {
+    std::unique_ptr<Lane> lane;
+    std::unique_ptr<Workers> workers;
+  };
+
+  std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
+  void lend(Entry& entry);
+
+  Router& router_;
+  Clock& clock_;
+  AttemptListener& listener_;
+  const std::uint32_t workers_;
+  std::unique_ptr<std::atomic<Lane*>[]> by_key_;
+  mutable std::mutex mutex_;  // entries_, homeless_, started_
+  std::vector<Entry> entries_;
+  std::vector<TaskReadyEvent> homeless_;  // routed to a key that has no executor
+  std::unique_ptr<ArenaBudget> budget_;
+  bool started_ = false;
+  bool use_arenas_ = true;
+};
+
+}  // namespace leat

@@ -1,0 +1,298 @@
+#include "pipeline.h"
+
+#include <algorithm>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "check.h"
+#include "id_source.h"
+#include "lane.h"
+#include "leat/context.h"
+
+namespace leat {
+namespace {
+
+constexpr std::uintptr_t kUnowned = 0;
+constexpr std::uintptr_t kOwned = 1;
+
+// What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then two flags.
+constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
+constexpr std::uint64_t kEndsFlag = std::uint64_t{1} << 33;
+
+const std::shared_ptr<const std::string>& empty_context() {
+  static const auto text = std::make_shared<const std::string>("{}");
+  return text;
+}
+
+}  // namespace
+
+std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+                                         const Identity& identity, std::string context) {
+  std::shared_ptr<Pipeline> pipeline(new Pipeline(host, std::move(workflow), identity, std::move(context)));
+  pipeline->self_ = pipeline;
+  return pipeline;
+}
+
+Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
+                   std::string context)
+    : host_(host),
+      workflow_(std::move(workflow)),
+      identity_(identity),
+      initial_context_(context.empty() || context == "{}" ? empty_context()
+                                                          : std::make_shared<const std::string>(std::move(context))),
+      tasks_(std::make_unique<Task[]>(workflow_->tasks.size())),
+      holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
+      open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
+  const auto definitions = workflow_->workflow.tasks();
+  for (std::uint32_t i = 0; i < open_; ++i) {
+    set_state(i, TaskState::NotStarted, 1);
+    tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
+  }
+}
+
+void Pipeline::start(Slots slot) {
+  inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
+  first_slot_ = std::move(slot);
+  state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
+  Step created, rest;
+  std::vector<std::uint32_t> ready, skipped;
+  for (const std::uint32_t root : workflow_->workflow.roots()) (verdict(root) ? ready : skipped).push_back(root);
+  for (const std::uint32_t root : ready) make_ready(root, created);
+  const bool remembered = identity_.level != Durability::Memory;
+  publish(remembered ? TransitionGroup(host_.clock().unix_ns(),
+                                       PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
+                                                       static_cast<std::uint32_t>(workflow_->tasks.size()),
+                                                       identity_.level, ready, *initial_context_})
+                     : TransitionGroup(),
+          created, kCreatedFlag);
+  for (const std::uint32_t root : skipped) end_unstarted(root, TaskState::Skipped, rest);
+  if (!skipped.empty()) {
+    publish_change(rest, "trigger rules not satisfied");
+  } else if (remembered) {
+    host_.journal()->release(1);
+  }
+  drain();
+}
+
+void Pipeline::restore(PipelineImage&& image, bool crashed) {
+  inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
+  state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
+  Step ready;
+  std::vector<std::uint32_t> dead;
+  const Workflow& workflow = workflow_->workflow;
+  for (const std::uint32_t i : workflow.topological_order()) {
+    TaskImage& task = image.tasks[i];
+    set_state(i, task.state, task.attempt);
+    tasks_[i].rescues = task.rescues;
+    tasks_[i].retry_at_ns = task.retry_at_ns;
+    if (is_terminal(task.state)) {
+      count_terminal(task.state);
+      for (const std::uint32_t successor : workflow.tasks()[i].successors) --tasks_[successor].waiting;
+      if (task.state == TaskState::Completed) {
+        save_context(i, task.context.empty() ? nullptr : &task.context);
+        last_completed_ = i;
+      }
+    } else if (task.state == TaskState::Ready) {
+      make_ready(i, ready, task.attempt);
+    } else if (task.state == TaskState::Running) {
+      dead.push_back(i);
+    }
+  }
+  cancelling_ = counts_[static_cast<std::size_t>(TaskState::Cancelled)] > 0;
+  set_phase(Phase::Acknowledged);
+  release_list(ready.first);
+  for (const std::uint32_t i : dead) rescue(i, crashed);
+  drain();
+}
+
+void Pipeline::post(PipelineMessage& message) noexcept {
+  std::uintptr_t head = inbox_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchanges
+  for (;;) {
+    if (head == kUnowned) {
+      // (1) acquire: sees all that the last owner did before it left (3).
+      if (inbox_.compare_exchange_weak(head, kOwned, std::memory_order_acquire, std::memory_order_relaxed)) break;
+    } else {
+      message.next = head == kOwned ? nullptr : reinterpret_cast<PipelineMessage*>(head);
+      // (2) release: publishes the message to the owner's (4).
+      if (inbox_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(&message), std::memory_order_release,
+                                       std::memory_order_relaxed)) {
+        return;
+      }
+    }
+  }
+  handle(message);
+  drain();
+}
+
+/// Handles what has been posted meanwhile, then gives the ownership up. The last thing an owner does.
+void Pipeline::drain() noexcept {
+  bool drop = false;
+  for (;;) {
+    if (held_by_step_ && open_ == 0 && outstanding_ == 0) {
+      held_by_step_ = false;
+      drop = true;
+    }
+    std::uintptr_t head = kOwned;
+    // (3) release: hands the owned fields to the next owner (1).
+    if (inbox_.compare_exchange_strong(head, kUnowned, std::memory_order_release, std::memory_order_relaxed)) break;
+    // (4) acquire: sees the messages (2).
+    head = inbox_.exchange(kOwned, std::memory_order_acquire);
+    PipelineMessage* latest = reinterpret_cast<PipelineMessage*>(head);
+    PipelineMessage* first = nullptr;
+    while (latest != nullptr) {
+      PipelineMessage* const earlier = latest->next;
+      latest->next = first;
+      first = latest;
+      latest = earlier;
+    }
+    while (first != nullptr) {
+      PipelineMessage* const next = first->next;
+      handle(*first);
+      first = next;
+    }
+  }
+  if (drop) drop_hold();
+}
+
+void Pipeline::drop_hold() noexcept {
+  // (5) acq_rel: whoever drops the last hold sees that the other is done with the object.
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) const auto last = std::move(self_);
+}
+
+void Pipeline::post_control(PipelineMessage::Kind kind) {
+  post(*new PipelineMessage{.kind = kind});  // handle() deletes it
+}
+
+void Pipeline::handle(PipelineMessage& message) noexcept {
+  switch (message.kind) {
+    case PipelineMessage::Kind::AttemptEnded:
+      return finish_attempt(*message.attempt);
+    case PipelineMessage::Kind::AttemptOverdue:
+      return finish_overdue(*message.attempt);
+    case PipelineMessage::Kind::AttemptReturned:
+      return take_back(*message.attempt);
+    case PipelineMessage::Kind::Cancel:
+      delete &message;
+      return cancel_tasks();
+    case PipelineMessage::Kind::Interrupt:
+      delete &message;
+      return interrupt_tasks();
+  }
+}
+
+bool Pipeline::begin(Attempt& attempt) noexcept {
+  const std::uint32_t index = attempt.task.event.task_number;
+  Task& task = tasks_[index];
+  Journal* const journal = identity_.level == Durability::Memory ? nullptr : host_.journal();
+  if (journal != nullptr && !journal->reserve(2)) return false;  // one cell for Running, one for the end
+  task.running.store(&attempt, std::memory_order_relaxed);       // relaxed: published by (6)
+  std::uint32_t ready = word_of(TaskState::Ready, static_cast<std::uint32_t>(attempt.task.event.attempt));
+  const std::uint32_t running = word_of(TaskState::Running, static_cast<std::uint32_t>(attempt.task.event.attempt));
+  // (6) acq_rel: a cancel that sees Running (7) sees whom to stop; we see the context that made the task Ready.
+  if (!task.word.compare_exchange_strong(ready, running, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    task.running.store(nullptr, std::memory_order_relaxed);
+    if (journal != nullptr) journal->release(2);
+    return false;
+  }
+  if (journal != nullptr) {
+    attempt.journal_credits = 1;
+    journal->publish({host_.clock().unix_ns(), TaskStarted{identity_.pipeline_no, index,
+                                                           static_cast<std::uint32_t>(attempt.task.event.attempt),
+                                                           attempt.lane->journal_key()}},
+                     identity_.level, nullptr, 0);
+  }
+  // (8) release: the start is in the ring; pairs with the interrupt's (9), whose record must come behind it.
+  task.begun.store(true, std::memory_order_release);
+  return true;
+}
+
+void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t flags) noexcept {
+  const std::uint64_t token = flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
+  if (identity_.level == Durability::Memory) {
+    apply_commit(token, 0);
+  } else {
+    host_.journal()->publish(std::move(group), identity_.level, token == 0 ? nullptr : this, token);
+  }
+}
+
+void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept {
+  if (!reached) return set_phase(Phase::StoreFailed);
+  if (apply_commit(token, sequence)) drop_hold();
+}
+
+/// @return whether this was the end
+bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept {
+  const bool ends = (token & kEndsFlag) != 0;
+  if ((token & kCreatedFlag) != 0) {
+    ack_sequence_ = sequence;
+    set_phase(Phase::Acknowledged);
+  }
+  release_list(static_cast<std::uint32_t>(token) - 1);
+  if (ends) {
+    state_.store(end_state(), std::memory_order_relaxed);  // relaxed: published by set_phase
+    set_phase(Phase::Ended);
+    host_.ended(*this);
+  }
+  return ends;
+}
+
+void Pipeline::release_list(std::uint32_t first) noexcept {
+  while (first != kNone) {
+    const std::uint32_t next = tasks_[first].next;  // before the release: then the task may be anywhere
+    release_task(first);
+    first = next;
+  }
+}
+
+void Pipeline::release_task(std::uint32_t task) noexcept {
+  const std::int64_t delay = tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
+  if (delay > 0) {
+    host_.timers().schedule(host_.clock().steady_ns() + delay, *this, task);
+  } else {
+    host_.release(event_of(task), workflow_->tasks[task], std::move(first_slot_));
+  }
+}
+
+void Pipeline::on_timer(std::uint64_t token) noexcept {
+  const auto task = static_cast<std::uint32_t>(token);
+  host_.release(event_of(task), workflow_->tasks[task], Slots());
+}
+
+TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
+  const std::int32_t max_attempts = identity_.max_attempts > 0 ? identity_.max_attempts
+                                                               : workflow_->workflow.tasks()[task].retry.max_attempts;
+  // relaxed: a Ready task's attempt was set before it was released.
+  const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
+  return {.pipeline_execution_id = identity_.id,
+          .task_execution_id = IdSource::of_task(identity_.id, task),
+          .task_namespace = workflow_->tasks[task].name,
+          .attempt = static_cast<std::int32_t>(attempt_of(word)),
+          .max_attempts = max_attempts,
+          .origin = this,
+          .task_number = task};
+}
+
+std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
+  const auto after = workflow_->workflow.tasks()[task].after;
+  if (after.empty()) return initial_context_;
+  std::shared_ptr<const std::string> only;
+  std::vector<std::string_view> texts;
+  for (const std::uint32_t dependency : after) {
+    const auto& context = tasks_[dependency].context;
+    if (context == nullptr || context == only) continue;  // not Completed, or the very text we have already
+    only = context;
+    texts.push_back(*context);
+  }
+  if (texts.empty()) return empty_context();
+  if (texts.size() == 1) return only;
+  auto merged = Context::merge(texts);
+  if (!merged) return std::unexpected(std::move(merged.error()));
+  return std::make_shared<const std::string>(std::move(*merged));
+}
+
+Attempt* Pipeline::running(std::uint32_t task) const noexcept {
+  return tasks_[task].running.load(std::memory_order_acquire);  // acquire: pairs with (6)
+}
+
+}  // namespace leat

@@ -1,0 +1,212 @@
+// One execution of a workflow: how far each task is, and the step that decides what follows when one ends.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attempt.h"
+#include "capacity.h"
+#include "leat/clock.h"
+#include "leat/durability.h"
+#include "leat/error.h"
+#include "leat/journal.h"
+#include "leat/pipeline_handle.h"
+#include "leat/rng.h"
+#include "leat/states.h"
+#include "leat/store_image.h"
+#include "leat/task_event.h"
+#include "leat/uuid.h"
+#include "registered_workflow.h"
+#include "timer_queue.h"
+
+namespace leat {
+
+class Pipeline;
+
+/// What a pipeline needs from the engine. Implemented by the Scheduler.
+class PipelineHost {
+ public:
+  virtual Clock& clock() noexcept = 0;
+  virtual Rng& rng() noexcept = 0;
+  virtual TimerQueue& timers() noexcept = 0;
+  /// Null where nothing is remembered: then every pipeline is at level Memory.
+  virtual Journal* journal() noexcept = 0;
+  /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
+  virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept = 0;
+  /// The pipeline has ended at its level.
+  virtual void ended(Pipeline& pipeline) noexcept = 0;
+
+ protected:
+  ~PipelineHost() = default;
+};
+
+/// Thread-safety: what is told to it goes through post(), which is lock-free; the step behind it runs on whichever
+/// thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after start or restore,
+/// [owned] by the step, [atomic].
+/// Invariants:
+///   1. A task's state changes only as may_become() allows: Ready -> Running by the worker that begins it (a CAS, so
+///      that a cancel cannot be overtaken), everything else by the step.
+///   2. Every change is in the group that the step publishes before anything acts on it: a successor is released by
+///      the commit of the group that made it Ready (at level Memory: by the step itself).
+///   3. A Ready or Running task is outstanding: some lane, timer or thread refers to this object. It goes when its end
+///      is committed and nothing is outstanding.
+class Pipeline final : public CommitListener, public TimerListener, public std::enable_shared_from_this<Pipeline> {
+ public:
+  struct Identity {
+    Uuid id;
+    std::uint64_t pipeline_no;
+    Durability level;
+    std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
+  };
+
+  static std::shared_ptr<Pipeline> make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+                                        const Identity& identity, std::string context);
+
+  /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved (above level Memory)
+  void start(Slots slot);
+  /// Carries on from what the store remembers; what was Running is rescued, or merely interrupted.
+  /// @pre one journal credit is reserved for each Running task, and no other thread knows the pipeline
+  void restore(PipelineImage&& image, bool crashed);
+
+  /// Tells the pipeline something. The message stays the caller's until it is handled.
+  void post(PipelineMessage& message) noexcept;
+  /// Asks for the end, or for an interruption by a stop. @pre one journal credit is reserved
+  void post_control(PipelineMessage::Kind kind);
+
+  /// Ready -> Running, by the worker. @return false: the task is no longer to be run
+  bool begin(Attempt& attempt) noexcept;
+  void on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept override;
+  void on_timer(std::uint64_t token) noexcept override;
+
+  /// What the task starts from: JSON text. @pre the task is Ready or Running
+  std::expected<std::shared_ptr<const std::string>, Error> input_context(std::uint32_t task) const;
+  const RegisteredWorkflow& workflow() const noexcept { return *workflow_; }
+  const Uuid& id() const noexcept { return identity_.id; }
+  std::uint64_t number() const noexcept { return identity_.pipeline_no; }
+  Durability level() const noexcept { return identity_.level; }
+  /// The attempt that runs the task now; null: none.
+  Attempt* running(std::uint32_t task) const noexcept;
+
+  // --- the handle's side ---
+  PipelineState state() const noexcept;
+  TaskState task_state(std::uint32_t task) const noexcept;
+  std::expected<Ack, Error> wait_acknowledged() const;
+  std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
+  std::expected<void, Error> cancel();
+  /// The Runner is gone: whoever waits learns it, and nothing is outstanding any more.
+  void abandon() noexcept;
+
+ private:
+  enum class Phase : std::uint32_t { Submitted, Acknowledged, Ended, StoreFailed, Stopped };
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  struct Task {
+    std::atomic<std::uint32_t> word{0};          // [atomic] state (8 bits), attempt (24)
+    std::atomic<bool> begun{false};              // [atomic] Running is in the ring
+    std::uint32_t waiting = 0;                   // [owned] dependencies that have not ended
+    std::uint32_t rescues = 0;                   // [owned]
+    std::uint32_t next = kNone;                  // [owned, then its group's] next task that the group releases
+    std::int64_t retry_at_ns = 0;                // [owned, then its group's] Unix time
+    std::atomic<Attempt*> running{nullptr};      // [atomic]
+    std::shared_ptr<const std::string> context;  // [owned; const once terminal] what it saved
+  };
+
+  /// What one step changes, collected before it is published.
+  struct Step {
+    std::vector<Successor> successors;
+    std::uint32_t first = kNone;  // head and tail of the list of tasks to release
+    std::uint32_t last = kNone;
+  };
+  struct Ending {
+    TaskState to;
+    TaskEnded::Cause cause;
+    std::string_view error = {};
+    std::string_view output = {};
+    const std::string* staged = nullptr;  // the context to save; null: as it came in
+    std::int64_t retry_at_ns = 0;
+  };
+
+  Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
+           std::string context);
+
+  void drain() noexcept;
+  void drop_hold() noexcept;
+  void handle(PipelineMessage& message) noexcept;
+
+  // The step, in pipeline_step.cpp: owned.
+  void finish_attempt(Attempt& attempt) noexcept;
+  void finish_overdue(Attempt& attempt) noexcept;
+  void take_back(Attempt& attempt) noexcept;
+  void give_back(Attempt& attempt) noexcept;
+  void rescue(std::uint32_t task, bool crashed) noexcept;
+  void cancel_tasks() noexcept;
+  void interrupt_tasks() noexcept;
+  bool is_current(const Attempt& attempt) const noexcept;
+  Ending judge(const Attempt& attempt) const noexcept;
+  Ending judge_failure(const Attempt& attempt, std::string_view error, TaskError::Class error_class, bool permanent,
+                       std::optional<std::chrono::nanoseconds> wish) const noexcept;
+  void conclude(std::uint32_t task, const Ending& ending, std::uint32_t& credits) noexcept;
+  void follow(std::uint32_t task, Step& step) noexcept;
+  void end_unstarted(std::uint32_t task, TaskState to, Step& step) noexcept;
+  bool verdict(std::uint32_t task) const noexcept;
+  void make_ready(std::uint32_t task, Step& step, std::uint32_t attempt = 1) noexcept;
+  void save_context(std::uint32_t task, const std::string* staged);
+  void count_terminal(TaskState state) noexcept;
+  PipelineState end_state() const noexcept;
+  void publish_change(const Step& step, std::string_view reason) noexcept;
+  void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags) noexcept;
+
+  // After the commit.
+  bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;
+  void release_list(std::uint32_t first) noexcept;
+  void release_task(std::uint32_t task) noexcept;
+  TaskReadyEvent event_of(std::uint32_t task) noexcept;
+  void set_phase(Phase phase) noexcept;
+  bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept;
+  std::optional<Error> broken() const;
+
+  static constexpr std::uint32_t word_of(TaskState state, std::uint32_t attempt) noexcept {
+    return attempt << 8 | static_cast<std::uint32_t>(state);
+  }
+  static constexpr std::uint32_t attempt_of(std::uint32_t word) noexcept { return word >> 8; }
+  static constexpr TaskState state_in(std::uint32_t word) noexcept { return static_cast<TaskState>(word & 0xff); }
+  TaskState state_of(std::uint32_t task) const noexcept {
+    // relaxed: the step wrote it itself, or only looks; who must act on it uses the orders of begin().
+    return state_in(tasks_[task].word.load(std::memory_order_relaxed));
+  }
+  void set_state(std::uint32_t task, TaskState state, std::uint32_t attempt) noexcept {
+    // relaxed: workers meet the task again only through a queue, which orders.
+    tasks_[task].word.store(word_of(state, attempt), std::memory_order_relaxed);
+  }
+
+  PipelineHost& host_;                                      // [const]
+  const std::shared_ptr<const RegisteredWorkflow> workflow_;
+  const Identity identity_;
+  const std::shared_ptr<const std::string> initial_context_;
+  std::unique_ptr<Task[]> tasks_;
+  std::shared_ptr<Pipeline> self_;  // keeps it alive while it is held, see holds_
+
+  std::atomic<std::uintptr_t> inbox_{0};   // [atomic] 0: unowned; 1: owned; else owned, the latest message
+  std::atomic<std::uint32_t> holds_{2};    // [atomic] the step's (until nothing is outstanding) and the commit's
+  std::atomic<std::uint32_t> phase_{0};     // [atomic] a Phase; waited for
+  mutable std::atomic<std::uint32_t> waiters_{0};
+  std::atomic<PipelineState> state_{PipelineState::Pending};
+  std::uint64_t ack_sequence_ = 0;         // written before phase_ says Acknowledged
+  Slots first_slot_;                       // [owned by start, then by the first commit]
+
+  std::uint32_t open_ = 0;         // [owned] tasks that are not terminal
+  std::uint32_t outstanding_ = 0;  // [owned] tasks that are Ready or Running, and late attempts
+  std::uint32_t counts_[7] = {};   // [owned] terminal tasks by state
+  std::uint32_t last_completed_ = kNone;
+  bool cancelling_ = false;        // [owned]
+  bool held_by_step_ = true;       // [owned]
+};
+
+}  // namespace leat

@@ -1,0 +1,309 @@
+// The step: what follows when an attempt ends. Runs under the pipeline's ownership, so it is written as if there
+// were one thread.
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "check.h"
+#include "lane.h"
+#include "leat/retry_policy.h"
+#include "leat/trigger_rule.h"
+#include "pipeline.h"
+
+namespace leat {
+namespace {
+
+constexpr std::uint32_t kRescuesMax = 3;
+
+std::size_t index_of(TaskState state) noexcept { return static_cast<std::size_t>(state); }
+
+Lane::Outcome outcome_of(TaskState to) noexcept {
+  switch (to) {
+    case TaskState::Ready:
+      return Lane::Outcome::Retried;
+    case TaskState::Completed:
+      return Lane::Outcome::Completed;
+    default:
+      return Lane::Outcome::Failed;
+  }
+}
+
+}  // namespace
+
+void Pipeline::finish_attempt(Attempt& attempt) noexcept {
+  const std::uint32_t index = attempt.task.event.task_number;
+  --outstanding_;
+  if (is_current(attempt)) {
+    tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    const Ending ending = judge(attempt);
+    attempt.lane->count(attempt, outcome_of(ending.to));
+    conclude(index, ending, attempt.journal_credits);
+  } else {
+    attempt.lane->count(attempt, Lane::Outcome::Late);
+  }
+  give_back(attempt);
+}
+
+void Pipeline::finish_overdue(Attempt& attempt) noexcept {
+  const std::uint32_t index = attempt.task.event.task_number;
+  attempt.timed_out = true;
+  if (is_current(attempt)) {
+    tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
+    const std::string error = "timeout: the attempt ran longer than " +
+                              std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) + " ms";
+    const Ending ending = judge_failure(attempt, error, TaskError::Class::Timeout, false, {});
+    attempt.lane->count(attempt, outcome_of(ending.to));
+    conclude(index, ending, attempt.journal_credits);
+  }
+  attempt.settle();
+}
+
+void Pipeline::take_back(Attempt& attempt) noexcept {
+  --outstanding_;
+  if (attempt.timed_out) attempt.lane->count(attempt, Lane::Outcome::Late);
+  give_back(attempt);
+}
+
+void Pipeline::give_back(Attempt& attempt) noexcept {
+  if (attempt.journal_credits > 0) host_.journal()->release(std::exchange(attempt.journal_credits, 0));
+  attempt.slot.release();
+  attempt.settle();
+}
+
+bool Pipeline::is_current(const Attempt& attempt) const noexcept {
+  const std::uint32_t index = attempt.task.event.task_number;
+  const auto number = static_cast<std::uint32_t>(attempt.task.event.attempt);
+  // relaxed: out of Running only the step itself leads.
+  return tasks_[index].word.load(std::memory_order_relaxed) == word_of(TaskState::Running, number) &&
+         tasks_[index].running.load(std::memory_order_relaxed) == &attempt;
+}
+
+Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
+  const ExecutionResult& result = attempt.result;
+  if (result.status != ExecutionStatus::Completed) {
+    return judge_failure(attempt, result.error_message, result.error_class,
+                         result.status == ExecutionStatus::Failed, result.retry_after);
+  }
+  return {.to = TaskState::Completed,
+          .cause = TaskEnded::Cause::Result,
+          .output = attempt.output,
+          .staged = attempt.staged_context ? &*attempt.staged_context : nullptr};
+}
+
+Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, std::string_view error,
+                                         TaskError::Class error_class, bool permanent,
+                                         std::optional<std::chrono::nanoseconds> wish) const noexcept {
+  Ending ending{.to = TaskState::Failed, .cause = TaskEnded::Cause::Result, .error = error, .output = attempt.output};
+  if (cancelling_) {
+    ending.to = TaskState::Cancelled;
+    ending.cause = TaskEnded::Cause::Cancel;
+    return ending;
+  }
+  RetryPolicy policy = workflow_->workflow.tasks()[attempt.task.event.task_number].retry;
+  if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
+  if (!should_retry(policy, attempt.task.event.attempt, error, error_class, permanent)) return ending;
+  const auto delay = wish ? *wish : retry_delay(policy, attempt.task.event.attempt, host_.rng().next());
+  ending.to = TaskState::Ready;
+  ending.cause = TaskEnded::Cause::Retry;
+  ending.retry_at_ns = host_.clock().unix_ns() + delay.count();
+  return ending;
+}
+
+/// Ends a Running task as decided, with all that follows, in one group. Uses up the credit.
+void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t& credits) noexcept {
+  Task& task = tasks_[index];
+  const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
+  Step step;
+  task.begun.store(false, std::memory_order_relaxed);  // relaxed: the task has no worker now
+  if (ending.to == TaskState::Ready) {
+    task.retry_at_ns = ending.retry_at_ns;
+    make_ready(index, step, ending.cause == TaskEnded::Cause::Retry ? attempt + 1 : attempt);
+  } else {
+    set_state(index, ending.to, attempt);
+    count_terminal(ending.to);
+    if (ending.to == TaskState::Completed) {
+      save_context(index, ending.staged);
+      last_completed_ = index;
+    }
+    follow(index, step);
+  }
+  if (identity_.level == Durability::Memory) return publish({}, step, 0);
+  LEAT_CHECK(credits > 0);
+  --credits;
+  publish({host_.clock().unix_ns(),
+           TaskEnded{.pipeline_no = identity_.pipeline_no,
+                     .task = index,
+                     .attempt = attempt,
+                     .from = TaskState::Running,
+                     .to = ending.to,
+                     .cause = ending.cause,
+                     .retry_at_ns = ending.retry_at_ns,
+                     .successors = step.successors,
+                     .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt,
+                     .error = ending.error,
+                     .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
+                     .output = ending.output}},
+          step, 0);
+}
+
+void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
+  if (staged != nullptr) {
+    tasks_[index].context = std::make_shared<const std::string>(*staged);
+  } else if (auto input = input_context(index)) {
+    tasks_[index].context = std::move(*input);
+  } else {
+    tasks_[index].context = std::make_shared<const std::string>("{}");  // unmergeable, and the task did not look
+  }
+}
+
+/// Counts a task's end at its successors: who waits for nothing more becomes Ready or Skipped, and so on.
+void Pipeline::follow(std::uint32_t index, Step& step) noexcept {
+  const auto definitions = workflow_->workflow.tasks();
+  std::vector<std::uint32_t> ended{index};
+  while (!ended.empty()) {
+    const std::uint32_t task = ended.back();
+    ended.pop_back();
+    for (const std::uint32_t successor : definitions[task].successors) {
+      if (--tasks_[successor].waiting > 0 || state_of(successor) != TaskState::NotStarted) continue;
+      if (verdict(successor)) {
+        make_ready(successor, step);
+        step.successors.push_back({successor, TaskState::Ready});
+      } else {
+        set_state(successor, TaskState::Skipped, 1);
+        count_terminal(TaskState::Skipped);
+        step.successors.push_back({successor, TaskState::Skipped});
+        ended.push_back(successor);
+      }
+    }
+  }
+}
+
+void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noexcept {
+  set_state(index, to, attempt_of(tasks_[index].word.load(std::memory_order_relaxed)));  // relaxed: owned
+  count_terminal(to);
+  step.successors.push_back({index, to});
+  if (to == TaskState::Skipped) follow(index, step);
+}
+
+/// The task's trigger rule, now that all its dependencies have ended.
+bool Pipeline::verdict(std::uint32_t index) const noexcept {
+  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  DependencyCounts counts;
+  for (const std::uint32_t dependency : definition.after) {
+    switch (state_of(dependency)) {
+      case TaskState::Completed:
+        ++counts.completed;
+        break;
+      case TaskState::Failed:
+        ++counts.failed;
+        break;
+      case TaskState::Skipped:
+        ++counts.skipped;
+        break;
+      default:
+        ++counts.cancelled;
+        break;
+    }
+  }
+  if (definition.after.empty() && definition.trigger.kind() <= TriggerRule::Kind::NoneFailed) return true;
+  if (const auto decided = definition.trigger.decide(counts)) return *decided;
+  std::optional<Context> merged;
+  const TriggerFacts facts{
+      .counts = counts,
+      .state_of = [this](std::string_view name) { return state_of(*workflow_->workflow.find(name)); },
+      .load_context = [&]() -> std::expected<const Context*, Error> {
+        const auto text = input_context(index);
+        auto parsed = text ? Context::parse(**text) : std::unexpected(text.error());
+        if (!parsed) return std::unexpected(parsed.error());
+        merged = std::move(*parsed);
+        return &*merged;
+      }};
+  // A context that cannot be loaded: the task becomes Ready and fails by that, with the reason on record.
+  return definition.trigger.evaluate(facts).value_or(true);
+}
+
+void Pipeline::make_ready(std::uint32_t index, Step& step, std::uint32_t attempt) noexcept {
+  set_state(index, TaskState::Ready, attempt);
+  ++outstanding_;
+  tasks_[index].next = kNone;
+  if (step.first == kNone) {
+    step.first = index;
+  } else {
+    tasks_[step.last].next = index;
+  }
+  step.last = index;
+}
+
+void Pipeline::count_terminal(TaskState state) noexcept {
+  ++counts_[index_of(state)];
+  --open_;
+}
+
+PipelineState Pipeline::end_state() const noexcept {
+  if (cancelling_ || counts_[index_of(TaskState::Cancelled)] > 0) return PipelineState::Cancelled;
+  return counts_[index_of(TaskState::Failed)] > 0 ? PipelineState::Failed : PipelineState::Completed;
+}
+
+/// A task that a dead process left Running: it runs again, unless it has been there too often.
+void Pipeline::rescue(std::uint32_t index, bool crashed) noexcept {
+  std::uint32_t credit = 1;
+  Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
+  if (cancelling_) {
+    ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
+  } else if (crashed && tasks_[index].rescues >= kRescuesMax) {
+    ending = {.to = TaskState::Failed,
+              .cause = TaskEnded::Cause::Abandoned,
+              .error = "ABANDONED: the process died during each of 4 runs of this task"};
+  } else if (crashed) {
+    ++tasks_[index].rescues;
+    ending.cause = TaskEnded::Cause::Rescue;
+  }
+  conclude(index, ending, credit);
+}
+
+void Pipeline::cancel_tasks() noexcept {
+  if (open_ == 0 || cancelling_) {
+    if (identity_.level != Durability::Memory) host_.journal()->release(1);
+    return;
+  }
+  cancelling_ = true;
+  Step step;
+  for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
+    // (7) acquire: pairs with (6) of begin().
+    std::uint32_t word = tasks_[i].word.load(std::memory_order_acquire);
+    const std::uint32_t cancelled = word_of(TaskState::Cancelled, attempt_of(word));
+    if (state_in(word) == TaskState::NotStarted ||
+        (state_in(word) == TaskState::Ready &&
+         tasks_[i].word.compare_exchange_strong(word, cancelled, std::memory_order_acq_rel,
+                                                std::memory_order_acquire))) {
+      end_unstarted(i, TaskState::Cancelled, step);  // a Ready one stays outstanding until its lane lets go of it
+    } else if (state_in(word) == TaskState::Running) {
+      if (Attempt* attempt = running(i)) attempt->request_stop(attempt->generation());
+    }
+  }
+  publish_change(step, "cancelled");
+}
+
+void Pipeline::interrupt_tasks() noexcept {
+  if (identity_.level != Durability::Memory) host_.journal()->release(1);  // each attempt brings its own credit
+  for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
+    if (state_of(i) != TaskState::Running) continue;
+    // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
+    while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
+    Attempt* const attempt = running(i);
+    tasks_[i].running.store(nullptr, std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    conclude(i, {.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted}, attempt->journal_credits);
+  }
+}
+
+/// Publishes tasks that ended without having run. Uses up a credit.
+void Pipeline::publish_change(const Step& step, std::string_view reason) noexcept {
+  if (identity_.level == Durability::Memory) return publish({}, step, 0);
+  publish({host_.clock().unix_ns(),
+           PipelineChanged{identity_.pipeline_no, open_ == 0 ? end_state() : PipelineState::Running, step.successors,
+                           reason}},
+          step, 0);
+}
+
+}  // namespace leat

@@ -1,0 +1,25 @@
+// A workflow as the engine runs it: its definition with the handles that stand for its names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "leat/namespace.h"
+#include "leat/router.h"
+#include "leat/workflow.h"
+
+namespace leat {
+
+/// Immutable once made; shared by all its pipelines.
+struct RegisteredWorkflow {
+  struct Task {
+    Namespace name;
+    std::optional<ExecutorKeyId> executor;  ///< outweighs the routes
+  };
+  Workflow workflow;
+  std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
+  std::vector<Task> tasks;    ///< as many as the workflow has, in its order
+};
+
+}  // namespace leat

@@ -1,0 +1,216 @@
+#include "leat/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "attempt.h"
+#include "runner_state.h"
+#include "store_failure.h"
+
+namespace leat {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// How long an interrupted task gets to come back before its thread is given up.
+constexpr std::chrono::seconds kInterruptGrace{5};
+
+/// Looks again and again, at first often; for the ends of things, where nothing is in a hurry.
+template <class Condition>
+bool wait_until(const Condition& met, SteadyClock::time_point deadline) {
+  for (std::chrono::microseconds pause(50); !met(); pause = std::min(pause * 2, std::chrono::microseconds(2000))) {
+    if (SteadyClock::now() >= deadline) return met();
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
+}
+
+SteadyClock::time_point after(std::chrono::nanoseconds time) {
+  const auto now = SteadyClock::now();
+  return time > SteadyClock::time_point::max() - now ? SteadyClock::time_point::max() : now + time;
+}
+
+/// Every key that a rule names has an executor. @return the first that has none, with the rule and the known keys
+std::expected<void, Error> check_routes(const RoutingConfig& config, Router& router, const LaneTable& lanes) {
+  const auto known = [&](std::string_view key) { return lanes.find(router.intern_key(key)) != nullptr; };
+  const auto unknown = [&](std::string where, std::string_view key) {
+    return std::unexpected(Error{ErrorCode::InvalidArgument, fmt::format("{} leads to '{}', which no executor has; "
+                                                                         "registered are: {}",
+                                                                         where, key, lanes.known_keys())});
+  };
+  if (!known(config.default_key())) return unknown("the default route", config.default_key());
+  for (std::size_t i = 0; i < config.rules().size(); ++i) {
+    const RoutingRule& rule = config.rules()[i];
+    const std::string where = fmt::format("rule {} ('{}')", i + 1, rule.pattern);
+    if (rule.split.empty() && !known(rule.key)) return unknown(where, rule.key);
+    for (const Share& share : rule.split) {
+      if (!known(share.key)) return unknown(where, share.key);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Runner::Builder Runner::builder() { return Builder(); }
+
+Runner::Runner(std::unique_ptr<RunnerState> state) noexcept : state_(std::move(state)) {}
+Runner::Runner(Runner&&) noexcept = default;
+
+Runner::~Runner() {
+  if (state_ == nullptr) return;
+  static_cast<void>(stop(std::chrono::seconds(30)));
+  if (state_->phase == RunnerState::Phase::Stuck) {
+    // A task never came back; its thread still uses the engine, so the engine must outlive it.
+    static_cast<void>(state_.release());
+  }
+}
+
+std::expected<void, Error> Runner::start() {
+  std::lock_guard lock(state_->phase_mutex);
+  if (state_->phase != RunnerState::Phase::Built) {
+    return std::unexpected(Error{ErrorCode::InvalidState, "start() is allowed once, after build()"});
+  }
+  auto checked = check_routes(state_->router->config(), *state_->router, state_->lanes);
+  if (!checked) return checked;
+  state_->start_threads();
+  if (const std::string report = state_->lanes.start(); !report.empty()) state_->log(Severity::Warning, report);
+  state_->phase = RunnerState::Phase::Started;
+  return state_->scheduler.start();
+}
+
+std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
+  RunnerState& state = *state_;
+  state.scheduler.close();
+  state.lanes.close();
+  if (running_attempt() != nullptr) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "stop() inside a task: the stop has begun, but the task "
+                                                           "cannot wait for its own end"});
+  }
+  std::lock_guard lock(state.phase_mutex);
+  if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
+  const auto none_runs = [&] { return state.lanes.active() == 0; };
+  if (!wait_until(none_runs, after(deadline))) {
+    state.scheduler.interrupt();
+    for (Lane* const lane : state.lanes.lanes()) {
+      for (Attempt& attempt : lane->attempts()) attempt.request_stop(attempt.generation());
+    }
+    wait_until(none_runs, SteadyClock::now() + kInterruptGrace);
+  }
+  const std::size_t stuck = state.lanes.active();
+  if (stuck == 0) state.lanes.stop();
+  state.stop_threads();
+  std::expected<void, StoreError> closed;
+  if (state.store != nullptr && state.journal->failure() == nullptr) closed = state.store->close();
+  state.scheduler.abandon();
+  state.phase = stuck == 0 ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
+  if (stuck > 0) {
+    const std::string message = fmt::format("{} task(s) neither ended nor heeded the stop; their threads are given up",
+                                            stuck);
+    state.log(Severity::Warning, message);
+    return std::unexpected(Error{ErrorCode::Timeout, message});
+  }
+  if (auto healthy = health(); !healthy) return healthy;
+  if (!closed) return std::unexpected(to_error(closed.error()));
+  return {};
+}
+
+std::expected<void, Error> Runner::register_workflow(const Workflow& workflow) {
+  auto registered = state_->scheduler.register_workflow(workflow);
+  if (!registered) return std::unexpected(std::move(registered.error()));
+  return {};
+}
+
+std::expected<PipelineHandle, Error> Runner::submit(const Workflow& workflow, SubmitOptions options) {
+  if (running_attempt() != nullptr && options.durability != Durability::Memory) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "submit() waits; inside a task use submit_async()"});
+  }
+  auto handle = submit_async(workflow, std::move(options));
+  if (!handle) return handle;
+  if (auto ack = handle->acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
+  return handle;
+}
+
+std::expected<PipelineHandle, Error> Runner::submit_async(const Workflow& workflow, SubmitOptions options) {
+  return state_->scheduler.submit(workflow, std::move(options));
+}
+
+std::expected<Namespace, Error> Runner::add_task(std::string_view name, TaskFunction function) {
+  return state_->scheduler.register_task(name, std::move(function));
+}
+
+TaskReadyEvent Runner::make_event(Namespace task, std::int32_t max_attempts) noexcept {
+  return state_->scheduler.make_event(task, max_attempts);
+}
+
+Dispatcher& Runner::dispatcher() noexcept { return state_->dispatcher; }
+
+std::expected<void, Error> Runner::register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+                                                     ExecutorLimits limits) {
+  return state_->dispatcher.register_executor(key, std::move(executor), limits);
+}
+
+std::expected<RouteReport, Error> Runner::set_routing(const RoutingConfig& config) {
+  if (auto checked = check_routes(config, *state_->router, state_->lanes); !checked) {
+    return std::unexpected(std::move(checked.error()));
+  }
+  auto report = state_->router->swap(config);
+  if (!report) return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(report.error().message)});
+  state_->lanes.reroute([](const TaskReadyEvent& event) -> std::optional<ExecutorKeyId> {
+    const Pipeline* const pipeline = pipeline_of(event);
+    if (pipeline == nullptr) return std::nullopt;
+    return pipeline->workflow().tasks[event.task_number].executor;
+  });
+  return std::move(*report);
+}
+
+std::expected<void, Error> Runner::flush() {
+  if (running_attempt() != nullptr) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "flush() must not be called inside a task"});
+  }
+  if (state_->journal == nullptr) return {};
+  if (auto flushed = state_->journal->flush(Durability::Disk); !flushed) {
+    return std::unexpected(to_error(flushed.error()));
+  }
+  return {};
+}
+
+std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
+  if (running_attempt() != nullptr) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "wait_idle() must not be called inside a task"});
+  }
+  const auto idle = [this] {
+    return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
+           std::ranges::all_of(state_->lanes.lanes(),
+                               [](const Lane* lane) { return lane->in_flight() == 0 && lane->parked() == 0; });
+  };
+  if (wait_until(idle, after(timeout))) return {};
+  return std::unexpected(Error{ErrorCode::Timeout, "tasks are still queued, due or running"});
+}
+
+std::vector<std::string> Runner::executor_keys() const {
+  std::vector<std::string> keys;
+  for (const Lane* const lane : state_->lanes.lanes()) keys.push_back(lane->key());
+  return keys;
+}
+
+ExecutorMetrics Runner::metrics(std::string_view key) const {
+  for (const Lane* const lane : state_->lanes.lanes()) {
+    if (lane->key() == key) return lane->metrics();
+  }
+  return {};
+}
+
+std::vector<UnfinishedWorkflow> Runner::unfinished() const { return state_->scheduler.unfinished(); }
+std::vector<PipelineHandle> Runner::resumed() const { return state_->scheduler.resumed(); }
+
+std::expected<void, Error> Runner::health() const {
+  if (state_->journal == nullptr || state_->journal->failure() == nullptr) return {};
+  return std::unexpected(Error{ErrorCode::Storage, state_->journal->failure()->message});
+}
+
+}  // namespace leat

@@ -1,0 +1,126 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "cpus.h"
+#include "leat/thread_executor.h"
+#include "runner_state.h"
+#include "store_failure.h"
+
+namespace leat {
+namespace {
+
+constexpr std::string_view kSchemes = "rocksdb:///absolute/path, rocksdb://./relative/path, memory:";
+
+/// @return the store; null for `memory:`
+std::expected<std::unique_ptr<StateStore>, Error> open_url(std::string_view url) {
+  constexpr std::string_view kRocks = "rocksdb://";
+  if (url == "memory:") return nullptr;
+  if (!url.starts_with(kRocks) || url.size() == kRocks.size()) {
+    return std::unexpected(
+        Error{ErrorCode::InvalidArgument, fmt::format("database_url '{}': accepted are {}", url, kSchemes)});
+  }
+  auto store = open_rocksdb_store(std::string(url.substr(kRocks.size())));
+  if (!store) return std::unexpected(to_error(store.error()));
+  return std::move(*store);
+}
+
+void log_to_stderr(Severity severity, std::string_view line) {
+  if (severity == Severity::Info) return;
+  const std::string whole = fmt::format("leat: {}\n", line);  // one write, so that lines of threads do not mix
+  std::fwrite(whole.data(), 1, whole.size(), stderr);
+}
+
+}  // namespace
+
+Runner::Builder::Builder() : parts_(std::make_unique<Parts>()) {}
+Runner::Builder::Builder(Builder&&) noexcept = default;
+Runner::Builder::~Builder() = default;
+
+Runner::Builder& Runner::Builder::database_url(std::string url) {
+  parts_->url = std::move(url);
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::routing_config(RoutingConfig config) {
+  parts_->routing = std::move(config);
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::register_executor(std::string key, std::shared_ptr<TaskExecutor> executor,
+                                                    ExecutorLimits limits) {
+  parts_->executors.push_back({std::move(key), std::move(executor), limits});
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::default_limits(ExecutorLimits limits) {
+  parts_->default_limits = limits;
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::workers(std::uint32_t count) {
+  parts_->workers = count;
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::clock(std::shared_ptr<Clock> clock) {
+  parts_->clock = std::move(clock);
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::rng(std::shared_ptr<Rng> rng) {
+  parts_->rng = std::move(rng);
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::state_store(std::unique_ptr<StateStore> store) {
+  parts_->store = std::move(store);
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::log_sink(std::function<void(Severity, std::string_view)> sink) {
+  parts_->log = std::move(sink);
+  return *this;
+}
+
+std::expected<Runner, Error> Runner::Builder::build() {
+  Parts parts = std::move(*parts_);
+  *parts_ = Parts();
+  if (parts.clock == nullptr) parts.clock = make_system_clock();
+  if (parts.rng == nullptr) parts.rng = make_system_rng();
+  if (parts.log == nullptr) parts.log = &log_to_stderr;
+  auto names = std::make_unique<NamespaceTable>();
+  auto router = Router::make(parts.routing, *names);
+  if (!router) return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(router.error().message)});
+  if (parts.store == nullptr) {
+    auto store = open_url(parts.url);
+    if (!store) return std::unexpected(std::move(store.error()));
+    parts.store = std::move(*store);
+  }
+  StoreImage image(StoreImage::Keep::Unfinished);
+  bool crashed = false;
+  if (parts.store != nullptr) {
+    crashed = !parts.store->closed_cleanly();
+    const auto replayed = parts.store->replay([&image](std::uint64_t sequence, std::span<const std::byte> commit) {
+      return image.apply(sequence, commit);
+    });
+    if (!replayed) return std::unexpected(to_error(replayed.error()));
+  }
+  std::vector<Parts::Executor> executors = std::move(parts.executors);
+  const bool has_default = std::ranges::any_of(executors, [](const auto& entry) { return entry.key == "default"; });
+  if (!has_default) {
+    executors.insert(executors.begin(), {"default", std::make_shared<ThreadTaskExecutor>(), parts.default_limits});
+  }
+  const std::uint32_t workers = parts.workers > 0 ? parts.workers : usable_cpus();
+  auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);
+  if (state->store != nullptr) state->scheduler.remember(std::move(image), crashed);
+  Runner runner(std::move(state));
+  for (auto& entry : executors) {
+    auto registered = runner.register_executor(entry.key, std::move(entry.executor), entry.limits);
+    if (!registered) return std::unexpected(std::move(registered.error()));
+  }
+  return runner;
+}
+
+}  // namespace leat

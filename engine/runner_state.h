@@ -1,0 +1,71 @@
+// What a Runner consists of, wired in one place, and the threads that it lends the engine.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "completion.h"
+#include "default_dispatcher.h"
+#include "lane_table.h"
+#include "leat/journal.h"
+#include "leat/runner.h"
+#include "scheduler.h"
+#include "timer_queue.h"
+
+namespace leat {
+
+struct Runner::Builder::Parts {
+  struct Executor {
+    std::string key;
+    std::shared_ptr<TaskExecutor> executor;
+    ExecutorLimits limits;
+  };
+  std::string url = "rocksdb://./leat.db";
+  RoutingConfig routing;
+  std::vector<Executor> executors;
+  ExecutorLimits default_limits;
+  std::uint32_t workers = 0;
+  std::shared_ptr<Clock> clock;
+  std::shared_ptr<Rng> rng;
+  std::unique_ptr<StateStore> store;
+  std::function<void(Severity, std::string_view)> log;
+};
+
+/// Members are in the order of their wiring: each knows only those above it.
+class RunnerState {
+ public:
+  RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names, std::unique_ptr<Router> router,
+              std::uint32_t workers);
+
+  void start_threads();
+  /// Commits what is left, then takes the threads back.
+  void stop_threads();
+
+  const std::shared_ptr<Clock> clock;
+  const std::shared_ptr<Rng> rng;
+  const std::function<void(Severity, std::string_view)> log;
+  const std::unique_ptr<StateStore> store;  // null: nothing is remembered
+  const std::unique_ptr<NamespaceTable> names;
+  const std::unique_ptr<Router> router;
+  const std::unique_ptr<Journal> journal;  // null: nothing is remembered
+  TimerQueue timers;
+  Completion completion;
+  LaneTable lanes;
+  Scheduler scheduler;
+  DefaultDispatcher dispatcher;
+
+  enum class Phase { Built, Started, Stopped, Stuck };
+  std::mutex phase_mutex;
+  Phase phase = Phase::Built;
+
+ private:
+  std::thread committer_;
+  std::thread timer_;
+};
+
+}  // namespace leat

@@ -1,0 +1,330 @@
+#include "scheduler.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "leat/context.h"
+
+namespace leat {
+namespace {
+
+std::string key_of(std::string_view full_name, std::uint64_t version) {
+  return std::string(full_name) + "#" + std::to_string(version);
+}
+
+std::unexpected<Error> fail(ErrorCode code, std::string message) {
+  return std::unexpected(Error{code, std::move(message)});
+}
+
+std::unexpected<Error> journal_closed() {
+  return fail(ErrorCode::Stopped, "the journal takes nothing more: the Runner is stopping or its store has failed");
+}
+
+}  // namespace
+
+Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
+                     Router& router, LaneTable& lanes)
+    : clock_(clock),
+      rng_(rng),
+      timers_(timers),
+      journal_(journal),
+      names_(names),
+      router_(router),
+      lanes_(lanes),
+      ids_(clock, rng),
+      chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
+
+void Scheduler::remember(StoreImage&& image, bool crashed) {
+  std::lock_guard lock(mutex_);
+  crashed_ = crashed;
+  next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
+  for (const auto& [number, workflow] : image.workflows()) {
+    remembered_.emplace(number, Remembered{workflow, {}});
+    next_workflow_no_ = std::max(next_workflow_no_, number + 1);
+  }
+  for (const auto& [number, key] : image.keys()) {
+    key_numbers_.emplace(key, number);
+    next_key_no_ = std::max(next_key_no_, number + 1);
+  }
+  for (auto& [number, pipeline] : image.take_pipelines()) {
+    remembered_.at(pipeline.workflow_no).pipelines.push_back(std::move(pipeline));
+  }
+}
+
+std::expected<void, Error> Scheduler::start() {
+  std::vector<Registered> known;
+  {
+    std::lock_guard lock(mutex_);
+    started_ = true;
+    for (const auto& [key, workflow] : workflows_) known.push_back(workflow);
+  }
+  // In the order of their numbers, so that a simulated run does not depend on the order of a hash table.
+  std::ranges::sort(known, {}, [](const Registered& workflow) { return workflow->workflow_no; });
+  for (const Registered& workflow : known) {
+    if (auto checked = check_executors(*workflow); !checked) return checked;
+  }
+  accepting_.store(true, std::memory_order_release);
+  for (const Registered& workflow : known) adopt(workflow);
+  return {};
+}
+
+std::expected<std::uint32_t, Error> Scheduler::define_key(std::string_view key) {
+  if (journal_ == nullptr) return 0;
+  std::lock_guard lock(mutex_);
+  if (const auto known = key_numbers_.find(std::string(key)); known != key_numbers_.end()) return known->second;
+  if (!journal_->reserve(1)) return journal_closed();
+  const std::uint32_t number = next_key_no_++;
+  key_numbers_.emplace(key, number);
+  journal_->publish({clock_.unix_ns(), KeyDefined{number, key}}, Durability::Process, nullptr, 0);
+  return number;
+}
+
+std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const Workflow& workflow) {
+  Registered registered;
+  bool started = false;
+  {
+    std::lock_guard lock(mutex_);
+    started = started_;
+    auto made = find_or_make(workflow);
+    if (!made) return made;
+    registered = *made;
+  }
+  if (!started) return registered;  // start() checks and adopts
+  if (auto checked = check_executors(*registered); !checked) return std::unexpected(std::move(checked.error()));
+  adopt(registered);
+  return registered;
+}
+
+/// @pre mutex_ is held
+std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workflow& workflow) {
+  const std::string key = key_of(workflow.full_name(), workflow.version());
+  if (const auto found = workflows_.find(key); found != workflows_.end()) return found->second;
+  auto made = std::make_shared<RegisteredWorkflow>(workflow, 0, std::vector<RegisteredWorkflow::Task>());
+  for (const TaskDefinition& task : workflow.tasks()) {
+    auto name = names_.intern(task.namespace_name);
+    if (!name) return fail(ErrorCode::InvalidArgument, std::move(name.error().message));
+    made->tasks.push_back({*name, task.executor.empty() ? std::nullopt
+                                                        : std::optional(router_.intern_key(task.executor))});
+  }
+  auto number = number_of(workflow);
+  if (!number) return std::unexpected(std::move(number.error()));
+  made->workflow_no = *number;
+  workflows_.emplace(key, made);
+  return made;
+}
+
+/// The workflow's number in the journal, which learns the workflow where it does not know it.
+/// @pre mutex_ is held
+std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflow) {
+  if (journal_ == nullptr) return next_workflow_no_++;
+  for (const auto& [number, known] : remembered_) {
+    if (known.workflow.version == workflow.version() && known.workflow.name == workflow.full_name() &&
+        known.workflow.tasks.size() == workflow.tasks().size()) {
+      return number;
+    }
+  }
+  std::vector<std::string_view> names;
+  for (const TaskDefinition& task : workflow.tasks()) names.push_back(task.name);
+  if (!journal_->reserve(1)) return journal_closed();
+  const std::uint32_t number = next_workflow_no_++;
+  journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(), names,
+                                                       workflow.definition()}},
+                    Durability::Process, nullptr, 0);
+  return number;
+}
+
+std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& workflow) const {
+  for (std::size_t i = 0; i < workflow.tasks.size(); ++i) {
+    const auto& executor = workflow.tasks[i].executor;
+    if (!executor || lanes_.find(*executor) != nullptr) continue;
+    return fail(ErrorCode::InvalidArgument, "task '" + std::string(workflow.tasks[i].name) +
+                                                "' names the executor '" + std::string(router_.key(*executor)) +
+                                                "', which is not registered; registered are: " + lanes_.known_keys());
+  }
+  return {};
+}
+
+/// Carries on the unfinished pipelines of a workflow.
+void Scheduler::adopt(const Registered& workflow) {
+  std::vector<PipelineImage> images;
+  bool crashed = false;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = remembered_.find(workflow->workflow_no);
+    if (found == remembered_.end()) return;
+    images.swap(found->second.pipelines);
+    crashed = crashed_;
+  }
+  for (PipelineImage& image : images) {
+    const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
+    if (!journal_->reserve(static_cast<std::size_t>(running))) return;  // the store has failed: nothing carries on
+    const auto pipeline = Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level},
+                                         std::move(image.context));
+    {
+      std::lock_guard lock(mutex_);
+      resumed_.push_back(pipeline);
+      live_.emplace(pipeline->number(), pipeline);
+    }
+    pipeline->restore(std::move(image), crashed);
+  }
+}
+
+std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, TaskFunction function) {
+  const auto parts = parse_namespace(name);
+  if (!parts) return fail(ErrorCode::InvalidArgument, parts.error().message);
+  const auto workflow = Workflow::builder(std::string(parts->workflow))
+                            .tenant(std::string(parts->tenant))
+                            .package(std::string(parts->package))
+                            .version_tag("a task dispatched alone")
+                            .task(std::string(parts->task), std::move(function))
+                            .build();
+  if (!workflow) return fail(ErrorCode::InvalidArgument, workflow.error().message);
+  if (const Namespace known = names_.find(name); known.valid() && find_task(known) != nullptr) {
+    return fail(ErrorCode::AlreadyExists, "task '" + std::string(name) + "' is registered already");
+  }
+  auto registered = register_workflow(*workflow);
+  if (!registered) return std::unexpected(std::move(registered.error()));
+  const Namespace task = (*registered)->tasks.front().name;
+  std::lock_guard lock(mutex_);
+  if (task.index() >= kChunk * kChunks) return fail(ErrorCode::InvalidArgument, "more than 4,194,304 task names");
+  auto& slot = chunks_[task.index() / kChunk];
+  if (slot.load(std::memory_order_relaxed) == nullptr) {  // relaxed: written under the mutex only
+    chunk_storage_.push_back(std::make_unique<Chunk>());
+    slot.store(chunk_storage_.back().get(), std::memory_order_release);  // (1) release: pairs with (3)
+  }
+  // (2) release: publishes the workflow; pairs with (4).
+  slot.load(std::memory_order_relaxed)->tasks[task.index() % kChunk].store(registered->get(),
+                                                                           std::memory_order_release);
+  return task;
+}
+
+const RegisteredWorkflow* Scheduler::find_task(Namespace name) const noexcept {
+  if (!name.valid() || name.index() >= kChunk * kChunks) return nullptr;
+  const Chunk* const chunk = chunks_[name.index() / kChunk].load(std::memory_order_acquire);  // (3)
+  return chunk == nullptr ? nullptr : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);  // (4)
+}
+
+std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
+  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+  auto registered = register_workflow(workflow);
+  if (!registered) return std::unexpected(std::move(registered.error()));
+  if (auto fits = check_context_size(options.context.size()); !fits) return std::unexpected(std::move(fits.error()));
+  if (options.context != "{}") {
+    if (auto parsed = Context::parse(options.context); !parsed) return std::unexpected(std::move(parsed.error()));
+  }
+  const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
+  auto pipeline = begin(std::move(*registered), ids_.next(), level, 0, std::move(options.context), Slots());
+  if (pipeline == nullptr) return journal_closed();
+  return PipelineHandle(std::move(pipeline));
+}
+
+std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskReadyEvent& event, Durability level,
+                                                                     Slots slot) {
+  Registered registered;
+  {
+    std::lock_guard lock(mutex_);
+    const RegisteredWorkflow* const task = find_task(event.task_namespace);
+    registered = workflows_.at(key_of(task->workflow.full_name(), task->workflow.version()));
+  }
+  if (journal_ == nullptr) level = Durability::Memory;
+  auto pipeline = begin(std::move(registered), event.pipeline_execution_id, level, event.max_attempts, {},
+                        std::move(slot));
+  if (pipeline == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
+  return PipelineHandle(std::move(pipeline));
+}
+
+/// @return null: the journal takes nothing more
+std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
+                                           std::int32_t max_attempts, std::string context, Slots slot) {
+  if (level != Durability::Memory && !journal_->reserve(2)) return nullptr;
+  // relaxed: only the number itself matters.
+  const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
+  auto pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
+  {
+    std::lock_guard lock(mutex_);
+    live_.emplace(number, pipeline);
+  }
+  pipeline->start(std::move(slot));
+  return pipeline;
+}
+
+TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) noexcept {
+  const Uuid id = ids_.next();
+  return {.pipeline_execution_id = id,
+          .task_execution_id = IdSource::of_task(id, 0),
+          .task_namespace = task,
+          .max_attempts = max_attempts};
+}
+
+void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept {
+  if (accepting()) lanes_.release(event, task.executor, std::move(slot));  // else it stays Ready for the next Runner
+}
+
+void Scheduler::ended(Pipeline& pipeline) noexcept {
+  std::shared_ptr<Pipeline> last;  // dropped outside of the lock
+  std::lock_guard lock(mutex_);
+  const auto found = live_.find(pipeline.number());
+  if (found == live_.end()) return;
+  last = std::move(found->second);
+  live_.erase(found);
+}
+
+void Scheduler::close() noexcept {
+  accepting_.store(false, std::memory_order_release);
+}
+
+bool Scheduler::accepting() const noexcept {
+  return accepting_.load(std::memory_order_acquire);  // acquire: pairs with the release in start()
+}
+
+void Scheduler::interrupt() {
+  for (const auto& pipeline : live_pipelines()) {
+    if (pipeline->level() != Durability::Memory && !journal_->reserve(1)) return;
+    pipeline->post_control(PipelineMessage::Kind::Interrupt);
+  }
+}
+
+void Scheduler::abandon() noexcept {
+  for (const auto& pipeline : live_pipelines()) pipeline->abandon();
+  std::lock_guard lock(mutex_);
+  live_.clear();
+  resumed_.clear();
+}
+
+std::vector<std::shared_ptr<Pipeline>> Scheduler::live_pipelines() const {
+  std::vector<std::shared_ptr<Pipeline>> pipelines;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [number, pipeline] : live_) pipelines.push_back(pipeline);
+  }
+  std::ranges::sort(pipelines, {}, [](const auto& pipeline) { return pipeline->number(); });
+  return pipelines;
+}
+
+std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
+  std::lock_guard lock(mutex_);
+  std::map<std::uint32_t, UnfinishedWorkflow> ordered;
+  for (const auto& [number, known] : remembered_) {
+    if (known.pipelines.empty()) continue;
+    ordered.emplace(number, UnfinishedWorkflow{known.workflow.name, known.workflow.version,
+                                               known.workflow.definition, known.pipelines.size()});
+  }
+  std::vector<UnfinishedWorkflow> result;
+  for (auto& [number, workflow] : ordered) result.push_back(std::move(workflow));
+  return result;
+}
+
+std::vector<PipelineHandle> Scheduler::resumed() const {
+  std::lock_guard lock(mutex_);
+  std::vector<PipelineHandle> handles;
+  for (const auto& pipeline : resumed_) handles.push_back(PipelineHandle(pipeline));
+  return handles;
+}
+
+bool Scheduler::idle() const {
+  std::lock_guard lock(mutex_);
+  return live_.empty();
+}
+
+}  // namespace leat

@@ -1,0 +1,124 @@
+// The scheduler: knows the workflows and the pipelines that live, begins pipelines, carries on those that a store
+// remembers, and sends Ready tasks on. (The design document's State Manager.) It owns no thread and never looks for
+// work: a task's end makes its successors Ready, see pipeline.h.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "id_source.h"
+#include "lane_table.h"
+#include "leat/clock.h"
+#include "leat/error.h"
+#include "leat/journal.h"
+#include "leat/namespace.h"
+#include "leat/pipeline_handle.h"
+#include "leat/rng.h"
+#include "leat/router.h"
+#include "leat/runner.h"
+#include "leat/store_image.h"
+#include "leat/workflow.h"
+#include "pipeline.h"
+#include "registered_workflow.h"
+#include "timer_queue.h"
+
+namespace leat {
+
+/// Thread-safety: any number of threads.
+class Scheduler final : public PipelineHost {
+ public:
+  Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names, Router& router,
+            LaneTable& lanes);
+
+  /// What the store remembers; before anything is registered. `crashed`: the last Runner did not close it.
+  void remember(StoreImage&& image, bool crashed);
+  /// From here on pipelines are carried on as soon as their workflow is known.
+  std::expected<void, Error> start();
+  /// The number that stands for an executor key in the journal, which learns it; 0: nothing is remembered.
+  std::expected<std::uint32_t, Error> define_key(std::string_view key);
+
+  std::expected<std::shared_ptr<const RegisteredWorkflow>, Error> register_workflow(const Workflow& workflow);
+  std::expected<Namespace, Error> register_task(std::string_view name, TaskFunction function);
+  /// The one-task workflow behind a task that is dispatched alone; null: not registered.
+  const RegisteredWorkflow* find_task(Namespace name) const noexcept;
+
+  std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options);
+  /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
+  std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level, Slots slot);
+  TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts) noexcept;
+
+  /// Nothing is accepted or released from here on.
+  void close() noexcept;
+  bool accepting() const noexcept;
+  /// Every Running task becomes Ready again, in the journal too: its process gives it up.
+  void interrupt();
+  /// The Runner ends: whoever waits for a pipeline learns it.
+  void abandon() noexcept;
+
+  std::vector<UnfinishedWorkflow> unfinished() const;
+  std::vector<PipelineHandle> resumed() const;
+  /// No pipeline lives.
+  bool idle() const;
+
+  // PipelineHost
+  Clock& clock() noexcept override { return clock_; }
+  Rng& rng() noexcept override { return rng_; }
+  TimerQueue& timers() noexcept override { return timers_; }
+  Journal* journal() noexcept override { return journal_; }
+  void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept override;
+  void ended(Pipeline& pipeline) noexcept override;
+
+ private:
+  using Registered = std::shared_ptr<const RegisteredWorkflow>;
+  // Functions of single tasks by the number of their namespace: found without a lock by every worker.
+  static constexpr std::size_t kChunk = 1024;
+  static constexpr std::size_t kChunks = 4096;
+  struct Chunk {
+    std::atomic<const RegisteredWorkflow*> tasks[kChunk] = {};
+  };
+  struct Remembered {
+    WorkflowImage workflow;
+    std::vector<PipelineImage> pipelines;
+  };
+
+  std::expected<Registered, Error> find_or_make(const Workflow& workflow);
+  std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
+  std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
+  void adopt(const Registered& workflow);
+  std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level, std::int32_t max_attempts,
+                                  std::string context, Slots slot);
+  std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
+
+  Clock& clock_;
+  Rng& rng_;
+  TimerQueue& timers_;
+  Journal* const journal_;
+  NamespaceTable& names_;
+  Router& router_;
+  LaneTable& lanes_;
+  IdSource ids_;
+  std::atomic<bool> accepting_{false};
+  std::atomic<std::uint64_t> next_pipeline_no_{1};
+  std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
+
+  mutable std::mutex mutex_;  // what follows: touched when something is registered, submitted or has ended
+  bool started_ = false;
+  bool crashed_ = false;
+  std::unordered_map<std::string, Registered> workflows_;             // by full name and version
+  std::unordered_map<std::uint32_t, Remembered> remembered_;          // by workflow_no; until adopted
+  std::unordered_map<std::string, std::uint32_t> key_numbers_;        // executor keys that the journal knows
+  std::uint32_t next_workflow_no_ = 1;
+  std::uint32_t next_key_no_ = 1;
+  std::vector<std::unique_ptr<Chunk>> chunk_storage_;
+  std::vector<std::shared_ptr<Pipeline>> resumed_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Pipeline>> live_;  // by pipeline_no
+};
+
+}  // namespace leat

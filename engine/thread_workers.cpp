@@ -1,0 +1,59 @@
+#include <pthread.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lane.h"
+#include "wake_gate.h"
+#include "workers.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kTasksPerTurn = 256;
+
+class ThreadWorkers final : public Workers {
+ public:
+  ThreadWorkers(Lane& lane, std::uint32_t count, IdlePolicy idle) : lane_(lane), gate_(count, idle) {
+    threads_.reserve(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      threads_.emplace_back([this, i] { work(i); });
+      // The kernel cuts names at 15 bytes; the number must survive.
+      const std::string name = "leat-" + lane.key().substr(0, 6) + "-" + std::to_string(i);
+      pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+    }
+  }
+
+  ~ThreadWorkers() override { stop(); }
+
+  void notify() noexcept override { gate_.notify(); }
+
+  void stop() noexcept override {
+    gate_.stop();
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+
+ private:
+  void work(std::uint32_t worker) noexcept {
+    while (!gate_.stopped()) {
+      if (lane_.run_some(worker, kTasksPerTurn) > 0) continue;
+      gate_.wait(worker, [this] { return lane_.has_work(); });
+      if (lane_.has_work_for_another()) gate_.notify();  // a bulk rings once; who wakes passes it on
+    }
+  }
+
+  Lane& lane_;
+  WakeGate gate_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Workers> make_thread_workers(Lane& lane, std::uint32_t count, IdlePolicy idle) {
+  return std::make_unique<ThreadWorkers>(lane, count, idle);
+}
+
+}  // namespace leat
