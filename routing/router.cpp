@@ -197,6 +197,15 @@ std::expected<ExecutorKeyId, RouteErrorCode> Router::resolve_text(std::string_vi
   return pin.routes().pick(route, sticky_hash);
 }
 
+std::expected<std::optional<std::uint32_t>, RouteErrorCode> Router::winner(
+    std::string_view name) const noexcept {
+  SplitName split;
+  if (const auto error = split.split(name)) return std::unexpected(*error);
+  const Pin pin(*this);
+  const std::uint32_t rule = pin.routes().table.match(split);
+  return rule == RouteTable::kNoRule ? std::nullopt : std::optional(rule + 1);
+}
+
 std::expected<RouteReport, RouteError> Router::swap(const RoutingConfig& config) {
   auto compiled = compile(config);
   if (!compiled) return std::unexpected(compiled.error());

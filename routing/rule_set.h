@@ -15,7 +15,4 @@ namespace leat {
 /// @return  the patterns in order, or the first rule that is refused
 [[nodiscard]] std::expected<std::vector<Pattern>, RouteError> parse_rules(const RoutingConfig& config);
 
-/// Where a rule sends its names: "gpu", or "{a = 90, b = 10}".
-[[nodiscard]] std::string destination_of(const RoutingRule& rule);
-
 }  // namespace leat

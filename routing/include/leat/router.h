@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,6 +98,10 @@ class Router {
   [[nodiscard]] std::uint32_t epoch() const noexcept {
     return static_cast<std::uint32_t>(publication_.load(std::memory_order_acquire) >> 32);  // (1)
   }
+
+  /// Which rule wins, from 1; none: the default.
+  [[nodiscard]] std::expected<std::optional<std::uint32_t>, RouteErrorCode> winner(
+      std::string_view name) const noexcept;
 
   /// As explain(), lint() of route_analysis.h, of the present rules.
   [[nodiscard]] std::expected<Explanation, RouteError> explain(std::string_view name) const;

@@ -33,6 +33,9 @@ struct RoutingRule {
   std::vector<Share> split;  ///< empty where `key` is given
 };
 
+/// Where a rule sends its names, for a person: "gpu", or "{a = 90, b = 10}".
+[[nodiscard]] std::string destination_of(const RoutingRule& rule);
+
 /// An ordered list of rules, of which the first that matches wins, and the key of names that none matches.
 class RoutingConfig {
  public:
