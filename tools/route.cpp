@@ -144,10 +144,10 @@ int route_diff(const RouteDiffOptions& options) {
   const auto differences = diff(before->config, after->config);
   if (!differences) return refuse(differences.error().message);
   for (const RouteDifference& each : *differences) {
-    fmt::print(
-        "{} -> {}: {} of old {}, by new {}\n", each.from, each.to,
-        each.decided() ? fmt::format("'{}' and names like it", each.witness) : "undecided, perhaps names",
-        rule_or_default(each.from_rule, each.from_pattern), rule_or_default(each.to_rule, each.to_pattern));
+    fmt::print("{} -> {}: names that old {} and new {} take{}\n", each.from, each.to,
+               rule_or_default(each.from_rule, each.from_pattern),
+               rule_or_default(each.to_rule, each.to_pattern),
+               each.decided() ? fmt::format(", like '{}'", each.witness) : ", if there are any: undecided");
   }
   return differences->empty() ? kGood : kFailed;
 }
