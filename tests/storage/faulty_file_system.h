@@ -1,0 +1,143 @@
+// A file system that fails at a chosen call, lies about a call that it carried out, or loses what was not
+// synced.
+#pragma once
+
+#include <rocksdb/file_system.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <utility>
+
+namespace leat::test {
+
+/// Counts the calls that change something; from the chosen one on every such call fails.
+///
+/// Thread-safety: any number of threads.
+class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
+ public:
+  enum class Fault : std::uint8_t {
+    Refuse,         ///< the call does nothing and fails
+    Lie,            ///< the first call to fail is carried out nevertheless
+    RefuseOnce,     ///< only the one call fails
+    RefuseForSpace  ///< as Refuse, with "no space left"
+  };
+
+  FaultyFileSystem(Fault fault, std::uint64_t fail_at)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), fault_(fault), fail_at_(fail_at) {}
+
+  const char* Name() const override { return "FaultyFileSystem"; }
+
+  std::uint64_t calls() const {
+    const std::scoped_lock lock(mutex_);
+    return calls_;
+  }
+
+  /// Cuts every file back to what was synced, or, torn, to somewhere between that and its end.
+  void cut_power(std::mt19937_64* tear) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [name, synced] : synced_) {
+      std::error_code gone;
+      const std::uint64_t size = std::filesystem::file_size(name, gone);
+      if (gone || size <= synced) continue;
+      std::filesystem::resize_file(name, tear == nullptr ? synced : synced + (*tear)() % (size - synced + 1));
+    }
+  }
+
+  /// Carries out `call`, or does what the fault says.
+  template <class Call>
+  rocksdb::IOStatus guard(const Call& call) {
+    bool fails = false;
+    bool carried_out = true;
+    {
+      const std::scoped_lock lock(mutex_);
+      const std::uint64_t number = ++calls_;
+      fails = fault_ == Fault::RefuseOnce ? number == fail_at_ : number >= fail_at_;
+      carried_out = !fails || (fault_ == Fault::Lie && number == fail_at_);
+    }
+    rocksdb::IOStatus status = carried_out ? call() : rocksdb::IOStatus::OK();
+    if (!fails || !status.ok()) return status;
+    return fault_ == Fault::RefuseForSpace ? rocksdb::IOStatus::NoSpace("injected")
+                                           : rocksdb::IOStatus::IOError("injected");
+  }
+
+  void note_synced(const std::string& name, std::uint64_t size) {
+    const std::scoped_lock lock(mutex_);
+    synced_[name] = size;
+  }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* debug) override;
+
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
+                               const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return guard([&] {
+      rocksdb::IOStatus status = FileSystemWrapper::RenameFile(from, to, options, debug);
+      const std::scoped_lock lock(mutex_);
+      if (const auto node = synced_.extract(from); status.ok() && !node.empty()) synced_[to] = node.mapped();
+      return status;
+    });
+  }
+
+ private:
+  const Fault fault_;
+  const std::uint64_t fail_at_;
+  mutable std::mutex mutex_;
+  std::uint64_t calls_ = 0;
+  std::map<std::string, std::uint64_t> synced_;  // bytes, by file
+};
+
+/// A file that asks the file system before each change.
+class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyFile(FaultyFileSystem& system, std::string name, std::unique_ptr<rocksdb::FSWritableFile>&& file)
+      : FSWritableFileOwnerWrapper(std::move(file)), system_(system), name_(std::move(name)) {
+    system_.note_synced(name_, 0);
+  }
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    return system_.guard([&] { return FSWritableFileOwnerWrapper::Append(data, options, debug); });
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo&, rocksdb::IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return noted(system_.guard([&] { return FSWritableFileOwnerWrapper::Sync(options, debug); }), options,
+                 debug);
+  }
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return noted(system_.guard([&] { return FSWritableFileOwnerWrapper::Fsync(options, debug); }), options,
+                 debug);
+  }
+
+ private:
+  rocksdb::IOStatus noted(rocksdb::IOStatus status, const rocksdb::IOOptions& options,
+                          rocksdb::IODebugContext* debug) {
+    if (status.ok()) system_.note_synced(name_, GetFileSize(options, debug));
+    return status;
+  }
+
+  FaultyFileSystem& system_;
+  const std::string name_;
+};
+
+inline rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& name,
+                                                           const rocksdb::FileOptions& options,
+                                                           std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                                           rocksdb::IODebugContext* debug) {
+  return guard([&] {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(name, options, &file, debug);
+    if (status.ok()) *result = std::make_unique<FaultyFile>(*this, name, std::move(file));
+    return status;
+  });
+}
+
+}  // namespace leat::test
