@@ -123,6 +123,7 @@ INSTANTIATE_TEST_SUITE_P(Every, StoreFault,
                                          Case{"RefusedPowerCut", Fault::Refuse, End::PowerCut},
                                          Case{"RefusedOnceTorn", Fault::RefuseOnce, End::TornPowerCut},
                                          Case{"LiedAboutKilled", Fault::Lie, End::Killed},
+                                         Case{"NoSpace", Fault::RefuseForSpace, End::Killed},
                                          Case{"LiedAboutTorn", Fault::Lie, End::TornPowerCut}),
                          [](const auto& one) { return one.param.name; });
 
