@@ -7,7 +7,7 @@ source tools/packages.sh
 install_packages "${leat_build_packages[@]}"
 # A tree that test.sh has made is taken as it is.
 [[ -f build/release/build.ninja ]] || configure release LEAT_BUILD_TESTS=OFF LEAT_BUILD_BENCH=OFF
-build release leat
+build release leat_tool
 
 root=$PWD
 directory=$(mktemp -d)

@@ -2,11 +2,15 @@
 // which costs seconds to compile; each command lies in a file of its own and reads its options as a plain
 // struct.
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <functional>
 #include <string>
 
 #include "exit_status.h"
+#include "inspect.h"
+#include "resume.h"
 #include "route.h"
+#include "run.h"
 
 namespace leat::tools {
 namespace {
@@ -25,12 +29,62 @@ CLI::App* add_command(CLI::App& parent, Command& chosen, const std::string& name
 
 /// Every command's options: they live as long as main().
 struct AllOptions {
+  RunOptions run;
+  ResumeOptions resume;
+  InspectOptions inspect;
   RouteResolveOptions resolve;
   RouteExplainOptions explain;
   RouteCheckOptions check;
   RouteDiffOptions diff;
   RouteTestOptions test;
 };
+
+void add_run(CLI::App& app, Command& chosen, RunOptions& options) {
+  CLI::App* command = add_command(app, chosen, "run", "Run workflows to their end", options, run);
+  command->add_option("files", options.files, "Workflows: *.toml, or *.json (WfFormat 1.5)")->required();
+  command->add_option("--store", options.store, "Directory of the store [./leat.db]");
+  command->add_option("--workers", options.workers, "Threads for computing tasks [the usable CPUs]")
+      ->check(CLI::Range(1, 4096));
+  command->add_option("--time-scale", options.time_scale, "Multiplies sleeps and busy times; 0: at once")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        double scale = -1;
+        const bool number = CLI::detail::lexical_cast(text, scale) && std::isfinite(scale) && scale >= 0;
+        return number ? std::string() : "'" + text + "' is no factor (accepted: 0 or more)";
+      });
+  command
+      ->add_option_function<std::string>(
+          "--durability",
+          [&options](const std::string& word) { options.durability = *parse_durability(word); },
+          "What a kept state survives [disk]")
+      ->check(CLI::IsMember({"memory", "process", "disk"}));
+  command->add_option("--routes", options.routes, "TOML of routes and executors instead of the files' own");
+  command->add_option("--repeat", options.repeat, "Pipelines per file")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_flag("--json", options.json, "Print one JSON object instead of tables");
+}
+
+void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
+  CLI::App* command =
+      add_command(app, chosen, "resume", "Carry on what earlier runs left unfinished", options, resume);
+  command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
+  command->add_flag("--json", options.json, "Print one JSON object instead of tables");
+}
+
+void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
+  CLI::App* command =
+      add_command(app, chosen, "inspect", "Show what a store remembers; changes nothing", options, inspect);
+  command->add_option("what", options.what, "pipelines, tasks or events")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"pipelines", "tasks", "events"}));
+  command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
+  command
+      ->add_option_function<std::string>(
+          "--format", [&options](const std::string& word) { options.format = *parse_row_format(word); },
+          "How to print it [table]")
+      ->check(CLI::IsMember({"table", "csv", "json"}));
+}
 
 void add_route(CLI::App& app, Command& chosen, AllOptions& all) {
   CLI::App& route = *app.add_subcommand("route", "Ask a file of routing rules where names go");
@@ -69,14 +123,37 @@ void add_route(CLI::App& app, Command& chosen, AllOptions& all) {
   test->add_option("--cases", all.test.cases, "Lines name<TAB>key")->required();
 }
 
+/// One line that names what is accepted where the error does not.
+std::string failure_line(const CLI::App* app, const CLI::Error& error) {
+  const CLI::App* command = app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  std::string line = std::string("leat: ") + error.what();
+  const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
+  if (code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError) {
+    std::string accepted;
+    for (const CLI::App* sub : command->get_subcommands([](const CLI::App*) { return true; })) {
+      accepted += (accepted.empty() ? "" : ", ") + sub->get_name();
+    }
+    for (const CLI::Option* option : command->get_options()) {
+      accepted += (accepted.empty() ? "" : ", ") + option->get_name();
+    }
+    line += " (accepted: " + accepted + ")";
+  }
+  return line + '\n';
+}
+
 }  // namespace
 }  // namespace leat::tools
 
 int main(int argc, char** argv) {
   CLI::App app("leat routes, runs and durably remembers tasks");
   app.require_subcommand(1);
+  app.failure_message(leat::tools::failure_line);
   leat::tools::Command chosen;
   leat::tools::AllOptions all;
+  leat::tools::add_run(app, chosen, all.run);
+  leat::tools::add_resume(app, chosen, all.resume);
+  leat::tools::add_inspect(app, chosen, all.inspect);
   leat::tools::add_route(app, chosen, all);
   try {
     app.parse(argc, argv);

@@ -41,6 +41,48 @@ double seconds(const RunReport& report) {
   return std::chrono::duration<double>(report.duration).count();
 }
 
+void print_executors(const RunReport& report) {
+  static constexpr std::array<Column, 10> kExecutorColumns = {{{"executor"},
+                                                               {"tasks", true},
+                                                               {"failed", true},
+                                                               {"retries", true},
+                                                               {"queue p50", true},
+                                                               {"p99", true},
+                                                               {"max", true},
+                                                               {"run p50", true},
+                                                               {"p99", true},
+                                                               {"max", true}}};
+  RowWriter executors(stdout, RowFormat::Table, kExecutorColumns);
+  for (const auto& [key, metrics] : report.executors) {
+    executors.row(std::array<std::string, 10>{
+        key, fmt::to_string(metrics.total_executed - metrics.total_retried),
+        fmt::to_string(metrics.total_failed), fmt::to_string(metrics.total_retried),
+        shown(metrics.queue_wait.p50), shown(metrics.queue_wait.p99), shown(metrics.queue_wait.max),
+        shown(metrics.run_time.p50), shown(metrics.run_time.p99), shown(metrics.run_time.max)});
+  }
+  executors.finish();
+}
+
+void print_pipelines(const RunReport& report) {
+  static constexpr std::array<Column, 8> kPipelineColumns = {{{"pipeline"},
+                                                              {"workflow"},
+                                                              {"state"},
+                                                              {"tasks", true},
+                                                              {"completed", true},
+                                                              {"failed", true},
+                                                              {"skipped", true},
+                                                              {"error"}}};
+  RowWriter pipelines(stdout, RowFormat::Table, kPipelineColumns);
+  for (const PipelineReport& pipeline : report.pipelines) {
+    const PipelineResult& result = pipeline.result;
+    pipelines.row(std::array<std::string, 8>{
+        pipeline.id, pipeline.workflow, std::string(to_string(result.state)), fmt::to_string(pipeline.tasks),
+        fmt::to_string(result.completed), fmt::to_string(result.failed), fmt::to_string(result.skipped),
+        result.error});
+  }
+  pipelines.finish();
+}
+
 }  // namespace
 
 std::uint64_t RunReport::count(PipelineState state) const noexcept {
@@ -82,45 +124,13 @@ void print_json(const RunReport& report) {
 }
 
 void print_tables(const RunReport& report) {
-  static constexpr std::array<Column, 10> kExecutorColumns = {{{"executor"},
-                                                               {"tasks", true},
-                                                               {"failed", true},
-                                                               {"retries", true},
-                                                               {"queue p50", true},
-                                                               {"p99", true},
-                                                               {"max", true},
-                                                               {"run p50", true},
-                                                               {"p99", true},
-                                                               {"max", true}}};
-  RowWriter executors(stdout, RowFormat::Table, kExecutorColumns);
-  for (const auto& [key, metrics] : report.executors) {
-    executors.row(std::array<std::string, 10>{
-        key, fmt::to_string(metrics.total_executed - metrics.total_retried),
-        fmt::to_string(metrics.total_failed), fmt::to_string(metrics.total_retried),
-        shown(metrics.queue_wait.p50), shown(metrics.queue_wait.p99), shown(metrics.queue_wait.max),
-        shown(metrics.run_time.p50), shown(metrics.run_time.p99), shown(metrics.run_time.max)});
+  if (!report.pipelines.empty()) {
+    print_executors(report);
+    fmt::print("\n");
+    print_pipelines(report);
+    fmt::print("\n");
   }
-  executors.finish();
-
-  static constexpr std::array<Column, 8> kPipelineColumns = {{{"pipeline"},
-                                                              {"workflow"},
-                                                              {"state"},
-                                                              {"tasks", true},
-                                                              {"completed", true},
-                                                              {"failed", true},
-                                                              {"skipped", true},
-                                                              {"error"}}};
-  fmt::print("\n");
-  RowWriter pipelines(stdout, RowFormat::Table, kPipelineColumns);
-  for (const PipelineReport& pipeline : report.pipelines) {
-    const PipelineResult& result = pipeline.result;
-    pipelines.row(std::array<std::string, 8>{
-        pipeline.id, pipeline.workflow, std::string(to_string(result.state)), fmt::to_string(pipeline.tasks),
-        fmt::to_string(result.completed), fmt::to_string(result.failed), fmt::to_string(result.skipped),
-        result.error});
-  }
-  pipelines.finish();
-  fmt::print("\n{} of {} pipelines completed, {} tasks, {:.3f} s\n", report.count(PipelineState::Completed),
+  fmt::print("{} of {} pipelines completed, {} tasks, {:.3f} s\n", report.count(PipelineState::Completed),
              report.pipelines.size(), task_count(report), seconds(report));
   std::fflush(stdout);
 }

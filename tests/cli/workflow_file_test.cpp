@@ -49,8 +49,8 @@ TEST(DurationText, ReadsEveryUnit) {
 }
 
 TEST(DurationText, RefusesEverythingElse) {
-  for (const char* text : {"", "s", "5", "-1s", "1 s", "1s ", " 1s", "1d", "1e3s", "nans", "infs", "1S", "400000000h",
-                           "0x1s", "1.5.2s"}) {
+  for (const char* text : {"", "s", "5", "-1s", "1 s", "1s ", " 1s", "1d", "1e3s", "nans", "infs", "1S",
+                           "400000000h", "0x1s", "1.5.2s"}) {
     const auto duration = parse_duration(text);
     ASSERT_FALSE(duration.has_value()) << text;
     EXPECT_THAT(duration.error(), HasSubstr("accepted: ")) << text;
@@ -97,15 +97,18 @@ config = {model = "small", depth = 3, nested = {on = true}}
 TEST(WorkflowFileToml, ReadsTriggersAsWordsAndTables) {
   EXPECT_EQ(options_of("sleep = \"1s\"\ntrigger = \"all_done\"").trigger, TriggerRule::all_done());
   EXPECT_EQ(options_of("sleep = \"1s\"\ntrigger = \"none_failed\"").trigger, TriggerRule::none_failed());
-  EXPECT_EQ(options_of("sleep = \"1s\"\ntrigger = {type = \"Any\", conditions = [{type = \"TaskFailed\", task_name = "
-                       "\"b\"}]}")
-                .trigger,
-            TriggerRule::any({TriggerRule::task_failed("b")}));
+  EXPECT_EQ(
+      options_of(
+          "sleep = \"1s\"\ntrigger = {type = \"Any\", conditions = [{type = \"TaskFailed\", task_name = "
+          "\"b\"}]}")
+          .trigger,
+      TriggerRule::any({TriggerRule::task_failed("b")}));
 }
 
 TEST(WorkflowFileToml, ReadsExecutorsWithTheirPlaces) {
-  const auto file = toml("[executors.gpu]\nkind = \"thread\"\nmax_concurrent = 2\n[executors.io]\nmax_queued = 0\n" +
-                         one_task("name = \"a\"\nsleep = \"1s\"\n"));
+  const auto file =
+      toml("[executors.gpu]\nkind = \"thread\"\nmax_concurrent = 2\n[executors.io]\nmax_queued = 0\n" +
+           one_task("name = \"a\"\nsleep = \"1s\"\n"));
   ASSERT_TRUE(file.has_value()) << file.error();
   ASSERT_EQ(file->executors.size(), 2);
   EXPECT_EQ(file->executors[0].key, "gpu");
@@ -142,48 +145,54 @@ INSTANTIATE_TEST_SUITE_P(
         BadToml{"[workflow]\ntenant='t'\n", "w.toml:1:1: ", "no name"},
         BadToml{"[workflow]\nname='w'\n", "w.toml:", "no tasks (accepted: [[task]]"},
         BadToml{"[workflow]\nname=7\n", "w.toml:2:6: ", "'name' is of another type (accepted: a string)"},
-        BadToml{"[workflow]\nname='w'\nowner='me'\n", "w.toml:3:1: ",
-                "unknown key 'owner' in [workflow] (accepted: name, tenant, package)"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nslep='1s'\n", "w.toml:5:1: ",
-                "unknown key 'slep' in [[task]] (accepted: name, after, run"},
+        BadToml{"[workflow]\nname='w'\nowner='me'\n",
+                "w.toml:3:1: ", "unknown key 'owner' in [workflow] (accepted: name, tenant, package)"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nslep='1s'\n",
+                "w.toml:5:1: ", "unknown key 'slep' in [[task]] (accepted: name, after, run"},
         BadToml{"[tasks]\n", "w.toml:1:2: ", "unknown key 'tasks' in the file (accepted: workflow, task"},
         BadToml{"[workflow]\nname='w'\n[[task]]\nsleep='1s'\n", "w.toml:3:1: ", "a task has no name"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\n", "w.toml:3:1: ",
-                "has nothing to do (accepted: one of run, sleep, busy)"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nrun=['x']\n", "w.toml:3:1: ", "too much to do"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1 s'\n", "w.toml:5:7: ",
-                "accepted: a number and ns, us, ms, s, m or h"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep=3\n", "w.toml:5:7: ", "accepted: a duration"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\n",
+                "w.toml:3:1: ", "has nothing to do (accepted: one of run, sleep, busy)"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nrun=['x']\n",
+                "w.toml:3:1: ", "too much to do"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1 s'\n",
+                "w.toml:5:7: ", "accepted: a number and ns, us, ms, s, m or h"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep=3\n",
+                "w.toml:5:7: ", "accepted: a duration"},
         BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nrun=[]\n", "w.toml:5:5: ", "'run' is empty"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nrun=['x', 3]\n", "w.toml:5:11: ", "more than strings"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nrun=['x', 3]\n",
+                "w.toml:5:11: ", "more than strings"},
         BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nrun='x'\n", "w.toml:5:5: ", "'run' is no array"},
         BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\n[[task]]\nname='a'\nsleep='1s'\n",
                 "w.toml:7:6: ", "a second task 'a'"},
         BadToml{kAfter, "w.toml:6:8: ", "waits for 'b', which is not in the workflow (accepted: a)"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={attempts=3}\n", "w.toml:6:8: ",
-                "unknown key 'attempts' in retry (accepted: max_attempts, backoff"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={max_attempts=0}\n", "w.toml:6:21: ",
-                "'max_attempts' is 0 (accepted: 1 to 1000000)"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={backoff='slow'}\n", "w.toml:6:16: ",
-                "accepted: \"fixed\", \"linear\", \"exponential\""},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\ntrigger='sometimes'\n", "w.toml:6:9: ",
-                "all_success"},
-        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nconfig={run=1}\n", "w.toml:6:8: ",
-                "'config' holds 'run'"},
-        BadToml{"[executors.x]\nkind='gpu'\n", "w.toml:2:6: ", "kind \"gpu\" is unknown (accepted: \"thread\")"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={attempts=3}\n",
+                "w.toml:6:8: ", "unknown key 'attempts' in retry (accepted: max_attempts, backoff"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={max_attempts=0}\n",
+                "w.toml:6:21: ", "'max_attempts' is 0 (accepted: 1 to 1000000)"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nretry={backoff='slow'}\n",
+                "w.toml:6:16: ", "accepted: \"fixed\", \"linear\", \"exponential\""},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\ntrigger='sometimes'\n",
+                "w.toml:6:9: ", "all_success"},
+        BadToml{"[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nconfig={run=1}\n",
+                "w.toml:6:8: ", "'config' holds 'run'"},
+        BadToml{"[executors.x]\nkind='gpu'\n",
+                "w.toml:2:6: ", "kind \"gpu\" is unknown (accepted: \"thread\")"},
         BadToml{"[executors.x]\nmax_concurrent=0\n", "w.toml:2:16: ", "accepted: 1 to"},
         BadToml{"[executors]\nx=3\n", "w.toml:2:3: ", "'x' is no executor"}));
 
 TEST(WorkflowFileToml, ShowsACycleAsAPathAtTheFirstTaskOfIt) {
   const auto file = toml(
-      "[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nafter=['b']\n[[task]]\nname='b'\nsleep='1s'\nafter=['a']\n");
+      "[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nafter=['b']\n[[task]]\nname='b'\nsleep='1s'"
+      "\nafter=['a']\n");
   ASSERT_TRUE(file.has_value()) << file.error();
   const auto workflow = build_workflow(*file->workflow, "{}");
   ASSERT_FALSE(workflow.has_value());
   EXPECT_THAT(workflow.error(), testing::MatchesRegex("w\\.toml:[37]:1: .*(a.*b.*a|b.*a.*b).*"));
 }
 
-constexpr std::string_view kDiamond = R"({"name":"d","schemaVersion":"1.5","workflow":{"specification":{"tasks":[
+constexpr std::string_view kDiamond =
+    R"({"name":"d","schemaVersion":"1.5","workflow":{"specification":{"tasks":[
  {"id":"top","parents":[],"children":["left","right"]},
  {"id":"left","parents":["top"],"children":[]},
  {"id":"right","parents":[],"children":["join"]},
@@ -242,7 +251,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadJson{R"({"workflow":{"specification":{"tasks":[]}}})",
                 "f.json: /workflow/specification/tasks: missing or empty"},
         BadJson{R"({"workflow":3})", "f.json: /workflow/specification/tasks: missing or empty"},
-        BadJson{R"({"workflow":{"specification":{"tasks":[3]}}})", "f.json: /workflow/specification/tasks/0/id: "},
+        BadJson{R"({"workflow":{"specification":{"tasks":[3]}}})",
+                "f.json: /workflow/specification/tasks/0/id: "},
         BadJson{R"({"workflow":{"specification":{"tasks":[{"id":7}]}}})",
                 "f.json: /workflow/specification/tasks/0/id: missing or not a string"},
         BadJson{R"({"workflow":{"specification":{"tasks":[{"id":"a::b"}]}}})",
@@ -256,15 +266,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadJson{R"({"workflow":{"specification":{"tasks":[{"id":"a","parents":"x"}]}}})",
                 "f.json: /workflow/specification/tasks/0/parents: not an array"},
         BadJson{
-            R"({"workflow":{"specification":{"tasks":[{"id":"a"}]},"execution":{"tasks":[{"id":"a","runtimeInSeconds":-1}]}}})",
+            R"({"workflow":{"specification":{"tasks":[{"id":"a"}]},
+                    "execution":{"tasks":[{"id":"a","runtimeInSeconds":-1}]}}})",
             "f.json: /workflow/execution/tasks/0/runtimeInSeconds: "},
         BadJson{
-            R"({"workflow":{"specification":{"tasks":[{"id":"a"}]},"execution":{"tasks":[{"id":"a","runtimeInSeconds":"1"}]}}})",
+            R"({"workflow":{"specification":{"tasks":[{"id":"a"}]},
+                    "execution":{"tasks":[{"id":"a","runtimeInSeconds":"1"}]}}})",
             "f.json: /workflow/execution/tasks/0/runtimeInSeconds: "}));
 
 TEST(WorkflowFileWfFormat, ReadsRealTraces) {
   const char* shared = std::getenv("LEAT_SHARED_DIR");
-  const std::filesystem::path folder = std::filesystem::path(shared != nullptr ? shared : "") / "data/wfinstances";
+  const std::filesystem::path folder =
+      std::filesystem::path(shared != nullptr ? shared : "") / "data/wfinstances";
   if (!std::filesystem::is_directory(folder)) GTEST_SKIP() << "no traces at " << folder;
   std::size_t tasks = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -296,7 +309,8 @@ sleep = "1.5s"
   ASSERT_TRUE(file.has_value()) << file.error();
   RunSettings settings;
   settings.run_id = "r";
-  settings.routing = RoutingConfig("gpu").with_rule("*::b", "io").with_rule(RoutingRule("**", {{"a", 90}, {"b", 10}}));
+  settings.routing =
+      RoutingConfig("gpu").with_rule("*::b", "io").with_rule(RoutingRule("**", {{"a", 90}, {"b", 10}}));
   settings.executors = {{.key = "gpu", .max_concurrent = 2, .max_queued = 3, .place = {}}};
   settings.workers = 5;
   settings.time_scale = 0.1;
@@ -334,8 +348,9 @@ TEST(WorkflowPlan, RefusesAForeignDefinition) {
 TEST(TextFile, NamesTheFileAndWhatIsAccepted) {
   const auto missing = read_text_file("/leat/no/such/file.toml");
   ASSERT_FALSE(missing.has_value());
-  EXPECT_EQ(missing.error(),
-            "/leat/no/such/file.toml: No such file or directory (accepted: a readable file of at most 64 MiB)");
+  EXPECT_EQ(
+      missing.error(),
+      "/leat/no/such/file.toml: No such file or directory (accepted: a readable file of at most 64 MiB)");
   const auto directory = read_text_file("/");
   ASSERT_FALSE(directory.has_value());
   EXPECT_THAT(directory.error(), StartsWith("/: Is a directory"));
