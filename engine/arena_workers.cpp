@@ -65,6 +65,8 @@ class ArenaWorkers final : public Workers {
   static constexpr std::int64_t kStopLookNs = 200'000;
 
   void drain(std::uint32_t worker) noexcept {
+    // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where TSan can see it.
+    static_cast<void>(busy_.load(std::memory_order_acquire));
     if (lane_.has_work_for_another()) notify();  // a bulk rings once; who wakes passes it on
     while (lane_.run_some(worker, kTasksPerTurn) > 0) {
     }
@@ -92,9 +94,13 @@ struct ArenaBudget::Control {
   oneapi::tbb::global_control limit;
 };
 
-ArenaBudget::ArenaBudget(std::uint32_t threads)
+// oneTBB takes the lowest of all limits that are set in a process, so a limit that just fits one Runner would starve
+// the next. It is set to what oneTBB can have at all; how many threads there are is bounded by the arenas.
+constexpr std::uint32_t kThreadsMax = 256;
+
+ArenaBudget::ArenaBudget()
     : control_(new Control{oneapi::tbb::global_control(oneapi::tbb::global_control::max_allowed_parallelism,
-                                                       threads + 1)}) {}  // the caller's thread counts as one
+                                                       kThreadsMax)}) {}
 ArenaBudget::~ArenaBudget() = default;
 
 std::uint32_t ArenaBudget::granted() const noexcept {

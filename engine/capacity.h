@@ -50,8 +50,9 @@ class Capacity {
     listener_.slots_released();
   }
 
-  // relaxed: a count to look at, never to act on alone.
-  std::uint64_t admitted() const noexcept { return admitted_.load(std::memory_order_relaxed); }
+  /// A count to look at. Who sees 0 sees also what the tasks did that had the slots.
+  // acquire: pairs with (2).
+  std::uint64_t admitted() const noexcept { return admitted_.load(std::memory_order_acquire); }
   std::uint64_t limit() const noexcept { return limit_; }
 
  private:

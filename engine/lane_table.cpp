@@ -69,7 +69,10 @@ std::string LaneTable::known_keys() const {
 }
 
 std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexcept {
-  return limits.backend == Backend::Threads ? limits.max_concurrent : std::min(limits.max_concurrent, workers_);
+  const std::uint32_t wanted = limits.threads > 0                  ? limits.threads
+                               : limits.backend == Backend::Arena ? workers_
+                                                                  : limits.max_concurrent;
+  return std::min(wanted, limits.max_concurrent);
 }
 
 void LaneTable::lend(Entry& entry) {
@@ -88,7 +91,7 @@ std::string LaneTable::start() {
   }
   std::string report;
   if (wanted > 0) {
-    budget_ = std::make_unique<ArenaBudget>(wanted);
+    budget_ = std::make_unique<ArenaBudget>();
     use_arenas_ = budget_->granted() >= wanted;
     if (!use_arenas_) {
       report = "oneTBB grants " + std::to_string(budget_->granted()) + " of " + std::to_string(wanted) +

@@ -25,13 +25,13 @@ class Workers {
 std::unique_ptr<Workers> make_thread_workers(Lane& lane, std::uint32_t count, IdlePolicy idle);
 
 /// Drain tasks in a oneTBB arena of `count` threads: one for each idle-to-busy edge, never one for each task.
-/// @pre oneTBB may use that many threads besides the caller's (see arena_threads_available)
+/// @pre oneTBB may use that many threads besides the caller's (see ArenaBudget::granted())
 std::unique_ptr<Workers> make_arena_workers(Lane& lane, std::uint32_t count);
 
-/// Lifts oneTBB's limit of threads while it lives; the host's own, lower limit still counts.
+/// Lifts oneTBB's default limit of one thread for each CPU while it lives; a lower limit of the host still counts.
 class ArenaBudget {
  public:
-  explicit ArenaBudget(std::uint32_t threads);
+  ArenaBudget();
   ~ArenaBudget();
   ArenaBudget(const ArenaBudget&) = delete;
   ArenaBudget& operator=(const ArenaBudget&) = delete;

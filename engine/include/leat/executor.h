@@ -153,16 +153,19 @@ enum class IdlePolicy : std::uint8_t { Park, SpinThenPark, Spin };
 
 /// Which threads serve a lane.
 enum class Backend : std::uint8_t {
-  Arena,    ///< a oneTBB arena: for tasks that compute
-  Threads,  ///< own named threads: for tasks that block
+  Threads,  ///< own named threads: for any task, also one that blocks
+  Arena,    ///< a oneTBB arena: for tasks that compute, and may use oneTBB themselves
 };
 
 /// Limits of one executor key.
 struct ExecutorLimits {
   std::uint32_t max_concurrent = 0;   ///< attempts at once; 0: the Runner's worker count
   std::uint32_t max_queued = 1024;    ///< tasks admitted beyond those
-  Backend backend = Backend::Arena;
+  Backend backend = Backend::Threads;
   IdlePolicy idle = IdlePolicy::SpinThenPark;
+  /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count (Arena). An
+  /// executor that overrides start() and returns at once needs one or two, however many attempts it has under way.
+  std::uint32_t threads = 0;
 };
 
 }  // namespace leat
