@@ -23,7 +23,6 @@ struct Split {
   struct Part {
     std::uint32_t end;
     ExecutorKeyId key;
-    friend bool operator==(const Part&, const Part&) = default;
   };
   std::vector<Part> parts;
 
@@ -33,7 +32,6 @@ struct Split {
     return std::find_if(parts.begin(), parts.end(), [point](const Part& part) { return point < part.end; })
         ->key;
   }
-  friend bool operator==(const Split&, const Split&) = default;
 };
 
 struct Key {

@@ -13,7 +13,7 @@
 namespace leat {
 namespace {
 
-constexpr std::uint32_t kGenerations = 300;
+constexpr std::uint32_t kGenerations = 120;
 constexpr std::uint32_t kReaders = 3;
 
 /// Rules that send everything to key "g<generation>", each name by another kind of rule.
