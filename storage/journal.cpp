@@ -72,6 +72,7 @@ struct Journal::State {
   bool head_published(std::memory_order order) noexcept { return cell(head).turn.load(order) == head + 1; }
   std::uint64_t pack() noexcept;
   void append() noexcept;
+  void acknowledge() noexcept;
   void sync() noexcept;
   void tell(std::uint64_t end, bool disk, bool reached) noexcept;
   void free_cells(std::uint64_t end) noexcept;
@@ -251,6 +252,10 @@ void Journal::State::append() noexcept {
   bytes.add(commit.size());
 }
 
+void Journal::State::acknowledge() noexcept {
+  if (auto done = store.acknowledge(next_sequence); !done) fail(std::move(done.error()));
+}
+
 void Journal::State::sync() noexcept {
   if (auto done = store.sync(); !done) return fail(std::move(done.error()));
   synced.store(next_sequence, std::memory_order_release);  // (18) pairs with synced()
@@ -294,6 +299,7 @@ std::size_t Journal::commit_some() noexcept {
     return 0;
   }
   if (state.healthy() && state.writer.groups() > 0) state.append();
+  if (state.healthy() && state.process_waits) state.acknowledge();
   if (state.process_waits) state.tell(end, false, state.healthy());
   const auto order = std::memory_order_relaxed;  // relaxed: the committer itself wrote both
   const bool unsynced = state.synced.load(order) < state.written.load(order);

@@ -51,6 +51,11 @@ class MemoryStore final : public StateStore {
     return {};
   }
 
+  std::expected<void, StoreError> acknowledge(std::uint64_t) override {
+    if (!is_open()) return closed();
+    return {};
+  }
+
   std::expected<void, StoreError> sync() override {
     if (!is_open()) return closed();
     medium_->synced = medium_->commits.size();

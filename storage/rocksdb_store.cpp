@@ -42,6 +42,7 @@ class RocksdbStore final : public StateStore {
   std::expected<void, StoreError> replay(const Visitor& visit) override;
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override;
+  std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override;
   std::expected<void, StoreError> sync() override;
   std::expected<void, StoreError> close() override;
 
@@ -109,7 +110,13 @@ std::expected<void, StoreError> RocksdbStore::append(std::uint64_t first_sequenc
   if (status.ok()) status = journal_.db().Write(options, &batch_);
   if (!status.ok()) return fail(to_store_error(status, deed("writing to")));
   written_ = end_sequence;
-  if (auto done = directory_.raise_floor(synced_, written_); !done) return fail(std::move(done.error()));
+  return {};
+}
+
+std::expected<void, StoreError> RocksdbStore::acknowledge(std::uint64_t end_sequence) {
+  if (auto ready = usable(); !ready) return ready;
+  LEAT_CHECK(end_sequence <= written_);
+  if (auto done = directory_.raise_floor(synced_, end_sequence); !done) return fail(std::move(done.error()));
   return {};
 }
 

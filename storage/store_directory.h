@@ -12,8 +12,8 @@
 //           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 while open
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
 // FLOOR   two sectors written in turn, 48 bytes each: u64 turn, epoch, synced, written, boot, checksum.
-//           `synced` holds after a power cut (it is written after the sync), `written` within one boot of the
-//           machine
+//           `synced` holds after a power cut (it is written after the sync); `written`, up to where somebody
+//           was told, holds within one boot of the machine
 #pragma once
 
 #include <cstdint>

@@ -25,6 +25,7 @@ class MortalStore final : public StateStore {
       : store_(std::move(store)), alive_(std::move(alive)), appends_left_(appends) {}
   std::uint64_t epoch() const noexcept override { return store_->epoch(); }
   std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
+  std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
   std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,
@@ -32,6 +33,7 @@ class MortalStore final : public StateStore {
     if (!*alive_ || appends_left_-- <= 0) return gone();
     return store_->append(first, end, commit);
   }
+  std::expected<void, StoreError> acknowledge(std::uint64_t end) override { return store_->acknowledge(end); }
   std::expected<void, StoreError> sync() override { return *alive_ ? store_->sync() : gone(); }
   std::expected<void, StoreError> close() override { return *alive_ ? store_->close() : gone(); }
 

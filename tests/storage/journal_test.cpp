@@ -51,6 +51,10 @@ class FlakyStore final : public StateStore {
     if (fail_append) return std::unexpected(StoreError{StoreErrorCode::Io, "append failed"});
     return store_->append(first, end, commit);
   }
+  std::expected<void, StoreError> acknowledge(std::uint64_t end) override {
+    acknowledged = end;
+    return store_->acknowledge(end);
+  }
   std::expected<void, StoreError> sync() override {
     ++syncs;
     if (fail_sync) return std::unexpected(StoreError{StoreErrorCode::Io, "sync failed"});
@@ -60,6 +64,7 @@ class FlakyStore final : public StateStore {
 
   int appends = 0;
   int syncs = 0;
+  std::uint64_t acknowledged = 0;
   bool fail_append = false;
   bool fail_sync = false;
 
@@ -127,6 +132,21 @@ TEST_F(JournalTest, TellsProcessBeforeTheSyncAndDiskAfterIt) {
   journal_.commit_some();
   EXPECT_THAT(recorder_.told, ElementsAre(Told{2, 2, true}, Told{1, 1, true}));
   EXPECT_THAT(syncs_when_told, ElementsAre(0, 1));
+}
+
+TEST_F(JournalTest, StoreKnowsOfAnAcknowledgementBeforeTheListener) {
+  publish(1, Durability::Process);
+  std::uint64_t known = 0;
+  recorder_.then = [&] { known = store_.acknowledged; };
+  journal_.commit_some();
+  EXPECT_EQ(known, 2U);
+}
+
+TEST_F(JournalTest, StoreHearsOfNoAcknowledgementThatNobodyGets) {
+  publish_unwatched(1);
+  publish(2, Durability::Disk);
+  journal_.commit_some();
+  EXPECT_EQ(store_.acknowledged, 0U);
 }
 
 TEST_F(JournalTest, DefinitionsTakeNoNumberButACommitOfThemDoes) {

@@ -22,8 +22,16 @@ class JournalWriter {
         end_(store.journal_end()),
         synced_(store.journal_end()) {}
 
+  /// One commit that somebody was told of.
   template <typename... Groups>
   std::expected<void, StoreError> append(const Groups&... groups) {
+    auto done = append_untold(groups...);
+    return done ? store_.acknowledge(end_) : done;
+  }
+
+  /// One commit that nobody waited for.
+  template <typename... Groups>
+  std::expected<void, StoreError> append_untold(const Groups&... groups) {
     writer_.begin(next_, end_, store_.epoch(), synced_);
     (writer_.add(groups), ...);
     const auto bytes = writer_.finish();

@@ -207,6 +207,20 @@ TEST_F(RocksdbStore, LossOfAWrittenCommitWithoutAPowerCutIsDamage) {
   expect_refused(StoreErrorCode::Damaged, "3 to 3 were acknowledged and are missing");
 }
 
+TEST_F(RocksdbStore, LossOfACommitThatNobodyWasToldOfIsATornTail) {
+  crash_with(1, 2);
+  {
+    auto store = open();
+    ASSERT_TRUE(store);
+    ASSERT_TRUE(JournalWriter(**store).append_untold(start_of(3)));
+  }
+  const fs::path log = file(".log");
+  fs::resize_file(log, fs::file_size(log) - 5);
+  const auto store = open();
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_THAT(contents(**store), ElementsAre(1, 2));
+}
+
 TEST_F(RocksdbStore, LossOfASyncedCommitIsDamageAfterAPowerCutToo) {
   crash_with(1, 3, {3});
   const fs::path log = file(".log");

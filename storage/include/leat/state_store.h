@@ -36,7 +36,7 @@ class StateStore {
 
   /// The number after the last one that the store holds. Below next_sequence() where an opening did not end
   /// with close(): numbers that it may have used are skipped.
-  virtual std::uint64_t journal_end() const noexcept { return next_sequence(); }
+  virtual std::uint64_t journal_end() const noexcept = 0;
 
   /// Whether the previous opening ended with close().
   virtual bool closed_cleanly() const noexcept = 0;
@@ -49,6 +49,10 @@ class StateStore {
   /// @param first_sequence  >= next_sequence() at opening, and rising from call to call
   virtual std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                                  std::span<const std::byte> commit) = 0;
+
+  /// Called before anybody hears that everything below `end_sequence` survives the death of the process, so
+  /// that the store can tell later whether that is still true.
+  virtual std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) = 0;
 
   /// When it returns, everything appended before survives a power cut.
   virtual std::expected<void, StoreError> sync() = 0;
