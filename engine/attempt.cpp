@@ -32,6 +32,8 @@ void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
   output.clear();
   staged_context.reset();
   timed_out = false;
+  overdue = false;
+  came_back = false;
   unwound_ = false;
   if (on_cancel_) {
     std::lock_guard lock(cancel_mutex_);
@@ -64,6 +66,11 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
 /// Takes the use to its end. @return the phase that it was in
 Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
   std::uint64_t word = word_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
+  if (current_attempt == this && !has_timer) {
+    LEAT_CHECK(generation_of(word) == generation && phase_of(word) == Phase::Running);
+    word_.store(with_phase(word, Phase::Ended), std::memory_order_release);  // (4), with nobody to race
+    return Phase::Running;
+  }
   do {
     LEAT_CHECK(generation_of(word) == generation && phase_of(word) != Phase::Ended);
     // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3) of a time-out.
@@ -76,6 +83,7 @@ void Attempt::complete(std::uint32_t generation) noexcept {
   if (end(generation) == Phase::Running) {
     listener->end(*this);
   } else {
+    overdue = true;
     listener->returned(*this);
   }
 }
@@ -97,7 +105,11 @@ bool Attempt::drop() noexcept {
 }
 
 void Attempt::settle() noexcept {
-  if (drop()) lane->recycle(*this);
+  if (current_attempt == this && !has_timer) {
+    settled_inline_ = true;
+  } else if (drop()) {
+    lane->recycle(*this);
+  }
 }
 
 void Attempt::request_stop(std::uint32_t generation) noexcept {
@@ -159,7 +171,6 @@ void CompletionToken::complete(ExecutionResult result) noexcept {
 
 void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> result) noexcept {
   if (result) return complete(*std::move(result));
-  LEAT_CHECK(attempt_ != nullptr);
   std::string message = "the executor could not run the task: ";
   message += to_string(result.error().code);
   complete(ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message)));

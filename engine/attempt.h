@@ -62,6 +62,7 @@ class AttemptListener {
 ///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
 ///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs, one is
 ///      the attempt's end, one is a time-out's while it is being handled.
+///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it needs neither.
 class Attempt final : public TimerListener {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
@@ -73,6 +74,9 @@ class Attempt final : public TimerListener {
   std::int64_t started_ns = 0;
   std::uint32_t journal_credits = 0;   ///< cells of the journal's ring that this attempt may still fill
   bool timed_out = false;              ///< [the pipeline's] its task has ended without it
+  bool overdue = false;                ///< it came back after overdue() was called, whose message is certain to come
+  bool came_back = false;              ///< [the pipeline's] its return was handled before that message
+  bool has_timer = false;              ///< on_timer() may come
   std::uint32_t shard = 0;             ///< which metrics shard the worker writes; see Lane
   ExecutionResult result;
   std::string output;
@@ -97,9 +101,11 @@ class Attempt final : public TimerListener {
 
   /// Drops a reference. @return whether it was the last: the caller recycles the record
   bool drop() noexcept;
-  /// The end has been handled: drops the end's reference, and gives the record back to its lane where it was the
-  /// last. `inline_worker`: the caller is the worker itself, inside start().
+  /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane where that
+  /// was the last.
   void settle() noexcept;
+  /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the record to itself.
+  bool settled_inline() const noexcept { return settled_inline_; }
 
   std::stop_token stop_token();
   void append_output(std::string_view text);
@@ -114,6 +120,7 @@ class Attempt final : public TimerListener {
   std::mutex cancel_mutex_;  // stop_ and on_cancel_: only touched by tasks that ask for them, and by a stop
   std::stop_source stop_{std::nostopstate};
   std::function<void()> on_cancel_;
+  bool settled_inline_ = false;
   bool unwound_ = false;  // the token died because start() threw
   std::uint64_t stopped_generation_ = 0;  // the use that was asked to end; 0: none
 };

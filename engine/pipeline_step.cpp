@@ -52,14 +52,23 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
     const std::string error = "timeout: the attempt ran longer than " +
                               std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) + " ms";
-    const Ending ending = judge_failure(attempt, error, TaskError::Class::Timeout, false, {});
+    Ending ending = judge_failure(attempt, error, TaskError::Class::Timeout, false, {});
+    if (!attempt.came_back) ending.output = {};  // the executor may still be adding to it
     attempt.lane->count(attempt, outcome_of(ending.to));
     conclude(index, ending, attempt.journal_credits);
   }
+  const bool came_back = attempt.came_back;
   attempt.settle();
+  if (came_back) take_back(attempt);  // the end's reference keeps the record
 }
 
 void Pipeline::take_back(Attempt& attempt) noexcept {
+  // The executor, told to stop, can come back before the word that told it: the task's end, and the pipeline's, wait
+  // for that word.
+  if (attempt.overdue && !attempt.timed_out) {
+    attempt.came_back = true;
+    return;
+  }
   --outstanding_;
   if (attempt.timed_out) attempt.lane->count(attempt, Lane::Outcome::Late);
   give_back(attempt);
@@ -67,7 +76,6 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
 
 void Pipeline::give_back(Attempt& attempt) noexcept {
   if (attempt.journal_credits > 0) host_.journal()->release(std::exchange(attempt.journal_credits, 0));
-  attempt.slot.release();
   attempt.settle();
 }
 
@@ -160,29 +168,35 @@ void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
 /// Counts a task's end at its successors: who waits for nothing more becomes Ready or Skipped, and so on.
 void Pipeline::follow(std::uint32_t index, Step& step) noexcept {
   const auto definitions = workflow_->workflow.tasks();
-  std::vector<std::uint32_t> ended{index};
-  while (!ended.empty()) {
-    const std::uint32_t task = ended.back();
-    ended.pop_back();
-    for (const std::uint32_t successor : definitions[task].successors) {
+  std::vector<std::uint32_t> skipped;  // whose successors are still to be looked at
+  for (;;) {
+    for (const std::uint32_t successor : definitions[index].successors) {
       if (--tasks_[successor].waiting > 0 || state_of(successor) != TaskState::NotStarted) continue;
       if (verdict(successor)) {
         make_ready(successor, step);
-        step.successors.push_back({successor, TaskState::Ready});
+        note(successor, TaskState::Ready, step);
       } else {
         set_state(successor, TaskState::Skipped, 1);
         count_terminal(TaskState::Skipped);
-        step.successors.push_back({successor, TaskState::Skipped});
-        ended.push_back(successor);
+        note(successor, TaskState::Skipped, step);
+        skipped.push_back(successor);
       }
     }
+    if (skipped.empty()) return;
+    index = skipped.back();
+    skipped.pop_back();
   }
+}
+
+/// For the journal.
+void Pipeline::note(std::uint32_t task, TaskState state, Step& step) const {
+  if (identity_.level != Durability::Memory) step.successors.push_back({task, state});
 }
 
 void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noexcept {
   set_state(index, to, attempt_of(tasks_[index].word.load(std::memory_order_relaxed)));  // relaxed: owned
   count_terminal(to);
-  step.successors.push_back({index, to});
+  note(index, to, step);
   if (to == TaskState::Skipped) follow(index, step);
 }
 
