@@ -111,7 +111,7 @@ class CommitReader::Parser {
   KeyDefined key_defined();
   PipelineCreated pipeline_created(std::vector<Successor>& successors, std::vector<std::uint32_t>& ready);
   TaskStarted task_started();
-  TaskEnded task_ended(std::vector<Successor>& successors);
+  TaskEnded task_ended(std::int64_t time_ns, std::vector<Successor>& successors);
   PipelineChanged pipeline_changed(std::vector<Successor>& successors);
 
  private:
@@ -178,7 +178,7 @@ TaskStarted CommitReader::Parser::task_started() {
   return record;
 }
 
-TaskEnded CommitReader::Parser::task_ended(std::vector<Successor>& successors) {
+TaskEnded CommitReader::Parser::task_ended(std::int64_t time_ns, std::vector<Successor>& successors) {
   namespace flag = record_format::ended;
   TaskEnded record{};
   record.pipeline_no = varint();
@@ -189,7 +189,7 @@ TaskEnded CommitReader::Parser::task_ended(std::vector<Successor>& successors) {
   const std::uint8_t bits = u8();
   record.attempt = (bits & flag::kAttempt) != 0 ? number() : 1;
   if ((bits & flag::kCause) != 0) record.cause = enumerator(u8(), TaskEnded::Cause::Abandoned);
-  if ((bits & flag::kRetryAt) != 0) record.retry_at_ns = zigzag();
+  if ((bits & flag::kRetryAt) != 0) record.retry_at_ns = record_format::sum(time_ns, zigzag());
   if ((bits & flag::kSuccessors) != 0) {
     changes(successors);
     record.successors = successors;
@@ -259,8 +259,7 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
     return nullptr;
   }
   Parser in(rest_);
-  group_.time_ns = static_cast<std::int64_t>(static_cast<std::uint64_t>(header_.base_ns) +
-                                             static_cast<std::uint64_t>(in.zigzag()));
+  group_.time_ns = record_format::sum(header_.base_ns, in.zigzag());
   group_.transitions = 0;
   switch (static_cast<Kind>(in.u8())) {
     case Kind::WorkflowDefined:
@@ -280,7 +279,7 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       group_.record = in.task_started();
       break;
     case Kind::TaskEnded: {
-      const TaskEnded record = in.task_ended(successors_);
+      const TaskEnded record = in.task_ended(group_.time_ns, successors_);
       group_.transitions = 1 + record.successors.size();
       group_.record = record;
       break;

@@ -37,10 +37,8 @@ void CommitWriter::add(const TransitionGroup& group) {
   const std::span<const std::byte> bytes = group.bytes();
   std::byte* out = take(kVarintBytesMax + bytes.size());
   const std::byte* const start = out;
-  // The difference wraps around as the reader's sum does, so that no pair of times overflows.
-  const auto delta =
-      static_cast<std::uint64_t>(group.time_ns()) - static_cast<std::uint64_t>(header_.base_ns);
-  out = record_format::put_varint(out, record_format::zigzag(static_cast<std::int64_t>(delta)));
+  const std::int64_t delta = record_format::difference(group.time_ns(), header_.base_ns);
+  out = record_format::put_varint(out, record_format::zigzag(delta));
   std::memcpy(out, bytes.data(), bytes.size());
   used_ += static_cast<std::size_t>(out - start) + bytes.size();
   ++header_.groups;

@@ -19,7 +19,7 @@
 //   4 TaskStarted     = u8 4, varint pipeline_no, varint task, varint attempt, varint key_no
 //   5 TaskEnded       = u8 5, varint pipeline_no, varint task, u8 (from | to << 3), u8 flags: in this order,
 //   where set,
-//                       1 varint attempt (else 1), 2 u8 cause (else Result), 4 zigzag retry_at_ns,
+//                       1 varint attempt (else 1), 2 u8 cause (else Result), 4 zigzag (retry_at_ns - time),
 //                       8 changes successors, 16 u8 pipeline state, 32 text error, 64 text context, 128 text
 //                       output
 //   6 PipelineChanged = u8 6, varint pipeline_no, u8 (to | 8 successors | 16 reason), [changes], [text
@@ -91,6 +91,14 @@ constexpr std::uint64_t zigzag(std::int64_t value) {
 
 constexpr std::int64_t unzigzag(std::uint64_t value) {
   return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
+}
+
+/// Differences of times wrap around, as sum() does, so that no pair of times overflows.
+constexpr std::int64_t difference(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+constexpr std::int64_t sum(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
 }
 
 constexpr std::size_t varint_size(std::uint64_t value) {

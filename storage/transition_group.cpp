@@ -180,7 +180,8 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskEnded& record)
   out.u8(flags);
   if ((flags & flag::kAttempt) != 0) out.varint(record.attempt);
   if ((flags & flag::kCause) != 0) out.u8(static_cast<std::uint8_t>(record.cause));
-  if ((flags & flag::kRetryAt) != 0) out.varint(zigzag(record.retry_at_ns));
+  if ((flags & flag::kRetryAt) != 0)
+    out.varint(zigzag(record_format::difference(record.retry_at_ns, time_ns)));
   if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
   if ((flags & flag::kPipeline) != 0) out.u8(static_cast<std::uint8_t>(*record.pipeline));
   if ((flags & flag::kError) != 0) out.text(record.error);

@@ -2,6 +2,9 @@
 // answers.
 #include "leat/uuid.h"
 
+#include <bit>
+#include <cstring>
+
 namespace leat {
 namespace {
 
@@ -19,13 +22,14 @@ int hex_value(char digit) {
 }
 
 std::uint64_t load_big_endian(const std::uint8_t* bytes) {
-  std::uint64_t value = 0;
-  for (int index = 0; index < 8; ++index) value = value << 8 | bytes[index];
-  return value;
+  std::uint64_t value;
+  std::memcpy(&value, bytes, sizeof value);
+  return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
 }
 
 void store_big_endian(std::uint64_t value, std::uint8_t* bytes) {
-  for (int index = 7; index >= 0; --index, value >>= 8) bytes[index] = static_cast<std::uint8_t>(value);
+  if constexpr (std::endian::native == std::endian::little) value = __builtin_bswap64(value);
+  std::memcpy(bytes, &value, sizeof value);
 }
 
 /// Source: the finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,

@@ -1,0 +1,84 @@
+// Stores written by earlier versions open for ever. data/store_format_N is a store as format N left it,
+// closed: never write it anew.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "journal_writer.h"
+#include "leat/state_store.h"
+#include "leat/store_image.h"
+#include "leat/store_reader.h"
+#include "leat/store_verifier.h"
+#include "temporary_directory.h"
+
+namespace leat::test {
+namespace {
+
+class StoreFormat : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    std::filesystem::copy(std::filesystem::path(LEAT_STORAGE_TEST_DATA) / GetParam(), path_,
+                          std::filesystem::copy_options::recursive);
+  }
+
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_.store();
+};
+
+TEST_P(StoreFormat, IsWhole) {
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+}
+
+TEST_P(StoreFormat, TellsTheSameTransitions) {
+  std::vector<std::string> lines;
+  const auto image = read_rocksdb_store(path_, [&lines](const TransitionEvent& event) {
+    lines.push_back(std::to_string(event.sequence) + " " + std::to_string(event.time_ns % 1'000'000'000) +
+                    " " + event.workflow->tasks[event.task] + "#" + std::to_string(event.attempt) + " " +
+                    std::string(to_string(event.to)) + " " + std::string(event.executor));
+  });
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_THAT(lines,
+              testing::ElementsAre("2 1 extract#1 NotStarted ", "3 1 transform#1 NotStarted ",
+                                   "4 1 load#1 NotStarted ", "5 1 extract#1 Ready ",
+                                   "6 2 extract#1 Running default", "7 3 extract#2 Ready default",
+                                   "8 10 extract#2 Running default", "9 11 extract#2 Completed default",
+                                   "10 11 transform#1 Ready ", "12 14 transform#1 Running default",
+                                   "13 15 transform#1 Failed default", "14 15 load#1 Skipped "));
+}
+
+TEST_P(StoreFormat, AmountsToTheSameImage) {
+  const auto image = read_rocksdb_store(path_);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->workflows().at(1).name, "public::embedded::etl");
+  EXPECT_EQ(image->workflows().at(1).version, 42U);
+  EXPECT_EQ(image->workflows().at(1).definition, "[workflow]");
+  const PipelineImage& pipeline = image->pipelines().at(1);
+  EXPECT_EQ(pipeline.id.to_string(), "018bcfe5-6800-7001-8000-000000000002");
+  EXPECT_EQ(pipeline.level, Durability::Process);
+  EXPECT_EQ(pipeline.state, PipelineState::Failed);
+  EXPECT_EQ(pipeline.context, "{\"a\":1}");
+  EXPECT_EQ(pipeline.tasks[0].context, "{\"b\":2}");
+  EXPECT_EQ(pipeline.tasks[0].output, "out");
+  EXPECT_EQ(pipeline.tasks[1].error, "no such file");
+}
+
+TEST_P(StoreFormat, IsCarriedOn) {
+  auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ((*store)->epoch(), 2U);
+  EXPECT_TRUE((*store)->closed_cleanly());
+  EXPECT_EQ((*store)->next_sequence(), 15U);
+  JournalWriter writer(**store);
+  ASSERT_TRUE(writer.append(TransitionGroup(0, KeyDefined{.key_no = 2, .key = "gpu"})));
+  ASSERT_TRUE((*store)->close());
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, StoreFormat, testing::Values("store_format_1"),
+                         [](const auto& format) { return format.param; });
+
+}  // namespace
+}  // namespace leat::test
