@@ -21,8 +21,8 @@ struct BenchRunnerOptions {
   Durability level = Durability::Memory;  ///< the highest that is asked for; Memory: without a store
   std::uint32_t workers = 2;
   std::uint32_t max_queued = 1024;
-  Backend backend = Backend::Arena;
-  IdlePolicy idle = IdlePolicy::SpinThenPark;
+  Backend backend = ExecutorLimits{}.backend;
+  IdlePolicy idle = ExecutorLimits{}.idle;
 };
 
 /// A Runner whose "default" executor has the given limits, over a fresh store.

@@ -31,9 +31,9 @@ def leat_waits(period_us, idle):
     return [waits("Leat", period_us, idle)[0] + f"/backend:{backend}" for backend in ("thread", "arena")]
 
 
-RATE, P50, P99 = "items_per_second", "p50_ns", "p99_ns"
+RATE, P50, P99, CPU = "items_per_second", "p50_ns", "p99_ns", "cpu_ns_per_task"
 
-# (what, leat's rows, the peers' rows, the field, the mark: at least for rates, at most for latencies)
+# (what, leat's rows, the peers' rows, the field, the mark: at least for rates, at most for all else; None: no mark)
 RATIOS = [
     ("single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 2.5),
     ("single dispatch / mutex pool", leat("Leat", 0), peers(["MutexPool"], 0), RATE, 1.0),
@@ -41,6 +41,8 @@ RATIOS = [
     ("bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 12),
     ("single dispatch, 200 ns / best of all", leat("Leat", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
     ("bulk dispatch, 200 ns / best of all", leat("LeatBulk", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
+    ("CPU of a single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(["TbbEnqueue", "Asio"], 0), CPU, None),
+    ("CPU of a bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(["TbbEnqueue", "Asio"], 0), CPU, None),
     ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full"], ["BM_Lanes_Leat/neighbour:idle"],
      RATE, 0.9),
     ("wake p50, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P50, 1.2),
@@ -60,6 +62,18 @@ RATIOS = [
      ["BM_Ack_SqliteEnqueue/threads:64"], RATE, 25),
     ("acknowledgement p99, 64 threads / plain log", ["BM_Ack_Leat/threads:64"], ["BM_Ack_PlainLog/threads:64"],
      P99, 1.5),
+]
+
+# (what, the row, the field, the mark as above)
+FIGURES = [
+    ("diamonds/s, disk", "BM_Diamond_Leat/level:disk", RATE, 60_000),
+    ("diamonds/s, memory", "BM_Diamond_Leat/level:memory", RATE, 400_000),
+    ("chains of 3/s, disk", "BM_Chain3_Leat/level:disk", RATE, 90_000),
+    ("a dependent's start, p50 in ns", "BM_DependentStart_Leat/level:memory", P50, 5_000),
+    ("start on a spinning thread, p50 in ns", "BM_Latency_Leat/period_us:200/idle:spin/backend:thread", P50, 1_000),
+    ("heap bytes of a queued task", "BM_QueueMemory_Leat", "heap_bytes_per_task", 96),
+    ("bytes of a waiting pipeline, memory", "BM_WaitingPipelines_Leat/level:memory", "resident_bytes_per_pipeline", 400),
+    ("bytes of a waiting pipeline, disk", "BM_WaitingPipelines_Leat/level:disk", "resident_bytes_per_pipeline", 400),
 ]
 
 
@@ -91,16 +105,22 @@ def best(rounds, names, field):
     return choose(found, key=lambda entry: entry[1]) if found else None
 
 
+def bound(field, mark):
+    return "" if mark is None else f"{'>=' if field == RATE else '<='} {mark:,}"
+
+
 def main():
     rounds = read(sys.argv[1:])
     print("\n| ratio | measured | mark | leat | peer | rounds | spread |\n|---|---|---|---|---|---|---|")
     for what, ours, theirs, field, mark in RATIOS:
         mine, peer = best(rounds, ours, field), best(rounds, theirs, field)
-        if mine is None or peer is None:
-            continue
-        sign = ">=" if field == RATE else "<="
-        print(f"| {what} | {mine[1] / peer[1]:.2f} | {sign} {mark} | {mine[1]:,.0f} | {peer[1]:,.0f} "
-              f"| {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
+        if mine is not None and peer is not None:
+            print(f"| {what} | {mine[1] / peer[1]:.2f} | {bound(field, mark)} | {mine[1]:,.0f} | {peer[1]:,.0f} "
+                  f"| {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
+    print("\n| figure | measured | mark | rounds | spread |\n|---|---|---|---|---|")
+    for what, name, field, mark in FIGURES:
+        if (mine := best(rounds, [name], field)) is not None:
+            print(f"| {what} | {mine[1]:,.0f} | {bound(field, mark)} | {mine[3]} | {mine[2]:.0f} % |")
 
 
 if __name__ == "__main__":
