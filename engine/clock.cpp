@@ -15,6 +15,9 @@ class SystemClock final : public Clock {
  public:
   std::int64_t steady_ns() noexcept override { return read(CLOCK_MONOTONIC); }
   std::int64_t unix_ns() noexcept override { return read(CLOCK_REALTIME); }
+  std::uint64_t unix_ms() noexcept override {
+    return static_cast<std::uint64_t>(read(CLOCK_REALTIME_COARSE)) / 1'000'000;
+  }
 };
 
 }  // namespace

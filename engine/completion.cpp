@@ -14,7 +14,10 @@ bool Completion::begin(Attempt& attempt) noexcept {
   const std::uint32_t generation = attempt.generation();
   if (!pipeline->begin(attempt)) return false;
   const auto timeout = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number].timeout;
-  if (timeout.count() > 0) timers_.schedule(attempt.started_ns + timeout.count(), attempt, generation);
+  if (timeout.count() > 0) {
+    attempt.has_timer = true;
+    timers_.schedule(attempt.started_ns + timeout.count(), attempt, generation);
+  }
   return true;
 }
 
@@ -26,8 +29,11 @@ void Completion::end(Attempt& attempt) noexcept {
 }
 
 void Completion::overdue(Attempt& attempt) noexcept {
-  attempt.request_stop(attempt.generation());
+  const std::uint32_t generation = attempt.generation();
+  // First the task's end, then the wish to the executor, which may complete at once. By then the record may be in its
+  // next use, which the generation tells.
   pipeline_of(attempt.task.event)->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
+  attempt.request_stop(generation);
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
@@ -47,7 +53,6 @@ void Completion::end_alone(Attempt& attempt) noexcept {
     }
   }
   attempt.lane->count(attempt, outcome);
-  attempt.slot.release();
   attempt.settle();
 }
 

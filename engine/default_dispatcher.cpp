@@ -42,7 +42,7 @@ BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> even
       result.end = std::unexpected(lane.error());
       return result;
     }
-    // Neighbours with the same name, or the same route, go in one piece.
+    // Neighbours with the same route go in one piece.
     std::size_t end = result.taken + 1;
     for (; end < events.size(); ++end) {
       const auto next = lane_of(events[end]);

@@ -20,16 +20,16 @@ class IdSource {
   Uuid next() noexcept {
     // relaxed: only the counter's own value matters, no other data is published with it.
     const std::uint32_t counter = counter_.fetch_add(1, std::memory_order_relaxed);
-    return Uuid::make_v7(static_cast<std::uint64_t>(clock_.unix_ns()) / 1'000'000, counter & 0xfff, rng_.next());
+    return Uuid::make_v7(clock_.unix_ms(), counter & 0xfff, rng_.next());
   }
 
-  /// The identifier of one task within a pipeline: derived, so that nothing has to be stored for it.
+  /// The identifier of one task within a pipeline: the pipeline's, with the task's number mixed into the random bits,
+  /// so that nothing has to be stored for it. Never the pipeline's own.
   static Uuid of_task(const Uuid& pipeline, std::uint32_t task) noexcept {
-    std::uint64_t mixed = pipeline.hash() + (std::uint64_t{task} + 1) * 0x9e3779b97f4a7c15U;
-    mixed ^= mixed >> 29;
-    std::uint64_t unix_ms = 0;
-    for (int i = 0; i < 6; ++i) unix_ms = unix_ms << 8 | pipeline.bytes[static_cast<std::size_t>(i)];
-    return Uuid::make_v7(unix_ms, task & 0xfff, mixed * 0xbf58476d1ce4e5b9U);
+    Uuid id = pipeline;
+    const std::uint64_t mixed = (std::uint64_t{task} + 1) * 0x9e3779b97f4a7c15U;  // odd: no two tasks alike
+    for (std::size_t i = 0; i < 7; ++i) id.bytes[9 + i] ^= static_cast<std::uint8_t>(mixed >> (8 * i));
+    return id;
   }
 
  private:

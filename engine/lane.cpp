@@ -47,10 +47,11 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
       attempts_(*this, listener, limits.max_concurrent),
       shards_(std::make_unique<Shard[]>(workers + 1)),
-      shared_shard_(workers) {
+      shared_shard_(workers),
+      slots_held_max_(std::min<std::size_t>(capacity_.limit() / 64, 16)) {
   for (std::size_t i = 0; i < kProducers; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
   worker_states_.reserve(workers);
-  for (std::uint32_t i = 0; i < workers; ++i) worker_states_.emplace_back(queue_);
+  for (std::uint32_t i = 0; i < workers; ++i) worker_states_.push_back(std::make_unique<Worker>(queue_));
 }
 
 Lane::~Lane() = default;
@@ -114,10 +115,16 @@ bool Lane::has_capacity() const noexcept {
   return capacity_.admitted() < capacity_.limit() && lot_.count() == 0 && !braked();
 }
 
+/// Whether a task waits in the queue or in a worker's hand.
+bool Lane::anything_queued() const noexcept {
+  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand before depth_ falls.
+  if (depth_.load(std::memory_order_seq_cst) > 0) return true;
+  return std::ranges::any_of(worker_states_, [](const auto& worker) { return !worker->hand.empty(); });
+}
+
 bool Lane::has_work() const noexcept {
-  // (4) seq_cst: W2 of WakeGate; pairs with (3).
-  return depth_.load(std::memory_order_seq_cst) > 0 && attempts_.any_free() &&
-         !closed_.load(std::memory_order_relaxed);  // relaxed: closing only ends work, and stop() joins
+  return !closed_.load(std::memory_order_relaxed) &&  // relaxed: closing only ends work, and stop() joins
+         attempts_.any_free() && anything_queued();
 }
 
 bool Lane::has_work_for_another() const noexcept {
@@ -127,32 +134,60 @@ bool Lane::has_work_for_another() const noexcept {
 void Lane::close() noexcept { closed_.store(true, std::memory_order_relaxed); }
 
 std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
+  Worker& own = *worker_states_[worker];
   Attempt* attempt = nullptr;
   std::size_t begun = 0;
+  own.now_ns = 0;
   while (begun < budget && !closed_.load(std::memory_order_relaxed)) {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     QueuedTask task;
-    if (!queue_.try_dequeue(worker_states_[worker].token, task)) break;
-    depth_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a late fall only makes somebody look once more
+    if (!next(worker, task)) break;
     ++begun;
     attempt = run(*attempt, task, worker);
   }
+  own.finished.release();
   if (attempt != nullptr) recycle(*attempt);
   return begun;
 }
 
+/// The next task for a worker: from its hand, from the queue, or from another's hand.
+bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
+  Worker& own = *worker_states_[worker];
+  for (;;) {
+    if (own.hand.take(task)) return true;
+    const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
+      return queue_.try_dequeue_bulk(own.token, cells, room);
+    });
+    if (count == 0) break;
+    // (5) seq_cst: after the tasks are in the hand (3 in hand.h); pairs with (4).
+    depth_.fetch_sub(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
+    if (count > 1) workers_->notify();  // what is in the hand is work for others, too
+  }
+  for (std::size_t i = 1; i < worker_states_.size(); ++i) {
+    if (worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) return true;
+  }
+  return false;
+}
+
 /// Runs one task. @return the record where it is free again, null where the attempt goes on elsewhere
 Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worker) noexcept {
-  const std::int64_t now = clock_.steady_ns();
-  shards_[worker].queue_wait.record(now - task.admitted_ns);
+  Worker& own = *worker_states_[worker];
+  if (own.now_ns == 0) own.now_ns = clock_.steady_ns();
+  shards_[worker].queue_wait.record(own.now_ns - task.admitted_ns);
   attempt.slot = Slots::adopt(capacity_, 1);
   attempt.shard = worker;
-  attempt.open(task, now);
-  RunningScope scope(&attempt);
-  if (!attempt.listener->begin(attempt)) {
-    attempt.complete_unbegun();
-    return attempt.drop() ? &attempt : nullptr;
+  attempt.open(task, std::exchange(own.now_ns, 0));
+  {
+    RunningScope scope(&attempt);
+    execute(attempt);
   }
+  if (!attempt.settled_inline() && !attempt.drop()) return nullptr;
+  keep_slot(own, attempt);
+  return &attempt;
+}
+
+void Lane::execute(Attempt& attempt) noexcept {
+  if (!attempt.listener->begin(attempt)) return attempt.complete_unbegun();
   const char* thrown = nullptr;
   std::string message;
   try {
@@ -163,19 +198,28 @@ Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worke
     thrown = "the task threw something that is not a std::exception";
   }
   if (thrown != nullptr) attempt.complete_thrown(thrown);
-  return attempt.drop() ? &attempt : nullptr;
+}
+
+/// Gives the slot of an ended task back, now or with a few others: each give-back costs a cache line that producers
+/// and workers share.
+void Lane::keep_slot(Worker& worker, Attempt& attempt) noexcept {
+  worker.finished.merge(std::move(attempt.slot));
+  if (worker.finished.count() > slots_held_max_ || lot_.count() > 0) worker.finished.release();
 }
 
 void Lane::recycle(Attempt& attempt) noexcept {
+  attempt.slot.release();
   attempts_.give_back(attempt);
-  // seq_cst, as (4): after the permit is back, so that a worker that slept for want of one is woken.
-  if (depth_.load(std::memory_order_seq_cst) > 0) workers_->notify();
+  // After the permit is back, so that a worker that slept for want of one is woken.
+  if (anything_queued()) workers_->notify();
 }
 
 void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
   const bool own = running_attempt() == &attempt;
   Shard& shard = shards_[own ? attempt.shard : shared_shard_];
-  const std::int64_t ran = clock_.steady_ns() - attempt.started_ns;
+  const std::int64_t now = clock_.steady_ns();
+  const std::int64_t ran = now - attempt.started_ns;
+  if (own) worker_states_[attempt.shard]->now_ns = now;
   const auto add = [own](std::atomic<std::uint64_t>& counter) {
     // relaxed: counts alone. The own shard has one writer, so it needs no locked instruction.
     if (own) {
@@ -210,6 +254,7 @@ ExecutorMetrics Lane::metrics() const {
   }
   result.active_tasks = attempts_.active();
   result.queued_tasks = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
+  for (const auto& worker : worker_states_) result.queued_tasks += worker->hand.size();
   result.parked_tasks = lot_.count();
   result.max_concurrent = limits_.max_concurrent;
   result.max_queued = limits_.max_queued;

@@ -29,13 +29,13 @@ const std::shared_ptr<const std::string>& empty_context() {
 
 std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
                                          const Identity& identity, std::string context) {
-  std::shared_ptr<Pipeline> pipeline(new Pipeline(host, std::move(workflow), identity, std::move(context)));
+  auto pipeline = std::make_shared<Pipeline>(Passkey(), host, std::move(workflow), identity, std::move(context));
   pipeline->self_ = pipeline;
   return pipeline;
 }
 
-Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
-                   std::string context)
+Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+                   const Identity& identity, std::string context)
     : host_(host),
       workflow_(std::move(workflow)),
       identity_(identity),
@@ -276,19 +276,45 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
 std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
   const auto after = workflow_->workflow.tasks()[task].after;
   if (after.empty()) return initial_context_;
-  std::shared_ptr<const std::string> only;
-  std::vector<std::string_view> texts;
+  const std::shared_ptr<const std::string>* only = nullptr;
+  bool differ = false;
   for (const std::uint32_t dependency : after) {
     const auto& context = tasks_[dependency].context;
-    if (context == nullptr || context == only) continue;  // not Completed, or the very text we have already
-    only = context;
-    texts.push_back(*context);
+    if (context == nullptr || (only != nullptr && context == *only)) continue;  // not Completed, or the text we have
+    differ = only != nullptr;
+    only = &context;
+    if (differ) break;
   }
-  if (texts.empty()) return empty_context();
-  if (texts.size() == 1) return only;
+  if (only == nullptr) return empty_context();
+  if (!differ) return *only;
+  std::vector<std::string_view> texts;
+  for (const std::uint32_t dependency : after) {
+    if (const auto& context = tasks_[dependency].context; context != nullptr) texts.push_back(*context);
+  }
   auto merged = Context::merge(texts);
   if (!merged) return std::unexpected(std::move(merged.error()));
   return std::make_shared<const std::string>(std::move(*merged));
+}
+
+void PipelineList::add(Pipeline& pipeline) noexcept {
+  pipeline.earlier_ = last_;
+  (last_ == nullptr ? first_ : last_->later_) = &pipeline;
+  last_ = &pipeline;
+}
+
+void PipelineList::remove(Pipeline& pipeline) noexcept {
+  if (pipeline.earlier_ == nullptr && first_ != &pipeline) return;
+  (pipeline.earlier_ == nullptr ? first_ : pipeline.earlier_->later_) = pipeline.later_;
+  (pipeline.later_ == nullptr ? last_ : pipeline.later_->earlier_) = pipeline.earlier_;
+  pipeline.earlier_ = pipeline.later_ = nullptr;
+}
+
+std::vector<std::shared_ptr<Pipeline>> PipelineList::all() const {
+  std::vector<std::shared_ptr<Pipeline>> pipelines;
+  for (Pipeline* pipeline = first_; pipeline != nullptr; pipeline = pipeline->later_) {
+    pipelines.push_back(pipeline->shared_from_this());
+  }
+  return pipelines;
 }
 
 Attempt* Pipeline::running(std::uint32_t task) const noexcept {

@@ -133,8 +133,14 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
     std::int64_t retry_at_ns = 0;
   };
 
-  Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
+  struct Passkey {};  // make_shared needs a public constructor that nobody else can call
+
+ public:
+  Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
            std::string context);
+
+ private:
+  friend class PipelineList;
 
   void drain() noexcept;
   void drop_hold() noexcept;
@@ -154,6 +160,7 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
                        std::optional<std::chrono::nanoseconds> wish) const noexcept;
   void conclude(std::uint32_t task, const Ending& ending, std::uint32_t& credits) noexcept;
   void follow(std::uint32_t task, Step& step) noexcept;
+  void note(std::uint32_t task, TaskState state, Step& step) const;
   void end_unstarted(std::uint32_t task, TaskState to, Step& step) noexcept;
   bool verdict(std::uint32_t task) const noexcept;
   void make_ready(std::uint32_t task, Step& step, std::uint32_t attempt = 1) noexcept;
@@ -190,7 +197,7 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
-  std::unique_ptr<Task[]> tasks_;
+  const std::unique_ptr<Task[]> tasks_;
   std::shared_ptr<Pipeline> self_;  // keeps it alive while it is held, see holds_
 
   std::atomic<std::uintptr_t> inbox_{0};   // [atomic] 0: unowned; 1: owned; else owned, the latest message
@@ -207,6 +214,25 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   std::uint32_t last_completed_ = kNone;
   bool cancelling_ = false;        // [owned]
   bool held_by_step_ = true;       // [owned]
+
+  Pipeline* earlier_ = nullptr;  // [the list's]
+  Pipeline* later_ = nullptr;
+};
+
+/// The pipelines that live, in the order in which they began; the links are in the pipelines.
+///
+/// Thread-safety: none of its own.
+class PipelineList {
+ public:
+  void add(Pipeline& pipeline) noexcept;
+  /// Does nothing where it is not in the list.
+  void remove(Pipeline& pipeline) noexcept;
+  std::vector<std::shared_ptr<Pipeline>> all() const;
+  bool empty() const noexcept { return first_ == nullptr; }
+
+ private:
+  Pipeline* first_ = nullptr;
+  Pipeline* last_ = nullptr;
 };
 
 }  // namespace leat

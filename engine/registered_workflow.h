@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -12,13 +13,15 @@
 namespace leat {
 
 /// Immutable once made; shared by all its pipelines.
-struct RegisteredWorkflow {
+struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
   struct Task {
     Namespace name;
     std::optional<ExecutorKeyId> executor;  ///< outweighs the routes
   };
-  Workflow workflow;
-  std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
+  RegisteredWorkflow(const Workflow& definition, std::uint32_t number) : workflow(definition), workflow_no(number) {}
+
+  const Workflow workflow;
+  const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
   std::vector<Task> tasks;    ///< as many as the workflow has, in its order
 };
 

@@ -9,10 +9,6 @@
 namespace leat {
 namespace {
 
-std::string key_of(std::string_view full_name, std::uint64_t version) {
-  return std::string(full_name) + "#" + std::to_string(version);
-}
-
 std::unexpected<Error> fail(ErrorCode code, std::string message) {
   return std::unexpected(Error{code, std::move(message)});
 }
@@ -98,19 +94,19 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
 
 /// @pre mutex_ is held
 std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workflow& workflow) {
-  const std::string key = key_of(workflow.full_name(), workflow.version());
-  if (const auto found = workflows_.find(key); found != workflows_.end()) return found->second;
-  auto made = std::make_shared<RegisteredWorkflow>(workflow, 0, std::vector<RegisteredWorkflow::Task>());
+  if (const auto found = workflows_.find(workflow.version()); found != workflows_.end()) return found->second;
+  std::vector<RegisteredWorkflow::Task> tasks;
   for (const TaskDefinition& task : workflow.tasks()) {
     auto name = names_.intern(task.namespace_name);
     if (!name) return fail(ErrorCode::InvalidArgument, std::move(name.error().message));
-    made->tasks.push_back({*name, task.executor.empty() ? std::nullopt
-                                                        : std::optional(router_.intern_key(task.executor))});
+    tasks.push_back({*name, task.executor.empty() ? std::nullopt
+                                                  : std::optional(router_.intern_key(task.executor))});
   }
-  auto number = number_of(workflow);
-  if (!number) return std::unexpected(std::move(number.error()));
-  made->workflow_no = *number;
-  workflows_.emplace(key, made);
+  const auto number = number_of(workflow);
+  if (!number) return std::unexpected(number.error());
+  const auto made = std::make_shared<RegisteredWorkflow>(workflow, *number);
+  made->tasks = std::move(tasks);
+  workflows_.emplace(workflow.version(), made);
   return made;
 }
 
@@ -164,7 +160,7 @@ void Scheduler::adopt(const Registered& workflow) {
     {
       std::lock_guard lock(mutex_);
       resumed_.push_back(pipeline);
-      live_.emplace(pipeline->number(), pipeline);
+      live_.add(*pipeline);
     }
     pipeline->restore(std::move(image), crashed);
   }
@@ -207,29 +203,34 @@ const RegisteredWorkflow* Scheduler::find_task(Namespace name) const noexcept {
 
 std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
-  auto registered = register_workflow(workflow);
-  if (!registered) return std::unexpected(std::move(registered.error()));
-  if (auto fits = check_context_size(options.context.size()); !fits) return std::unexpected(std::move(fits.error()));
+  Registered registered = find(workflow);
+  if (registered == nullptr) {
+    auto made = register_workflow(workflow);
+    if (!made) return std::unexpected(std::move(made.error()));
+    registered = std::move(*made);
+  }
   if (options.context != "{}") {
+    if (auto fits = check_context_size(options.context.size()); !fits) return std::unexpected(std::move(fits.error()));
     if (auto parsed = Context::parse(options.context); !parsed) return std::unexpected(std::move(parsed.error()));
   }
   const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
-  auto pipeline = begin(std::move(*registered), ids_.next(), level, 0, std::move(options.context), Slots());
+  auto pipeline = begin(std::move(registered), ids_.next(), level, 0, std::move(options.context), Slots());
   if (pipeline == nullptr) return journal_closed();
   return PipelineHandle(std::move(pipeline));
 }
 
+/// @return null: not registered
+Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
+  std::lock_guard lock(mutex_);
+  const auto found = workflows_.find(workflow.version());
+  return found == workflows_.end() ? nullptr : found->second;
+}
+
 std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskReadyEvent& event, Durability level,
                                                                      Slots slot) {
-  Registered registered;
-  {
-    std::lock_guard lock(mutex_);
-    const RegisteredWorkflow* const task = find_task(event.task_namespace);
-    registered = workflows_.at(key_of(task->workflow.full_name(), task->workflow.version()));
-  }
   if (journal_ == nullptr) level = Durability::Memory;
-  auto pipeline = begin(std::move(registered), event.pipeline_execution_id, level, event.max_attempts, {},
-                        std::move(slot));
+  auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id, level,
+                        event.max_attempts, {}, std::move(slot));
   if (pipeline == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
   return PipelineHandle(std::move(pipeline));
 }
@@ -243,7 +244,7 @@ std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, 
   auto pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
   {
     std::lock_guard lock(mutex_);
-    live_.emplace(number, pipeline);
+    live_.add(*pipeline);
   }
   pipeline->start(std::move(slot));
   return pipeline;
@@ -262,12 +263,8 @@ void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::T
 }
 
 void Scheduler::ended(Pipeline& pipeline) noexcept {
-  std::shared_ptr<Pipeline> last;  // dropped outside of the lock
   std::lock_guard lock(mutex_);
-  const auto found = live_.find(pipeline.number());
-  if (found == live_.end()) return;
-  last = std::move(found->second);
-  live_.erase(found);
+  live_.remove(pipeline);
 }
 
 void Scheduler::close() noexcept {
@@ -286,20 +283,17 @@ void Scheduler::interrupt() {
 }
 
 void Scheduler::abandon() noexcept {
-  for (const auto& pipeline : live_pipelines()) pipeline->abandon();
+  for (const auto& pipeline : live_pipelines()) {
+    ended(*pipeline);
+    pipeline->abandon();
+  }
   std::lock_guard lock(mutex_);
-  live_.clear();
   resumed_.clear();
 }
 
 std::vector<std::shared_ptr<Pipeline>> Scheduler::live_pipelines() const {
-  std::vector<std::shared_ptr<Pipeline>> pipelines;
-  {
-    std::lock_guard lock(mutex_);
-    for (const auto& [number, pipeline] : live_) pipelines.push_back(pipeline);
-  }
-  std::ranges::sort(pipelines, {}, [](const auto& pipeline) { return pipeline->number(); });
-  return pipelines;
+  std::lock_guard lock(mutex_);
+  return live_.all();
 }
 
 std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {

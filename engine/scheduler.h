@@ -77,7 +77,7 @@ class Scheduler final : public PipelineHost {
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
-  // Functions of single tasks by the number of their namespace: found without a lock by every worker.
+  // Single tasks by the number of their namespace: found without a lock by every worker.
   static constexpr std::size_t kChunk = 1024;
   static constexpr std::size_t kChunks = 4096;
   struct Chunk {
@@ -88,6 +88,7 @@ class Scheduler final : public PipelineHost {
     std::vector<PipelineImage> pipelines;
   };
 
+  Registered find(const Workflow& workflow) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
@@ -111,14 +112,14 @@ class Scheduler final : public PipelineHost {
   mutable std::mutex mutex_;  // what follows: touched when something is registered, submitted or has ended
   bool started_ = false;
   bool crashed_ = false;
-  std::unordered_map<std::string, Registered> workflows_;             // by full name and version
+  std::unordered_map<std::uint64_t, Registered> workflows_;           // by version, which covers the names
   std::unordered_map<std::uint32_t, Remembered> remembered_;          // by workflow_no; until adopted
   std::unordered_map<std::string, std::uint32_t> key_numbers_;        // executor keys that the journal knows
   std::uint32_t next_workflow_no_ = 1;
   std::uint32_t next_key_no_ = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_;
   std::vector<std::shared_ptr<Pipeline>> resumed_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Pipeline>> live_;  // by pipeline_no
+  PipelineList live_;
 };
 
 }  // namespace leat

@@ -4,9 +4,14 @@
 
 namespace leat {
 
-TaskContext::TaskContext(const TaskReadyEvent& event, ExecutorServices& services, std::stop_token stop,
-                         std::function<void(std::string_view)> output)
-    : event_(event), services_(services), stop_(std::move(stop)), output_(std::move(output)) {}
+TaskContext::TaskContext(const TaskReadyEvent& event, ExecutorServices& services,
+                         std::function<std::stop_token()> stop, std::function<void(std::string_view)> output)
+    : event_(event), services_(services), make_stop_(std::move(stop)), output_(std::move(output)) {}
+
+const std::stop_token& TaskContext::stop_token() const {
+  if (!stop_) stop_ = make_stop_ ? make_stop_() : std::stop_token();
+  return *stop_;
+}
 
 std::string_view TaskContext::task_name() const noexcept {
   const std::string_view whole = task_namespace();

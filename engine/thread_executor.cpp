@@ -14,7 +14,7 @@ std::expected<ExecutionResult, DispatchError> ThreadTaskExecutor::execute(const 
     return ExecutionResult::failed(event.task_execution_id, "Task not found: " + std::string(event.task_namespace));
   }
   Attempt& attempt = *running_attempt();
-  TaskContext context(event, services(), attempt.stop_token(),
+  TaskContext context(event, services(), [&attempt] { return attempt.stop_token(); },
                       [&attempt](std::string_view text) { attempt.append_output(text); });
   std::expected<void, TaskError> done = (*function)(context);
   if (const auto& error = context.load_error()) {  // outweighs what the function made of a context that was not there

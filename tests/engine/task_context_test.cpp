@@ -45,7 +45,7 @@ class TaskContexts : public testing::Test {
   TaskReadyEvent event_{};
   FakeServices services_;
   std::stop_source stop_;
-  TaskContext task_{event_, services_, stop_.get_token()};
+  TaskContext task_{event_, services_, [this] { return stop_.get_token(); }};
 };
 
 TEST_F(TaskContexts, KnowWhoTheyAre) {  // rows 1, 25

@@ -16,6 +16,8 @@ class Clock {
   virtual std::int64_t steady_ns() noexcept = 0;
   /// Nanoseconds since the Unix epoch; may jump.
   virtual std::int64_t unix_ns() noexcept = 0;
+  /// Milliseconds since the Unix epoch, for identifiers: cheap, and late by a few milliseconds at most.
+  virtual std::uint64_t unix_ms() noexcept { return static_cast<std::uint64_t>(unix_ns()) / 1'000'000; }
 };
 
 /// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME.

@@ -34,9 +34,10 @@ namespace leat {
 /// Thread-safety: one thread at a time.
 class TaskContext {
  public:
+  /// @param stop    gives the token of stop_token(), at the first call of that
   /// @param output  where append_output() goes; empty: nowhere
   /// @pre `event` and `services` outlive this object
-  TaskContext(const TaskReadyEvent& event, ExecutorServices& services, std::stop_token stop,
+  TaskContext(const TaskReadyEvent& event, ExecutorServices& services, std::function<std::stop_token()> stop = {},
               std::function<void(std::string_view)> output = {});
   TaskContext(const TaskContext&) = delete;
   TaskContext& operator=(const TaskContext&) = delete;
@@ -53,8 +54,8 @@ class TaskContext {
   std::string_view config() const noexcept { return services_.task_config(event_); }
 
   /// Asks for the end of this attempt: timeout, cancel or stop. A long task looks at it now and then.
-  std::stop_token stop_token() const noexcept { return stop_; }
-  bool stop_requested() const noexcept { return stop_.stop_requested(); }
+  const std::stop_token& stop_token() const;
+  bool stop_requested() const { return stop_token().stop_requested(); }
 
   /// Loads the context unless it is loaded. An error stays: the task sees an empty context, and the attempt
   /// fails with that error, without a retry, whatever the task function returns.
@@ -102,7 +103,8 @@ class TaskContext {
  private:
   const TaskReadyEvent& event_;
   ExecutorServices& services_;
-  std::stop_token stop_;
+  std::function<std::stop_token()> make_stop_;
+  mutable std::optional<std::stop_token> stop_;
   std::function<void(std::string_view)> output_;
   Context context_;
   std::optional<Error> load_error_;
