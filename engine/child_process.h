@@ -42,9 +42,8 @@ struct SpawnedChild {
   FileDescriptor error_output;  ///< none where the outputs are merged
 };
 
-/// @return the child; otherwise nothing runs, and one line names the program and the reason: InvalidArgument,
-/// or
-///         InvalidState where processes, memory or descriptors are short now
+/// @return the child; otherwise nothing runs, and one line names the program and the reason:
+///         InvalidArgument, or InvalidState where processes, memory or descriptors are short now
 std::expected<SpawnedChild, Error> spawn_child(const ProcessSpec& spec);
 
 }  // namespace leat

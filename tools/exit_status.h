@@ -23,8 +23,9 @@ struct Failure {
 Failure opening_failure(const Error& error);
 Failure opening_failure(const StoreError& error);
 
-/// Prints "leat: message" on standard error, on one line whatever the message holds. @return
-/// failure.exit_status
+/// Prints "leat: message" on standard error, on one line whatever the message holds.
+///
+/// @return failure.exit_status
 int fail(const Failure& failure);
 
 }  // namespace leat::tools

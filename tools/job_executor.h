@@ -1,5 +1,5 @@
-// The executor behind every key of `leat run`: it sleeps, spins, or runs a child process, as the task's
-// config says.
+// The executor behind every key of `leat run`: it sleeps, spins, or runs
+// a child process, as the task's config says.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// What `leat run` and `leat resume` print at the end: how the pipelines ended, and what each executor key
-// did.
+// What `leat run` and `leat resume` print at the end: how the pipelines
+// ended, and what each executor key did.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// From the command line's words to workflows and settings: reads every file before anything is opened or
-// written.
+// From the command line's words to workflows and settings: reads every
+// file before anything is opened or written.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,8 @@
 namespace leat::tools {
 namespace {
 
-/// How long running tasks may go on after a signal; then they are interrupted, and start anew at the next
-/// resume.
+/// How long running tasks may go on after a signal; then they are
+/// interrupted, and start anew at the next resume.
 constexpr std::chrono::seconds kStopDeadline{5};
 
 std::string database_url(const std::string& store) {

@@ -1,5 +1,5 @@
-// One Runner with the executors of a run, from opening its store to closing it: what `run` and `resume`
-// share.
+// One Runner with the executors of a run, from opening its store to
+// closing it: what `run` and `resume` share.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 
 namespace leat::tools {
 
-/// Blocks both signals in the calling thread and all that it will start; to be called before the first
-/// thread.
+/// Blocks both signals in the calling thread and all that it will start;
+/// to be called before the first thread.
 void block_termination_signals();
 
 /// Waits for the first of the signals on its thread, "leat-signals".

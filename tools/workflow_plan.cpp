@@ -143,8 +143,8 @@ const std::string& place_of(const WorkflowPlan& plan, const WorkflowError& error
 std::string to_definition(const WorkflowPlan& plan, const RunSettings& settings) {
   Json tasks = Json::array();
   for (const TaskPlan& task : plan.tasks) tasks.push_back(task_json(task));
-  // With the run's id, each run has workflow versions of its own: it never carries an earlier one on by
-  // accident.
+  // With the run's id, each run has workflow versions of its own: it never
+  // carries an earlier one on by accident.
   return text_of({{"leat_run", kDefinitionFormat},
                   {"run_id", settings.run_id},
                   {"tenant", plan.tenant},

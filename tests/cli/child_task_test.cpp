@@ -1,5 +1,5 @@
-// Tasks that are child processes: what is captured, how they fail, and that nothing of them survives a
-// timeout.
+// Tasks that are child processes: what is captured, how they fail, and
+// that nothing of them survives a timeout.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>

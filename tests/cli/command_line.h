@@ -1,5 +1,5 @@
-// Runs the built `leat` as a user would: in a fresh directory, as a process of its own, with its words and
-// files.
+// Runs the built `leat` as a user would: in a fresh directory, as a
+// process of its own, with its words and files.
 #pragma once
 
 #include <gtest/gtest.h>

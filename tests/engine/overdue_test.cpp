@@ -1,5 +1,5 @@
-// Time-outs that race with the attempt's own end: the task ends once, by the time-out, and the attempt comes
-// back.
+// Time-outs that race with the attempt's own end: the task ends once, by
+// the time-out, and the attempt comes back.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

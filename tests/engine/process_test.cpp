@@ -59,8 +59,7 @@ bool ends_soon(int pidfd) {
   return ::poll(&event, 1, 10'000) == 1;
 }
 
-/// A file in a fresh directory through which a child tells when it is ready: opening a FIFO waits for both
-/// ends.
+/// A file in a fresh directory through which a child tells when it is ready: opening it waits for both ends.
 class Fifo {
  public:
   Fifo() {

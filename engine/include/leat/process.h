@@ -49,8 +49,7 @@ using ProcessId = std::uint64_t;
 ///
 /// Thread-safety: any number of threads; the destructor alone, and not from `on_exit`.
 /// Invariants:
-/// 1. `on_exit` is called exactly once for each process that start() started, on the one thread
-/// "leat-reaper".
+/// 1. `on_exit` is called exactly once for each started process, on the one thread "leat-reaper".
 /// 2. A group is signalled only while its leader has not been reaped, so the number is nobody else's.
 class ProcessRunner {
  public:
@@ -63,13 +62,11 @@ class ProcessRunner {
   ~ProcessRunner();
 
   /// @param on_exit  must not block: it holds up all other children's ends
-  /// @return         InvalidArgument, "cannot run 'x': No such file or directory", or InvalidState where
-  /// processes,
-  ///                 memory or descriptors are short now; then on_exit is dropped uncalled
+  /// @return         InvalidArgument ("cannot run 'x': No such file or directory"), or InvalidState where
+  ///                 processes, memory or descriptors are short now; then on_exit is dropped uncalled
   std::expected<ProcessId, Error> start(const ProcessSpec& spec, OnExit on_exit);
 
-  /// Asks the group to end, and kills it after the grace. Does nothing for a process that has ended. Never
-  /// blocks.
+  /// Asks the group to end, and kills it after the grace; nothing for a process that has ended. Never blocks.
   void terminate(ProcessId id) noexcept;
 
   /// @return the pid, which is also the process group; 0 once the process has been reaped
