@@ -91,16 +91,16 @@ std::expected<std::string, StoreError> read_file(const std::string& path, std::s
   return bytes;
 }
 
-std::expected<void, StoreError> write_all(int fd, std::string_view bytes, std::uint64_t offset,
-                                          const std::string& path) {
+/// @return  false with errno set
+bool write_all(int fd, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
     const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error(errno, "write", path);
+    if (count < 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }
-  return {};
+  return true;
 }
 
 std::expected<void, StoreError> sync_directory(const std::string& path) {
@@ -109,14 +109,14 @@ std::expected<void, StoreError> sync_directory(const std::string& path) {
   return {};
 }
 
-std::string encode(const Floor& floor) {
+std::array<std::byte, kFloorBytes> encode(const Floor& floor) {
   std::array<std::byte, kFloorBytes> bytes;
   std::byte* out = bytes.data();
   for (const std::uint64_t value : {floor.turn, floor.epoch, floor.synced, floor.written, floor.boot}) {
     out = record_format::put_u64(out, value);
   }
   record_format::put_u64(out, XXH3_64bits(bytes.data(), kFloorBytes - sizeof(std::uint64_t)));
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return bytes;
 }
 
 std::optional<Floor> decode_floor(std::string_view file, std::size_t offset) {
@@ -268,7 +268,7 @@ std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string
   if (block.error().code != StoreErrorCode::NotFound) return std::unexpected(std::move(block.error()));
   if (auto done = directory.replace(Superblock{}); !done) return std::unexpected(std::move(done.error()));
   if (made) {
-    const std::string parent = std::filesystem::absolute(path).lexically_normal().parent_path().string();
+    const std::string parent = (std::filesystem::absolute(path) / "..").lexically_normal().string();
     if (auto done = sync_directory(parent); !done) return std::unexpected(std::move(done.error()));
   }
   return directory;
@@ -291,7 +291,7 @@ std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superb
   {
     const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
     if (!file.is_open()) return system_error(errno, "make", temporary);
-    if (auto done = write_all(file.fd(), superblock.to_text(), 0, temporary); !done) return done;
+    if (!write_all(file.fd(), superblock.to_text(), 0)) return system_error(errno, "write", temporary);
     if (::fsync(file.fd()) != 0) return system_error(errno, "sync", temporary);
   }
   if (::rename(temporary.c_str(), name.c_str()) != 0) return system_error(errno, "replace", name);
@@ -317,7 +317,10 @@ std::expected<void, StoreError> StoreDirectory::raise_floor(std::uint64_t synced
   floor_.synced = synced;
   floor_.written = written;
   ++floor_.turn;
-  return write_all(floor_fd_, encode(floor_), (floor_.turn & 1) * kSectorBytes, join(path_, kFloorName));
+  const std::array<std::byte, kFloorBytes> bytes = encode(floor_);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (write_all(floor_fd_, text, (floor_.turn & 1) * kSectorBytes)) return {};
+  return system_error(errno, "write", join(path_, kFloorName));
 }
 
 }  // namespace leat
