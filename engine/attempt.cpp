@@ -34,6 +34,8 @@ void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
   timed_out = false;
   overdue = false;
   came_back = false;
+  has_timer = false;
+  settled_inline_ = false;
   unwound_ = false;
   if (on_cancel_) {
     std::lock_guard lock(cancel_mutex_);
