@@ -222,7 +222,7 @@ Attempt* AttemptPool::try_take() noexcept {
     const std::uint64_t next = next_[index].load(std::memory_order_relaxed);
     const std::uint64_t tag = (top >> 32) + 1;
     if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      active_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a figure for metrics
+      active_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see Lane::run_some (6)
       return &attempts_[index];
     }
   }
@@ -230,7 +230,7 @@ Attempt* AttemptPool::try_take() noexcept {
 
 void AttemptPool::give_back(Attempt& attempt) noexcept {
   const auto index = static_cast<std::uint32_t>(&attempt - attempts_.get());
-  active_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a figure for metrics
+  active_.fetch_sub(1, std::memory_order_release);  // release: who sees 0 sees all that the attempts did
   std::uint64_t top = top_.load(std::memory_order_relaxed);
   std::uint64_t next;
   do {
@@ -247,7 +247,7 @@ bool AttemptPool::any_free() const noexcept {
 }
 
 std::uint32_t AttemptPool::active() const noexcept {
-  return active_.load(std::memory_order_relaxed);  // relaxed: a figure for metrics
+  return active_.load(std::memory_order_seq_cst);  // seq_cst: see Lane::close (7)
 }
 
 Attempt* running_attempt() noexcept { return current_attempt; }

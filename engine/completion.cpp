@@ -74,11 +74,11 @@ void Completion::on_timer(std::uint64_t token) noexcept {
   Delayed due;
   {
     std::lock_guard lock(mutex_);
-    const auto found = delayed_.find(token);
-    due = found->second;
-    delayed_.erase(found);
+    due = delayed_.at(token);
   }
   due.lane->admit_or_park(due.event, Slots());
+  std::lock_guard lock(mutex_);
+  delayed_.erase(token);  // only now: whoever looks for work in progress finds it here or in the lane
 }
 
 std::size_t Completion::delayed() const {

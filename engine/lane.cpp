@@ -128,25 +128,31 @@ bool Lane::has_work() const noexcept {
 }
 
 bool Lane::has_work_for_another() const noexcept {
-  return depth_.load(std::memory_order_relaxed) > 1 && attempts_.any_free();  // relaxed: a hint, see WakeGate
+  // seq_cst: a searcher that found a task looks after it has said that it searches no more (4 in wake_gate.h); a producer
+  // that saw it search has woken nobody.
+  return depth_.load(std::memory_order_seq_cst) > 1 && attempts_.any_free();
 }
 
-void Lane::close() noexcept { closed_.store(true, std::memory_order_relaxed); }
+void Lane::close() noexcept {
+  closed_.store(true, std::memory_order_seq_cst);  // (7) before the look at active(); pairs with (6)
+}
 
 std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   Worker& own = *worker_states_[worker];
   Attempt* attempt = nullptr;
   std::size_t begun = 0;
   own.now_ns = 0;
-  while (begun < budget && !closed_.load(std::memory_order_relaxed)) {
+  while (begun < budget) {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     QueuedTask task;
-    if (!next(worker, task)) break;
+    // (6) seq_cst: after the permit was taken, which counts as active; pairs with (7): either a stop sees that something
+    // is active, or nothing begins.
+    if (closed_.load(std::memory_order_seq_cst) || !next(worker, task)) break;
     ++begun;
     attempt = run(*attempt, task, worker);
   }
-  own.finished.release();
   if (attempt != nullptr) recycle(*attempt);
+  own.finished.release();  // after the permit: who sees no slot taken sees nothing active
   return begun;
 }
 
@@ -208,7 +214,7 @@ void Lane::keep_slot(Worker& worker, Attempt& attempt) noexcept {
 }
 
 void Lane::recycle(Attempt& attempt) noexcept {
-  attempt.slot.release();
+  const Slots slot = std::move(attempt.slot);  // goes last: who sees no slot taken sees nothing active
   attempts_.give_back(attempt);
   // After the permit is back, so that a worker that slept for want of one is woken.
   if (anything_queued()) workers_->notify();
@@ -237,6 +243,13 @@ void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
   } else {
     shard.run_time.record_shared(ran);
   }
+}
+
+std::uint64_t Lane::executed() const noexcept {
+  std::uint64_t sum = 0;
+  // relaxed: an attempt is counted before its slot is given back, so who sees no slot taken sees its count.
+  for (std::uint32_t i = 0; i <= shared_shard_; ++i) sum += shards_[i].executed.load(std::memory_order_relaxed);
+  return sum;
 }
 
 ExecutorMetrics Lane::metrics() const {

@@ -84,6 +84,8 @@ class Lane final : public SlotListener {
   /// Attempts that run now.
   std::size_t active() const noexcept { return attempts_.active(); }
 
+  /// Attempts that ended, so far.
+  std::uint64_t executed() const noexcept;
   /// Ready tasks that wait for a slot.
   std::size_t parked() const noexcept { return lot_.count(); }
   ExecutorMetrics metrics() const;

@@ -23,7 +23,7 @@ std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
   const ExecutorKeyId id = router_.intern_key(key);
   if (id >= kKeysMax) return std::unexpected(Error{ErrorCode::InvalidArgument, "more than 4096 executor keys"});
-  std::vector<TaskReadyEvent> waiting;
+  std::vector<Homeless> waiting;
   {
     std::lock_guard lock(mutex_);
     if (find(id) != nullptr) {
@@ -37,16 +37,20 @@ std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<
     by_key_[id].store(entries_.back().lane.get(), std::memory_order_release);  // (2) release: publishes the lane; pairs with (1)
     waiting.swap(homeless_);
   }
-  for (const TaskReadyEvent& event : waiting) release(event, std::nullopt, Slots());
+  for (const Homeless& task : waiting) release(task.event, task.executor, Slots());
   return {};
 }
 
 void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept {
   const ExecutorKeyId key =
       executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
-  if (Lane* const lane = find(key)) return lane->admit_or_park(event, std::move(slot));
-  std::lock_guard lock(mutex_);
-  homeless_.push_back(event);
+  Lane* lane = find(key);
+  if (lane == nullptr) {
+    std::lock_guard lock(mutex_);
+    lane = find(key);  // once more: add() takes the homeless out under this mutex
+    if (lane == nullptr) return homeless_.push_back({event, executor});
+  }
+  lane->admit_or_park(event, std::move(slot));
 }
 
 void LaneTable::reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {

@@ -67,6 +67,11 @@ class LaneTable {
     std::unique_ptr<Workers> workers;
   };
 
+  struct Homeless {  // a Ready task whose key has no executor
+    TaskReadyEvent event;
+    std::optional<ExecutorKeyId> executor;
+  };
+
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
   void lend(Entry& entry);
 
@@ -77,7 +82,7 @@ class LaneTable {
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;
   mutable std::mutex mutex_;  // entries_, homeless_, started_
   std::vector<Entry> entries_;
-  std::vector<TaskReadyEvent> homeless_;  // routed to a key that has no executor
+  std::vector<Homeless> homeless_;
   std::unique_ptr<ArenaBudget> budget_;
   bool started_ = false;
   bool use_arenas_ = true;

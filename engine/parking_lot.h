@@ -64,8 +64,8 @@ class ParkingLot {
     } else {
       turns_.push_back(tenant);
     }
-    // relaxed: the mutex orders the lot itself; a count that is late by one makes somebody look once more.
-    count_.fetch_sub(1, std::memory_order_relaxed);
+    // release: whoever sees the count fallen sees the slot that the task took before; late by one does no harm.
+    count_.fetch_sub(1, std::memory_order_release);
     return task;
   }
 

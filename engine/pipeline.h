@@ -40,7 +40,7 @@ class PipelineHost {
   virtual Journal* journal() noexcept = 0;
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept = 0;
-  /// The pipeline has ended at its level.
+  /// The pipeline has ended at its level, and nothing refers to it any more.
   virtual void ended(Pipeline& pipeline) noexcept = 0;
 
  protected:
@@ -100,8 +100,8 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   std::expected<Ack, Error> wait_acknowledged() const;
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
   std::expected<void, Error> cancel();
-  /// The Runner is gone: whoever waits learns it, and nothing is outstanding any more.
-  void abandon() noexcept;
+  /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing holds it either.
+  void abandon(bool unused) noexcept;
 
  private:
   enum class Phase : std::uint32_t { Submitted, Acknowledged, Ended, StoreFailed, Stopped };

@@ -307,7 +307,9 @@ void Pipeline::interrupt_tasks() noexcept {
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     Attempt* const attempt = running(i);
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);  // relaxed: only the step reads it from here on
-    conclude(i, {.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted}, attempt->journal_credits);
+    const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
+    const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
+    conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);
   }
 }
 

@@ -99,9 +99,10 @@ std::expected<void, Error> Pipeline::cancel() {
   return {};
 }
 
-void Pipeline::abandon() noexcept {
+void Pipeline::abandon(bool unused) noexcept {
+  // relaxed: the committer, which alone takes a pipeline to its end, has been joined.
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended)) set_phase(Phase::Stopped);
-  const auto last = std::move(self_);
+  if (unused) const auto last = std::move(self_);
 }
 
 PipelineHandle::PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept : pipeline_(std::move(pipeline)) {}

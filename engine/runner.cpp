@@ -106,7 +106,7 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   state.stop_threads();
   std::expected<void, StoreError> closed;
   if (state.store != nullptr && state.journal->failure() == nullptr) closed = state.store->close();
-  state.scheduler.abandon();
+  state.scheduler.abandon(stuck == 0);
   state.phase = stuck == 0 ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (stuck > 0) {
     const std::string message = fmt::format("{} task(s) neither ended nor heeded the stop; their threads are given up",
@@ -183,10 +183,19 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
   if (running_attempt() != nullptr) {
     return std::unexpected(Error{ErrorCode::WouldDeadlock, "wait_idle() must not be called inside a task"});
   }
-  const auto idle = [this] {
+  const std::vector<Lane*> lanes = state_->lanes.lanes();
+  const auto executed = [&] {
+    std::uint64_t sum = 0;
+    for (const Lane* const lane : lanes) sum += lane->executed();
+    return sum;
+  };
+  // Work moves from place to place while they are looked at one after the other, but never without an attempt's end:
+  // that none ended meanwhile makes the looks one. (Parked before in flight: a task is in both while it moves.)
+  const auto idle = [&] {
+    const std::uint64_t before = executed();
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
-           std::ranges::all_of(state_->lanes.lanes(),
-                               [](const Lane* lane) { return lane->in_flight() == 0 && lane->parked() == 0; });
+           std::ranges::all_of(lanes, [](const Lane* lane) { return lane->parked() == 0 && lane->in_flight() == 0; }) &&
+           executed() == before;
   };
   if (wait_until(idle, after(timeout))) return {};
   return std::unexpected(Error{ErrorCode::Timeout, "tasks are still queued, due or running"});

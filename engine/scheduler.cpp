@@ -282,10 +282,10 @@ void Scheduler::interrupt() {
   }
 }
 
-void Scheduler::abandon() noexcept {
+void Scheduler::abandon(bool unused) noexcept {
   for (const auto& pipeline : live_pipelines()) {
-    ended(*pipeline);
-    pipeline->abandon();
+    if (unused) ended(*pipeline);
+    pipeline->abandon(unused);
   }
   std::lock_guard lock(mutex_);
   resumed_.clear();

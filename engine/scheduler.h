@@ -59,8 +59,8 @@ class Scheduler final : public PipelineHost {
   bool accepting() const noexcept;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
-  /// The Runner ends: whoever waits for a pipeline learns it.
-  void abandon() noexcept;
+  /// The Runner ends: whoever waits for a pipeline learns it. `unused`: no thread will touch a pipeline any more.
+  void abandon(bool unused) noexcept;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
