@@ -31,7 +31,8 @@ class InternTable {
   [[nodiscard]] const Entry* find(std::string_view text) const noexcept {
     const Directory& directory = *directory_.load(std::memory_order_acquire);  // (1) pairs with (2)
     for (std::size_t at = XXH3_64bits(text.data(), text.size());; ++at) {
-      const Entry* entry = directory.by_hash[at & directory.mask].load(std::memory_order_acquire);  // (3)
+      const Entry* entry =
+          directory.by_hash[at & directory.mask].load(std::memory_order_acquire);  // (3) pairs with place()
       if (entry == nullptr || entry->view() == text) return entry;
     }
   }
@@ -54,7 +55,7 @@ class InternTable {
   /// @param index  below size()
   [[nodiscard]] const Entry& at(std::uint32_t index) const noexcept {
     const Directory& directory = *directory_.load(std::memory_order_acquire);  // (1) pairs with (2)
-    return *directory.by_index[index].load(std::memory_order_acquire);         // (4)
+    return *directory.by_index[index].load(std::memory_order_acquire);         // (4) pairs with place()
   }
 
   [[nodiscard]] std::uint32_t size() const noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,8 @@
 #endif
 
 namespace leat {
+
+static_assert(std::endian::native == std::endian::little, "the first byte of a text is the lowest of a word");
 
 inline constexpr std::size_t kPadding = 16;
 

@@ -96,7 +96,8 @@ class Router {
 
   /// Rises with every swap.
   [[nodiscard]] std::uint32_t epoch() const noexcept {
-    return static_cast<std::uint32_t>(publication_.load(std::memory_order_acquire) >> 32);  // (1)
+    return static_cast<std::uint32_t>(publication_.load(std::memory_order_acquire) >>
+                                      32);  // (1) see is_current()
   }
 
   /// Which rule wins, from 1; none: the default.
@@ -121,7 +122,8 @@ class Router {
 
   /// Whether a cached route is of the rules in force and names a key.
   [[nodiscard]] bool is_current(std::uint64_t route) const noexcept {
-    const std::uint64_t current = publication_.load(std::memory_order_acquire);  // (1)
+    // (1) acquire: the keys of the rules in force are visible; pairs with the store in swap() and make().
+    const std::uint64_t current = publication_.load(std::memory_order_acquire);
     return ((route ^ current) >> 31) ==
            0;  // the epochs are equal and the flag is clear, as it is in `current`
   }
