@@ -1,8 +1,8 @@
 # Debian packages, installed only where absent. Sourced by demo.sh and test.sh, which run under `set -euo pipefail`.
 
-# What the library and the command line need to build.
+# What the library and the command line need to build. ccache: leat is compiled again as part of an outside project.
 leat_build_packages=(
-  g++ cmake ninja-build libtbb-dev libconcurrentqueue-dev librocksdb-dev libxxhash-dev libfmt-dev nlohmann-json3-dev
+  g++ cmake ninja-build ccache libtbb-dev libconcurrentqueue-dev librocksdb-dev libxxhash-dev libfmt-dev nlohmann-json3-dev
   libcli11-dev libtomlplusplus-dev)
 # What tests and benchmarks need besides.
 leat_test_packages=(
@@ -47,7 +47,8 @@ configure() {
     grep -qx "${option%=*}:BOOL=${option#*=}" "$cache" 2>/dev/null || wanted+=("$option")
   done
   [[ -f build/$preset/build.ninja ]] && ((${#wanted[@]} == 0)) && return
-  command -v ccache >/dev/null && wanted+=(CMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  # Only at first: another launcher would make ninja build everything anew.
+  [[ -f $cache ]] || ! command -v ccache >/dev/null || wanted+=(CMAKE_CXX_COMPILER_LAUNCHER=ccache)
   cmake --preset "$preset" "${wanted[@]/#/-D}"
 }
 

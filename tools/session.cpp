@@ -83,6 +83,11 @@ void Session::wait(std::vector<SessionPipeline>& pipelines, SessionOutcome& outc
       ended = std::move(*result);
     } else {
       ended.state = pipeline.handle.state();
+      for (const TaskState task : pipeline.handle.task_states()) {
+        ended.completed += task == TaskState::Completed;
+        ended.failed += task == TaskState::Failed;
+        ended.skipped += task == TaskState::Skipped;
+      }
       ended.error = result.error().message;
     }
     outcome.report.pipelines.push_back({.id = pipeline.handle.id().to_string(),

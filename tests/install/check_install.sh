@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs leat into a fresh prefix, moves the prefix, and builds and runs an outside project with it: by
 # find_package and by pkg-config.
-#   check_install.sh BUILD_TREE CXX_COMPILER CXX_FLAGS
+#   check_install.sh BUILD_TREE CXX_COMPILER [CXX_FLAGS]
 set -euo pipefail
-build_tree=$1 compiler=$2 flags=$3
+build_tree=$1 compiler=$2 flags=${3:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
