@@ -67,7 +67,6 @@ class ArenaWorkers final : public Workers {
   void drain(std::uint32_t worker) noexcept {
     // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where TSan can see it.
     static_cast<void>(busy_.load(std::memory_order_acquire));
-    if (lane_.has_work_for_another()) notify();  // a bulk rings once; who wakes passes it on
     while (lane_.run_some(worker, kTasksPerTurn) > 0) {
     }
     // (3) seq_cst: W1, and release of the worker's state to (2).

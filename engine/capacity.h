@@ -82,12 +82,6 @@ class Slots {
     if (count_ > 0) capacity_->release(std::exchange(count_, 0));
   }
 
-  /// Takes over the slots of another token of the same lane.
-  void merge(Slots&& other) noexcept {
-    if (capacity_ == nullptr) capacity_ = other.capacity_;
-    count_ += std::exchange(other.count_, 0);
-  }
-
   /// The slots travel on with queued tasks, one with each; adopt() makes tokens of them again.
   void detach() noexcept { count_ = 0; }
   static Slots adopt(Capacity& capacity, std::size_t count) noexcept {

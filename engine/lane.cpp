@@ -47,8 +47,7 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
       attempts_(*this, listener, limits.max_concurrent),
       shards_(std::make_unique<Shard[]>(workers + 1)),
-      shared_shard_(workers),
-      slots_held_max_(std::min<std::size_t>(capacity_.limit() / 64, 16)) {
+      shared_shard_(workers) {
   for (std::size_t i = 0; i < kProducers; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
   worker_states_.reserve(workers);
   for (std::uint32_t i = 0; i < workers; ++i) worker_states_.push_back(std::make_unique<Worker>(queue_));
@@ -127,12 +126,6 @@ bool Lane::has_work() const noexcept {
          attempts_.any_free() && anything_queued();
 }
 
-bool Lane::has_work_for_another() const noexcept {
-  // seq_cst: a searcher that found a task looks after it has said that it searches no more (4 in wake_gate.h); a producer
-  // that saw it search has woken nobody.
-  return depth_.load(std::memory_order_seq_cst) > 1 && attempts_.any_free();
-}
-
 void Lane::close() noexcept {
   closed_.store(true, std::memory_order_seq_cst);  // (7) before the look at active(); pairs with (6)
 }
@@ -152,7 +145,6 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
     attempt = run(*attempt, task, worker);
   }
   if (attempt != nullptr) recycle(*attempt);
-  own.finished.release();  // after the permit: who sees no slot taken sees nothing active
   return begun;
 }
 
@@ -166,11 +158,14 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
     });
     if (count == 0) break;
     // (5) seq_cst: after the tasks are in the hand (3 in hand.h); pairs with (4).
-    depth_.fetch_sub(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
-    if (count > 1) workers_->notify();  // what is in the hand is work for others, too
+    const auto taken = static_cast<std::int64_t>(count);
+    const bool more = depth_.fetch_sub(taken, std::memory_order_seq_cst) > taken;
+    if (more || count > 1) workers_->notify();  // a bulk rings once: who finds more than one task passes it on
   }
   for (std::size_t i = 1; i < worker_states_.size(); ++i) {
-    if (worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) return true;
+    if (!worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) continue;
+    if (anything_queued()) workers_->notify();  // likewise
+    return true;
   }
   return false;
 }
@@ -188,7 +183,7 @@ Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worke
     execute(attempt);
   }
   if (!attempt.settled_inline() && !attempt.drop()) return nullptr;
-  keep_slot(own, attempt);
+  attempt.slot.release();
   return &attempt;
 }
 
@@ -206,15 +201,8 @@ void Lane::execute(Attempt& attempt) noexcept {
   if (thrown != nullptr) attempt.complete_thrown(thrown);
 }
 
-/// Gives the slot of an ended task back, now or with a few others: each give-back costs a cache line that producers
-/// and workers share.
-void Lane::keep_slot(Worker& worker, Attempt& attempt) noexcept {
-  worker.finished.merge(std::move(attempt.slot));
-  if (worker.finished.count() > slots_held_max_ || lot_.count() > 0) worker.finished.release();
-}
-
 void Lane::recycle(Attempt& attempt) noexcept {
-  const Slots slot = std::move(attempt.slot);  // goes last: who sees no slot taken sees nothing active
+  attempt.slot.release();
   attempts_.give_back(attempt);
   // After the permit is back, so that a worker that slept for want of one is woken.
   if (anything_queued()) workers_->notify();

@@ -31,8 +31,7 @@ namespace leat {
 /// Invariants:
 ///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
 ///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
-///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the lot. (A
-///      worker may hold back the slots of ended tasks, at most 1/64 of the limit, while nothing is parked.)
+///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the lot.
 class Lane final : public SlotListener {
  public:
   /// @param limits   max_concurrent already resolved, from 1
@@ -69,8 +68,6 @@ class Lane final : public SlotListener {
   std::size_t run_some(std::uint32_t worker, std::size_t budget) noexcept;
   /// Whether run_some() could begin a task now.
   bool has_work() const noexcept;
-  /// Whether more than one worker would find a task.
-  bool has_work_for_another() const noexcept;
   /// From here on nothing is begun; what is queued stays.
   void close() noexcept;
 
@@ -113,7 +110,6 @@ class Lane final : public SlotListener {
     explicit Worker(Queue& queue) : token(queue) {}
     moodycamel::ConsumerToken token;
     Hand hand;
-    Slots finished;           // of tasks that have ended: given back a few at a time, see keep_slot()
     std::int64_t now_ns = 0;  // the last look at the clock: a task's end is the next one's start
   };
 
@@ -121,7 +117,6 @@ class Lane final : public SlotListener {
 
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
-  void keep_slot(Worker& worker, Attempt& attempt) noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
@@ -143,7 +138,6 @@ class Lane final : public SlotListener {
   std::vector<std::unique_ptr<Worker>> worker_states_;
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
-  const std::size_t slots_held_max_;
   alignas(64) std::atomic<std::int64_t> depth_{0};  // below zero for a moment, when a pop overtakes its push's add
   std::atomic<std::uint64_t> rejected_{0};
   std::atomic<bool> closed_{false};

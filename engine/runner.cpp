@@ -194,7 +194,9 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
   const auto idle = [&] {
     const std::uint64_t before = executed();
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
-           std::ranges::all_of(lanes, [](const Lane* lane) { return lane->parked() == 0 && lane->in_flight() == 0; }) &&
+           std::ranges::all_of(lanes, [](const Lane* lane) {
+             return lane->parked() == 0 && lane->in_flight() == 0 && lane->active() == 0;
+           }) &&
            executed() == before;
   };
   if (wait_until(idle, after(timeout))) return {};

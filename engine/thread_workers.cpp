@@ -41,7 +41,6 @@ class ThreadWorkers final : public Workers {
     while (!gate_.stopped()) {
       if (lane_.run_some(worker, kTasksPerTurn) > 0) continue;
       gate_.wait(worker, [this] { return lane_.has_work(); });
-      if (lane_.has_work_for_another()) gate_.notify();  // a bulk rings once; who wakes passes it on
     }
   }
 
