@@ -8,7 +8,8 @@
 namespace leat {
 namespace {
 
-constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;
+constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;  // of a task's record
+constexpr std::size_t kErrorBytesMax = std::size_t{16} << 10;
 
 thread_local Attempt* current_attempt = nullptr;
 
@@ -168,6 +169,8 @@ void CompletionToken::complete(ExecutionResult result) noexcept {
   Attempt* attempt = std::exchange(attempt_, nullptr);
   LEAT_CHECK(attempt != nullptr);  // completed twice through the same token
   attempt->result = std::move(result);
+  std::string& error = attempt->result.error_message;
+  if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
   attempt->complete(static_cast<std::uint32_t>(generation_));
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "attempt.h"
+#include "leat/route_analysis.h"
 #include "runner_state.h"
 #include "store_failure.h"
 
@@ -34,24 +35,8 @@ SteadyClock::time_point after(std::chrono::nanoseconds time) {
   return time > SteadyClock::time_point::max() - now ? SteadyClock::time_point::max() : now + time;
 }
 
-/// Every key that a rule names has an executor. @return the first that has none, with the rule and the known keys
-std::expected<void, Error> check_routes(const RoutingConfig& config, Router& router, const LaneTable& lanes) {
-  const auto known = [&](std::string_view key) { return lanes.find(router.intern_key(key)) != nullptr; };
-  const auto unknown = [&](std::string where, std::string_view key) {
-    return std::unexpected(Error{ErrorCode::InvalidArgument, fmt::format("{} leads to '{}', which no executor has; "
-                                                                         "registered are: {}",
-                                                                         where, key, lanes.known_keys())});
-  };
-  if (!known(config.default_key())) return unknown("the default route", config.default_key());
-  for (std::size_t i = 0; i < config.rules().size(); ++i) {
-    const RoutingRule& rule = config.rules()[i];
-    const std::string where = fmt::format("rule {} ('{}')", i + 1, rule.pattern);
-    if (rule.split.empty() && !known(rule.key)) return unknown(where, rule.key);
-    for (const Share& share : rule.split) {
-      if (!known(share.key)) return unknown(where, share.key);
-    }
-  }
-  return {};
+std::unexpected<Error> refused(RouteError error) {
+  return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(error.message)});
 }
 
 }  // namespace
@@ -75,8 +60,7 @@ std::expected<void, Error> Runner::start() {
   if (state_->phase != RunnerState::Phase::Built) {
     return std::unexpected(Error{ErrorCode::InvalidState, "start() is allowed once, after build()"});
   }
-  auto checked = check_routes(state_->router->config(), *state_->router, state_->lanes);
-  if (!checked) return checked;
+  if (auto known = check_keys(state_->router->config(), executor_keys()); !known) return refused(known.error());
   state_->start_threads();
   if (const std::string report = state_->lanes.start(); !report.empty()) state_->log(Severity::Warning, report);
   state_->phase = RunnerState::Phase::Started;
@@ -155,11 +139,9 @@ std::expected<void, Error> Runner::register_executor(std::string_view key, std::
 }
 
 std::expected<RouteReport, Error> Runner::set_routing(const RoutingConfig& config) {
-  if (auto checked = check_routes(config, *state_->router, state_->lanes); !checked) {
-    return std::unexpected(std::move(checked.error()));
-  }
+  if (auto known = check_keys(config, executor_keys()); !known) return refused(known.error());
   auto report = state_->router->swap(config);
-  if (!report) return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(report.error().message)});
+  if (!report) return refused(report.error());
   state_->lanes.reroute([](const TaskReadyEvent& event) -> std::optional<ExecutorKeyId> {
     const Pipeline* const pipeline = pipeline_of(event);
     if (pipeline == nullptr) return std::nullopt;

@@ -121,7 +121,17 @@ std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflo
     }
   }
   std::vector<std::string_view> names;
-  for (const TaskDefinition& task : workflow.tasks()) names.push_back(task.name);
+  std::size_t bytes = workflow.full_name().size() + workflow.definition().size();
+  for (const TaskDefinition& task : workflow.tasks()) {
+    names.push_back(task.name);
+    bytes += task.name.size() + 4;  // with its length
+  }
+  if (bytes > kGroupBytesMax / 2) {
+    return fail(ErrorCode::InvalidArgument, "the names and the definition of workflow '" +
+                                                std::string(workflow.full_name()) + "' take " + std::to_string(bytes) +
+                                                " bytes; at most " + std::to_string(kGroupBytesMax / 2) +
+                                                " can be remembered");
+  }
   if (!journal_->reserve(1)) return journal_closed();
   const std::uint32_t number = next_workflow_no_++;
   journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(), names,

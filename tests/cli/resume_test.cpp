@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <xxhash.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -214,6 +216,47 @@ TEST_F(ResumeTest, NothingToDoIsGoodAndNoStoreIsBadInput) {
   EXPECT_EQ(missing.status, 2);
   EXPECT_EQ(std::ranges::count(missing.err, '\n'), 1) << missing.err;
   EXPECT_FALSE(std::filesystem::exists(directory() / "elsewhere"));
+}
+
+/// The commands that open `leat.db`.
+std::vector<std::vector<std::string>> opening_commands() {
+  return {{"run", "grid.toml"}, {"resume"}, {"inspect"}};
+}
+
+TEST_F(ResumeTest, RefusesAStoreOfANewerFormat) {
+  ASSERT_EQ(leat({"run", write_grid(1, "0s")}).status, 0);
+  std::string text = read_file("leat.db/LEAT");
+  constexpr std::size_t kChecksumLineBytes = std::string_view("checksum 0123456789abcdef\n").size();
+  text.resize(text.size() - kChecksumLineBytes);
+  const std::string first = "leat store format ";
+  ASSERT_TRUE(text.starts_with(first)) << text;
+  text.replace(first.size(), text.find('\n') - first.size(), "999");
+  char checksum[kChecksumLineBytes + 1];
+  std::snprintf(checksum, sizeof checksum, "checksum %016llx\n",
+                static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
+  write_file("leat.db/LEAT", text + checksum);
+  for (const auto& words : opening_commands()) {
+    const CommandResult refused = leat(words);
+    EXPECT_EQ(refused.status, 2) << words.front();
+    EXPECT_EQ(refused.out, "");
+    EXPECT_EQ(std::ranges::count(refused.err, '\n'), 1) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("leat.db"));
+    EXPECT_THAT(refused.err, HasSubstr("999"));
+  }
+}
+
+TEST_F(ResumeTest, EndsWithThreeOnADamagedStore) {
+  ASSERT_EQ(leat({"run", write_grid(1, "0s")}).status, 0);
+  std::string text = read_file("leat.db/LEAT");
+  text[text.find("epoch ") + 6] ^= 1;
+  write_file("leat.db/LEAT", text);
+  for (const auto& words : opening_commands()) {
+    const CommandResult refused = leat(words);
+    EXPECT_EQ(refused.status, 3) << words.front();
+    EXPECT_EQ(refused.out, "");
+    EXPECT_EQ(std::ranges::count(refused.err, '\n'), 1) << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr("leat.db"));
+  }
 }
 
 TEST_F(ResumeTest, RefusesAStoreThatAnotherProcessHasOpen) {

@@ -266,9 +266,10 @@ TEST_P(RandomDags, AtLevelProcessEndAsThePlanSaysAndTheStoreKnowsIt) {
     const auto store = make_memory_store(medium);
     StoreImage image(StoreImage::Keep::Everything);
     StoreCheck check;
-    ASSERT_TRUE(store->replay([&](std::uint64_t first, std::span<const std::byte> commit) {
+    const auto replayed = store->replay([&](std::uint64_t first, std::span<const std::byte> commit) {
       return image.apply(first, commit, [&](const TransitionEvent& event) { check.see(event); });
-    }));
+    });
+    ASSERT_TRUE(replayed) << replayed.error().message;
     check.compare(image, executions);
   }
 }

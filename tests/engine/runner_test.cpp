@@ -293,7 +293,48 @@ TEST(Runner, RefusesARouteToAnUnknownKeyWithTheKnownOnes) {
   ASSERT_TRUE(runner);
   const auto started = runner->start();
   ASSERT_FALSE(started);
-  EXPECT_EQ(started.error().message, "rule 1 ('a::**') leads to 'gpuu', which no executor has; registered are: default");
+  EXPECT_EQ(started.error().message,
+            "rule 1 'a::**' names the executor key 'gpuu', which no executor has; known keys: 'default'");
+}
+
+TEST(Runner, SetRoutingReportsWhatChangesAndSendsParkedTasksTheNewWay) {
+  auto built = Runner::builder()
+                   .database_url("memory:")
+                   .default_limits({.max_concurrent = 1, .max_queued = 0})
+                   .register_executor("gpu", std::make_shared<ThreadTaskExecutor>(), {.max_concurrent = 1})
+                   .build();
+  ASSERT_TRUE(built);
+  Runner runner = std::move(*built);
+  ASSERT_TRUE(runner.start());
+  std::atomic<bool> release{false};
+  std::atomic<int> ran_on_gpu{0};
+  Workflow::Builder builder = Workflow::builder("w");
+  for (int i = 0; i < 3; ++i) {
+    builder.task("t" + std::to_string(i), [&](TaskContext&) {
+      if (thread_name() == "leat-gpu-0") {
+        ++ran_on_gpu;
+      } else {
+        release.wait(false);
+      }
+    });
+  }
+  const auto workflow = builder.build();
+  auto handle = runner.submit(*workflow);
+  ASSERT_TRUE(handle);
+  EXPECT_EQ(runner.metrics("default").parked_tasks, 2U);  // one has the only slot
+
+  const auto unknown = runner.set_routing(RoutingConfig().with_rule("public::**", "tpu"));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::InvalidArgument);
+  const auto report = runner.set_routing(RoutingConfig().with_rule("public::**", "gpu"));
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->changes.size(), 3U);
+  EXPECT_EQ(report->changes[0].from, "default");
+  EXPECT_EQ(report->changes[0].to, "gpu");
+  release = true;
+  release.notify_all();
+  ASSERT_TRUE(handle->wait(kLong));
+  EXPECT_EQ(ran_on_gpu, 2);
 }
 
 TEST(Runner, RefusesAKeyRegisteredTwice) {
