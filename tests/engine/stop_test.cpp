@@ -1,0 +1,191 @@
+// Stopping, at the worst moments.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "eventually.h"
+#include "leat/leat.h"
+#include "seed.h"
+
+namespace leat {
+namespace {
+
+using namespace std::chrono_literals;
+
+#if defined(__SANITIZE_THREAD__)
+constexpr int kRounds = 20;
+#else
+constexpr int kRounds = 100;
+#endif
+
+class Stop : public testing::TestWithParam<Backend> {
+ protected:
+  Runner make_runner(std::uint32_t concurrent, std::uint32_t queued) const {
+    auto runner =
+        Runner::builder()
+            .database_url("memory:")
+            .default_limits({.max_concurrent = concurrent, .max_queued = queued, .backend = GetParam()})
+            .workers(2)
+            .log_sink([](Severity, std::string_view) {})
+            .build();
+    EXPECT_TRUE(runner) << runner.error().message;
+    return std::move(*runner);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Backends, Stop, testing::Values(Backend::Arena, Backend::Threads),
+                         [](const auto& param) {
+                           return param.param == Backend::Arena ? "Arena" : "Threads";
+                         });
+
+TEST_P(Stop, WhileManyDispatchRunsNothingTwiceAndNothingLater) {
+  for (int round = 0; round < kRounds / 5; ++round) {
+    Runner runner = make_runner(2, 16);
+    std::atomic<std::uint64_t> accepted = 0, ran = 0, pipelines_ran = 0;
+    const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) { ++ran; });
+    const auto workflow = Workflow::builder("w")
+                              .task("a", [&](TaskContext&) { ++pipelines_ran; })
+                              .task("b", [&](TaskContext&) { ++pipelines_ran; }, {.after = {"a"}})
+                              .build();
+    ASSERT_TRUE(runner.start());
+    std::atomic<int> stopped = 0;
+    constexpr int kProducers = 8;
+    std::vector<std::thread> producers;
+    for (int i = 0; i < kProducers; ++i) {
+      producers.emplace_back([&, i] {
+        for (;;) {
+          if (i == 0) {
+            if (const auto handle = runner.submit_async(*workflow)) static_cast<void>(handle->wait());
+          }
+          const auto done =
+              runner.dispatcher().dispatch(runner.make_event(task), {.durability = Durability::Memory});
+          accepted += done.has_value();
+          if (!done && done.error().code == DispatchErrorCode::Stopped) break;
+        }
+        ++stopped;
+      });
+    }
+    ASSERT_TRUE(eventually([&] { return ran + pipelines_ran > 100; }));
+    ASSERT_TRUE(runner.stop(30s));
+    const std::uint64_t ran_at_stop = ran, pipelines_at_stop = pipelines_ran;
+    for (std::thread& producer : producers) producer.join();
+    EXPECT_EQ(stopped, kProducers);
+    EXPECT_EQ(ran, ran_at_stop);
+    EXPECT_EQ(pipelines_ran, pipelines_at_stop);
+    EXPECT_LE(ran, accepted);
+    const ExecutorMetrics metrics = runner.metrics("default");
+    EXPECT_EQ(metrics.total_executed, ran + pipelines_ran);
+    EXPECT_EQ(metrics.active_tasks, 0U);
+  }
+}
+
+TEST_P(Stop, TellsEveryTaskThatBegan) {
+  auto random = seeded_generator();
+  for (int round = 0; round < kRounds; ++round) {
+    Runner runner = make_runner(2, 16);
+    std::atomic<int> untold = 0;
+    const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext& context) {
+      if (!eventually([&] { return context.stop_requested(); }, 10s)) ++untold;
+    });
+    ASSERT_TRUE(runner.start());
+    const std::uint32_t pause = pick(random, 60'000);
+    std::thread producer([&] {
+      for (int i = 0; i < 4; ++i) {
+        static_cast<void>(
+            runner.dispatcher().dispatch(runner.make_event(task), {.durability = Durability::Memory}));
+      }
+    });
+    for (std::atomic<std::uint32_t> spun = 0; spun < pause;) ++spun;
+    EXPECT_TRUE(runner.stop(0s));
+    producer.join();
+    ASSERT_EQ(untold, 0) << "a task began, and was not told of the stop";
+  }
+}
+
+TEST_P(Stop, InsideManyTasksAtOnceNeitherDeadlocksNorSucceeds) {
+  Runner runner = make_runner(4, 16);
+  std::atomic<int> refused = 0;
+  const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) {
+    const auto stopped = runner.stop(1s);
+    refused += !stopped && stopped.error().code == ErrorCode::WouldDeadlock;
+  });
+  ASSERT_TRUE(runner.start());
+  std::vector<TaskReadyEvent> events(8);
+  for (TaskReadyEvent& event : events) event = runner.make_event(task);
+  static_cast<void>(runner.dispatcher().dispatch_bulk(events, {.durability = Durability::Memory}));
+  ASSERT_TRUE(eventually([&] { return refused > 0; }));
+  EXPECT_TRUE(runner.stop(30s));
+  EXPECT_EQ(static_cast<std::uint64_t>(refused), runner.metrics("default").total_executed);
+}
+
+TEST_P(Stop, FromSeveralThreadsStopsOnce) {
+  Runner runner = make_runner(2, 64);
+  std::atomic<int> ran = 0;
+  const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) { ++ran; });
+  ASSERT_TRUE(runner.start());
+  for (int i = 0; i < 32; ++i) {
+    static_cast<void>(
+        runner.dispatcher().dispatch(runner.make_event(task), {.durability = Durability::Memory}));
+  }
+  std::vector<std::thread> threads;
+  std::atomic<int> stopped = 0;
+  for (int i = 0; i < 4; ++i) threads.emplace_back([&] { stopped += runner.stop(30s).has_value(); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(stopped, 4);
+  EXPECT_EQ(static_cast<std::uint64_t>(ran), runner.metrics("default").total_executed);
+}
+
+TEST(StopStuck, GivesUpATaskThatIgnoresItAndSurvivesItsComingBack) {
+  // Both backends at once: each stop waits out its grace.
+  struct Stuck {
+    std::atomic<int> began = 0;
+    std::atomic<int> came_back = 0;
+    std::atomic<bool> release = false;
+    void operator()() {
+      ++began;
+      release.wait(false);
+      ++came_back;
+    }
+  };
+  std::array<Stuck, 2> stuck;
+  std::vector<std::thread> threads;
+  for (const Backend backend : {Backend::Arena, Backend::Threads}) {
+    threads.emplace_back([&tasks = stuck[static_cast<std::size_t>(backend)], backend] {
+      auto built = Runner::builder()
+                       .database_url("memory:")
+                       .default_limits({.max_concurrent = 2, .backend = backend})
+                       .workers(2)
+                       .log_sink([](Severity, std::string_view) {})
+                       .build();
+      ASSERT_TRUE(built);
+      Runner runner = std::move(*built);
+      const Namespace alone = *runner.register_task("t::p::w::alone", [&](TaskContext&) { tasks(); });
+      const auto workflow = Workflow::builder("w")
+                                .task("stuck", [&](TaskContext&) { tasks(); })
+                                .task("after", [](TaskContext&) {}, {.after = {"stuck"}})
+                                .build();
+      ASSERT_TRUE(runner.start());
+      ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(alone), {.durability = Durability::Memory}));
+      ASSERT_TRUE(runner.submit(*workflow, {.durability = Durability::Memory}));  // nobody keeps its handle
+      ASSERT_TRUE(eventually([&] { return tasks.began == 2; }));
+      const auto stopped = runner.stop(1ms);
+      ASSERT_FALSE(stopped);
+      EXPECT_EQ(stopped.error().code, ErrorCode::Timeout);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (Stuck& tasks : stuck) {
+    tasks.release = true;
+    tasks.release.notify_all();
+    EXPECT_TRUE(eventually([&] { return tasks.came_back == 2; }));
+  }
+}
+
+}  // namespace
+}  // namespace leat
