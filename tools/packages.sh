@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Debian packages, installed only where absent. Sourced by demo.sh and test.sh, which run under `set -euo pipefail`.
 
 # What the library and the command line need to build. ccache: leat is compiled again as part of an outside project.
