@@ -22,8 +22,8 @@ constexpr std::size_t kTasksPerTurn = 256;
 //   P2  look for a free number; if there is   W2  look for a task; if there is one, act as a producer
 //       one, take it and enqueue a drain
 //
-// All four are seq_cst. If P2 finds every number taken, each drain's W1 comes after P2, hence after P1: its W2 sees
-// the task.
+// All four are seq_cst. If P2 finds every number taken, each drain's W1 comes after P2, hence after P1: its
+// W2 sees the task.
 class ArenaWorkers final : public Workers {
  public:
   ArenaWorkers(Lane& lane, std::uint32_t count)
@@ -39,20 +39,22 @@ class ArenaWorkers final : public Workers {
     std::uint64_t busy = busy_.load(std::memory_order_seq_cst);
     for (int free; (free = std::countr_one(busy)) < static_cast<int>(count_);) {
       const std::uint64_t bit = std::uint64_t{1} << free;
-      // seq_cst: counted before the look at stopping_, so that stop() waits (4, 5) for the drain or the drain never is.
+      // seq_cst: counted before the look at stopping_, so that stop() waits (4, 5) for the drain or the drain
+      // never is.
       alive_.fetch_add(1, std::memory_order_seq_cst);
       if (!stopping_.load(std::memory_order_seq_cst) &&
           // (2) seq_cst: takes over the worker's state from the drain that had the number before (3).
           busy_.compare_exchange_strong(busy, busy | bit, std::memory_order_seq_cst)) {
         return arena_.enqueue([this, free] { drain(static_cast<std::uint32_t>(free)); });
       }
-      alive_.fetch_sub(1, std::memory_order_release);  // (6)
+      alive_.fetch_sub(1, std::memory_order_release);         // (6)
       if (stopping_.load(std::memory_order_relaxed)) return;  // relaxed: seen above
     }
   }
 
   void stop() noexcept override {
-    // (4) seq_cst: a producer that took a number before this is counted in alive_, or gives the number back (2).
+    // (4) seq_cst: a producer that took a number before this is counted in alive_, or gives the number back
+    // (2).
     stopping_.store(true, std::memory_order_seq_cst);
     // (5) acquire: pairs with (6): nothing of a drain follows its leave.
     for (std::uint32_t alive; (alive = alive_.load(std::memory_order_acquire)) != 0;) {
@@ -65,14 +67,16 @@ class ArenaWorkers final : public Workers {
   static constexpr std::int64_t kStopLookNs = 200'000;
 
   void drain(std::uint32_t worker) noexcept {
-    // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where TSan can see it.
+    // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where TSan can
+    // see it.
     static_cast<void>(busy_.load(std::memory_order_acquire));
     while (lane_.run_some(worker, kTasksPerTurn) > 0) {
     }
     // (3) seq_cst: W1, and release of the worker's state to (2).
     busy_.fetch_and(~(std::uint64_t{1} << worker), std::memory_order_seq_cst);
     if (lane_.has_work()) notify();  // W2
-    alive_.fetch_sub(1, std::memory_order_release);  // (6) release: the last touch of this object; pairs with (5)
+    alive_.fetch_sub(
+        1, std::memory_order_release);  // (6) release: the last touch of this object; pairs with (5)
   }
 
   Lane& lane_;
@@ -93,13 +97,14 @@ struct ArenaBudget::Control {
   oneapi::tbb::global_control limit;
 };
 
-// oneTBB takes the lowest of all limits that are set in a process, so a limit that just fits one Runner would starve
-// the next. It is set to what oneTBB can have at all; how many threads there are is bounded by the arenas.
+// oneTBB takes the lowest of all limits that are set in a process, so a limit that just fits one Runner would
+// starve the next. It is set to what oneTBB can have at all; how many threads there are is bounded by the
+// arenas.
 constexpr std::uint32_t kThreadsMax = 256;
 
 ArenaBudget::ArenaBudget()
-    : control_(new Control{oneapi::tbb::global_control(oneapi::tbb::global_control::max_allowed_parallelism,
-                                                       kThreadsMax)}) {}
+    : control_(new Control{
+          oneapi::tbb::global_control(oneapi::tbb::global_control::max_allowed_parallelism, kThreadsMax)}) {}
 ArenaBudget::~ArenaBudget() = default;
 
 std::uint32_t ArenaBudget::granted() const noexcept {

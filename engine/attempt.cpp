@@ -16,12 +16,15 @@ thread_local Attempt* current_attempt = nullptr;
 constexpr std::uint64_t kPhaseShift = 24;
 constexpr std::uint64_t kReferenceMask = (std::uint64_t{1} << kPhaseShift) - 1;
 
-constexpr std::uint32_t generation_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+constexpr std::uint32_t generation_of(std::uint64_t word) {
+  return static_cast<std::uint32_t>(word >> 32);
+}
 constexpr Attempt::Phase phase_of(std::uint64_t word) {
   return static_cast<Attempt::Phase>(word >> kPhaseShift & 0xff);
 }
 constexpr std::uint64_t with_phase(std::uint64_t word, Attempt::Phase phase) {
-  return (word & ~(std::uint64_t{0xff} << kPhaseShift)) | std::uint64_t{static_cast<std::uint8_t>(phase)} << kPhaseShift;
+  return (word & ~(std::uint64_t{0xff} << kPhaseShift)) | std::uint64_t{static_cast<std::uint8_t>(phase)}
+                                                              << kPhaseShift;
 }
 
 }  // namespace
@@ -48,7 +51,9 @@ void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
   word_.store(with_phase(next, Phase::Running) | references, std::memory_order_release);
 }
 
-CompletionToken Attempt::token() noexcept { return CompletionToken(*this); }
+CompletionToken Attempt::token() noexcept {
+  return CompletionToken(*this);
+}
 
 std::uint32_t Attempt::generation() const noexcept {
   // relaxed: read by the holder of the record or of its token, to whom the record was handed over.
@@ -60,7 +65,8 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
   std::uint64_t word = word_.load(std::memory_order_acquire);
   do {
     if (generation_of(word) != generation || phase_of(word) != Phase::Running) return;
-    // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with our reference.
+    // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with our
+    // reference.
   } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 1, std::memory_order_acq_rel,
                                         std::memory_order_acquire));
   listener->overdue(*this);
@@ -76,7 +82,8 @@ Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
   }
   do {
     LEAT_CHECK(generation_of(word) == generation && phase_of(word) != Phase::Ended);
-    // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3) of a time-out.
+    // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3) of a
+    // time-out.
   } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Ended), std::memory_order_acq_rel,
                                         std::memory_order_relaxed));
   return phase_of(word);
@@ -224,7 +231,8 @@ Attempt* AttemptPool::try_take() noexcept {
     // relaxed: a stale successor is refused by the tag in the exchange.
     const std::uint64_t next = next_[index].load(std::memory_order_relaxed);
     const std::uint64_t tag = (top >> 32) + 1;
-    if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel,
+                                   std::memory_order_acquire)) {
       active_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see Lane::run_some (6)
       return &attempts_[index];
     }
@@ -237,10 +245,11 @@ void AttemptPool::give_back(Attempt& attempt) noexcept {
   std::uint64_t top = top_.load(std::memory_order_relaxed);
   std::uint64_t next;
   do {
-    next_[index].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);  // relaxed: published by (7)
+    next_[index].store(static_cast<std::uint32_t>(top),
+                       std::memory_order_relaxed);  // relaxed: published by (7)
     next = ((top >> 32) + 1) << 32 | index;
-    // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so that a
-    // worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
+    // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so that
+    // a worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
   } while (!top_.compare_exchange_weak(top, next, std::memory_order_seq_cst, std::memory_order_relaxed));
 }
 
@@ -253,9 +262,13 @@ std::uint32_t AttemptPool::active() const noexcept {
   return active_.load(std::memory_order_seq_cst);  // seq_cst: see Lane::close (7)
 }
 
-Attempt* running_attempt() noexcept { return current_attempt; }
+Attempt* running_attempt() noexcept {
+  return current_attempt;
+}
 
 RunningScope::RunningScope(Attempt* attempt) noexcept : outer_(std::exchange(current_attempt, attempt)) {}
-RunningScope::~RunningScope() { current_attempt = outer_; }
+RunningScope::~RunningScope() {
+  current_attempt = outer_;
+}
 
 }  // namespace leat

@@ -53,31 +53,32 @@ class AttemptListener {
   ~AttemptListener() = default;
 };
 
-/// A slot for one running attempt, used again and again. A lane has max_concurrent of them: holding one is the run
-/// permit, so that who runs what is one look at an array.
+/// A slot for one running attempt, used again and again. A lane has max_concurrent of them: holding one is
+/// the run permit, so that who runs what is one look at an array.
 ///
-/// Thread-safety: the fields belong to the thread that completes the attempt, then to the owner of the pipeline;
-/// word_ says who that is.
-/// Invariants:
+/// Thread-safety: the fields belong to the thread that completes the attempt, then to the owner of the
+/// pipeline; word_ says who that is. Invariants:
 ///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
-///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs, one is
+///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs,
+///   one is
 ///      the attempt's end, one is a time-out's while it is being handled.
-///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it needs neither.
+///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it needs
+///   neither.
 class Attempt final : public TimerListener {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
 
   QueuedTask task;
-  Slots slot;                          ///< the admission slot; back when the end is published
+  Slots slot;  ///< the admission slot; back when the end is published
   Lane* lane = nullptr;
   AttemptListener* listener = nullptr;
   std::int64_t started_ns = 0;
-  std::uint32_t journal_credits = 0;   ///< cells of the journal's ring that this attempt may still fill
-  bool timed_out = false;              ///< [the pipeline's] its task has ended without it
-  bool overdue = false;                ///< it came back after overdue() was called, whose message is certain to come
-  bool came_back = false;              ///< [the pipeline's] its return was handled before that message
-  bool has_timer = false;              ///< on_timer() may come
-  std::uint32_t shard = 0;             ///< which metrics shard the worker writes; see Lane
+  std::uint32_t journal_credits = 0;  ///< cells of the journal's ring that this attempt may still fill
+  bool timed_out = false;             ///< [the pipeline's] its task has ended without it
+  bool overdue = false;     ///< it came back after overdue() was called, whose message is certain to come
+  bool came_back = false;   ///< [the pipeline's] its return was handled before that message
+  bool has_timer = false;   ///< on_timer() may come
+  std::uint32_t shard = 0;  ///< which metrics shard the worker writes; see Lane
   ExecutionResult result;
   std::string output;
   std::optional<std::string> staged_context;
@@ -101,10 +102,11 @@ class Attempt final : public TimerListener {
 
   /// Drops a reference. @return whether it was the last: the caller recycles the record
   bool drop() noexcept;
-  /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane where that
-  /// was the last.
+  /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane
+  /// where that was the last.
   void settle() noexcept;
-  /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the record to itself.
+  /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the record to
+  /// itself.
   bool settled_inline() const noexcept { return settled_inline_; }
 
   std::stop_token stop_token();
@@ -121,7 +123,7 @@ class Attempt final : public TimerListener {
   std::stop_source stop_{std::nostopstate};
   std::function<void()> on_cancel_;
   bool settled_inline_ = false;
-  bool unwound_ = false;  // the token died because start() threw
+  bool unwound_ = false;                  // the token died because start() threw
   std::uint64_t stopped_generation_ = 0;  // the use that was asked to end; 0: none
 };
 
@@ -145,7 +147,8 @@ class AttemptPool {
   const std::uint32_t count_;
   std::unique_ptr<Attempt[]> attempts_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> next_;
-  alignas(64) std::atomic<std::uint64_t> top_;  // tag (32 bits, rises with each change) and index of the first
+  alignas(
+      64) std::atomic<std::uint64_t> top_;  // tag (32 bits, rises with each change) and index of the first
   std::atomic<std::uint32_t> active_{0};
 };
 

@@ -24,7 +24,8 @@ class SlotListener {
 ///
 /// Thread-safety: any number of threads.  Progress: lock-free.
 /// Invariants:
-///   1. 0 <= admitted <= limit at every moment: an acquire that would pass the limit changes nothing. (An add with
+///   1. 0 <= admitted <= limit at every moment: an acquire that would pass the limit changes nothing. (An add
+///   with
 ///      undo would let a failing acquire hide a free slot from the parked task that looks for one.)
 ///   2. Every slot taken is given back once.
 class Capacity {
@@ -33,13 +34,15 @@ class Capacity {
 
   /// @return how many of `wanted` slots were taken: as many as are free
   std::size_t try_acquire(std::size_t wanted) noexcept {
-    // (1) seq_cst: a refusal is ordered against give-backs (2): whoever parks a task counts it before it comes here,
-    // whoever gives back looks at that count afterwards, so that one of the two sees the other. See Lane::park().
+    // (1) seq_cst: a refusal is ordered against give-backs (2): whoever parks a task counts it before it
+    // comes here, whoever gives back looks at that count afterwards, so that one of the two sees the other.
+    // See Lane::park().
     std::uint64_t admitted = admitted_.load(std::memory_order_seq_cst);
     for (;;) {
       const std::size_t taken = std::min<std::uint64_t>(wanted, limit_ - admitted);
       if (taken == 0) return 0;
-      if (admitted_.compare_exchange_weak(admitted, admitted + taken, std::memory_order_seq_cst)) return taken;
+      if (admitted_.compare_exchange_weak(admitted, admitted + taken, std::memory_order_seq_cst))
+        return taken;
     }
   }
 
@@ -56,7 +59,8 @@ class Capacity {
   std::uint64_t limit() const noexcept { return limit_; }
 
  private:
-  alignas(64) std::atomic<std::uint64_t> admitted_{0};  // a line of its own: producers and workers both write it
+  alignas(64) std::atomic<std::uint64_t> admitted_{
+      0};  // a line of its own: producers and workers both write it
   const std::uint64_t limit_;
   SlotListener& listener_;
 };

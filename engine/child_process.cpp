@@ -143,7 +143,7 @@ std::unexpected<Error> failure(const ProcessSpec& spec, int error) {
         Error{ErrorCode::InvalidState, fmt::format("cannot run '{}' now: {}", program, reason(error))});
   }
   // The errno of exec does not tell a missing directory from a missing program, so look.
-  struct stat status{};
+  struct stat status {};
   if (!spec.directory.empty()) {
     const int missing = ::stat(spec.directory.c_str(), &status) != 0 ? errno : 0;
     if (missing != 0 || !S_ISDIR(status.st_mode)) {

@@ -6,7 +6,9 @@
 
 namespace leat {
 
-Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept { return static_cast<Pipeline*>(event.origin); }
+Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept {
+  return static_cast<Pipeline*>(event.origin);
+}
 
 bool Completion::begin(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
@@ -30,15 +32,17 @@ void Completion::end(Attempt& attempt) noexcept {
 
 void Completion::overdue(Attempt& attempt) noexcept {
   const std::uint32_t generation = attempt.generation();
-  // First the task's end, then the wish to the executor, which may complete at once. By then the record may be in its
-  // next use, which the generation tells.
-  pipeline_of(attempt.task.event)->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
+  // First the task's end, then the wish to the executor, which may complete at once. By then the record may
+  // be in its next use, which the generation tells.
+  pipeline_of(attempt.task.event)
+      ->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
   attempt.request_stop(generation);
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
   attempt.end_message.kind = PipelineMessage::Kind::AttemptReturned;
-  pipeline_of(attempt.task.event)->post(attempt.end_message);  // only those are overdue, or kept from beginning
+  pipeline_of(attempt.task.event)
+      ->post(attempt.end_message);  // only those are overdue, or kept from beginning
 }
 
 void Completion::end_alone(Attempt& attempt) noexcept {

@@ -15,13 +15,14 @@ namespace leat {
 
 class Pipeline;
 
-/// Tasks of a pipeline end in that pipeline's step; tasks dispatched alone at level Memory, of which nothing is
-/// remembered, end here.
+/// Tasks of a pipeline end in that pipeline's step; tasks dispatched alone at level Memory, of which nothing
+/// is remembered, end here.
 ///
 /// Thread-safety: any number of threads.
 class Completion final : public AttemptListener, public TimerListener {
  public:
-  Completion(Clock& clock, Rng& rng, TimerQueue& timers) noexcept : clock_(clock), rng_(rng), timers_(timers) {}
+  Completion(Clock& clock, Rng& rng, TimerQueue& timers) noexcept
+      : clock_(clock), rng_(rng), timers_(timers) {}
 
   bool begin(Attempt& attempt) noexcept override;
   void end(Attempt& attempt) noexcept override;

@@ -16,7 +16,8 @@ std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEv
   return lane;
 }
 
-std::expected<void, DispatchError> DefaultDispatcher::dispatch(const TaskReadyEvent& event, DispatchOptions options) {
+std::expected<void, DispatchError> DefaultDispatcher::dispatch(const TaskReadyEvent& event,
+                                                               DispatchOptions options) {
   const BulkResult result = dispatch_bulk({&event, 1}, options);
   return result.end;
 }

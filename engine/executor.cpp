@@ -8,6 +8,8 @@ std::expected<ExecutionResult, DispatchError> TaskExecutor::execute(const TaskRe
   return std::unexpected(DispatchError{DispatchErrorCode::ExecutionFailed, name()});
 }
 
-void TaskExecutor::start(const TaskReadyEvent& event, CompletionToken token) { token.complete(execute(event)); }
+void TaskExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
+  token.complete(execute(event));
+}
 
 }  // namespace leat

@@ -22,7 +22,8 @@ std::expected<std::string, Error> ExecutorBinding::load_context(const TaskReadyE
   return **text;
 }
 
-std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& event, std::string_view json) {
+std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& event,
+                                                          std::string_view json) {
   Pipeline* const pipeline = pipeline_of(event);
   if (pipeline == nullptr) return {};  // nobody will ask for it
   if (auto fits = check_context_size(json.size()); !fits) return fits;

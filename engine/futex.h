@@ -1,5 +1,5 @@
-// Sleeping on a 32-bit word, with a deadline: futex(2). Unlike std::atomic::wait it spins nowhere, takes a time-out
-// and wakes exactly as many as asked.
+// Sleeping on a 32-bit word, with a deadline: futex(2). Unlike std::atomic::wait it spins nowhere, takes a
+// time-out and wakes exactly as many as asked.
 #pragma once
 
 #include <linux/futex.h>
@@ -13,11 +13,12 @@
 
 namespace leat {
 
-/// Sleeps while the word holds `expected`, at most until `timeout_ns` have passed (negative: for ever). May return
-/// early for no reason: the caller looks again.
+/// Sleeps while the word holds `expected`, at most until `timeout_ns` have passed (negative: for ever). May
+/// return early for no reason: the caller looks again.
 inline void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                        std::int64_t timeout_ns = -1) noexcept {
-  timespec limit{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+  timespec limit{static_cast<time_t>(timeout_ns / 1'000'000'000),
+                 static_cast<long>(timeout_ns % 1'000'000'000)};
   syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? nullptr : &limit, nullptr, 0);
 }
 

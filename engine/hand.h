@@ -1,5 +1,6 @@
-// The tasks that a worker has taken from its lane's queue and not yet begun. Taking many at once is what makes a lane
-// fast; that idle workers may take from another's hand is what keeps a long task from burying those behind it.
+// The tasks that a worker has taken from its lane's queue and not yet begun. Taking many at once is what
+// makes a lane fast; that idle workers may take from another's hand is what keeps a long task from burying
+// those behind it.
 #pragma once
 
 #include <array>
@@ -14,7 +15,8 @@ namespace leat {
 /// Thread-safety: steal, empty: any number of threads. The rest: the owner alone.
 /// Progress: lock-free; a refill is refused, not delayed, while a thief still copies.
 /// Invariants:
-///   1. [begin, end) of range_ are the tasks in the hand; both only rise, so a stale exchange cannot succeed. Whoever
+///   1. [begin, end) of range_ are the tasks in the hand; both only rise, so a stale exchange cannot succeed.
+///   Whoever
 ///      moves begin past a task owns it.
 ///   2. A cell is written only when the range is empty and nobody copies out of it.
 class Hand {
@@ -42,16 +44,17 @@ class Hand {
     if (begin_of(range) != end_of(range) || thieves_.load(std::memory_order_acquire) != 0) return 0;
     const std::size_t offset = end_of(range) % kSize;
     const std::size_t count = fill(&cells_[offset], kSize - offset);
-    // (3) seq_cst: publishes the cells to (4); and stands before the caller's fall of the lane's depth, so that a worker
-    // about to sleep finds the tasks here or there, see Lane::has_work().
-    if (count > 0) range_.store(pack(end_of(range), end_of(range) + static_cast<std::uint32_t>(count)),
-                                std::memory_order_seq_cst);
+    // (3) seq_cst: publishes the cells to (4); and stands before the caller's fall of the lane's depth, so
+    // that a worker about to sleep finds the tasks here or there, see Lane::has_work().
+    if (count > 0)
+      range_.store(pack(end_of(range), end_of(range) + static_cast<std::uint32_t>(count)),
+                   std::memory_order_seq_cst);
     return count;
   }
 
   bool steal(QueuedTask& task) noexcept {
     if (empty()) return false;
-    thieves_.fetch_add(1, std::memory_order_relaxed);  // relaxed: published with the claim (4)
+    thieves_.fetch_add(1, std::memory_order_relaxed);              // relaxed: published with the claim (4)
     std::uint64_t range = range_.load(std::memory_order_acquire);  // acquire: pairs with (3)
     bool stolen = false;
     while (!stolen && begin_of(range) != end_of(range)) {
@@ -75,12 +78,18 @@ class Hand {
   }
 
  private:
-  static constexpr std::uint32_t begin_of(std::uint64_t range) noexcept { return static_cast<std::uint32_t>(range >> 32); }
-  static constexpr std::uint32_t end_of(std::uint64_t range) noexcept { return static_cast<std::uint32_t>(range); }
+  static constexpr std::uint32_t begin_of(std::uint64_t range) noexcept {
+    return static_cast<std::uint32_t>(range >> 32);
+  }
+  static constexpr std::uint32_t end_of(std::uint64_t range) noexcept {
+    return static_cast<std::uint32_t>(range);
+  }
   static constexpr std::uint64_t pack(std::uint32_t begin, std::uint32_t end) noexcept {
     return std::uint64_t{begin} << 32 | end;
   }
-  static constexpr std::uint64_t next_of(std::uint64_t range) noexcept { return pack(begin_of(range) + 1, end_of(range)); }
+  static constexpr std::uint64_t next_of(std::uint64_t range) noexcept {
+    return pack(begin_of(range) + 1, end_of(range));
+  }
 
   alignas(64) std::atomic<std::uint64_t> range_{0};
   std::atomic<std::uint32_t> thieves_{0};

@@ -1,5 +1,5 @@
-// A log-linear histogram of durations, cheap enough to be always on. Debian packages no C or C++ HDR histogram
-// (only the Java and Go ones), so this is the one piece of statistics that leat writes itself.
+// A log-linear histogram of durations, cheap enough to be always on. Debian packages no C or C++ HDR
+// histogram (only the Java and Go ones), so this is the one piece of statistics that leat writes itself.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,8 @@
 
 namespace leat {
 
-/// Counts values of 0 to 2^42 ns (73 minutes; larger ones count as the largest) in buckets no wider than 1/128 of
-/// their value, so that every reported value is within 1 %.
+/// Counts values of 0 to 2^42 ns (73 minutes; larger ones count as the largest) in buckets no wider than
+/// 1/128 of their value, so that every reported value is within 1 %.
 ///
 /// Thread-safety: one writer (record) or any number (record_shared); readers at any time.
 /// Source: the bucket layout of HdrHistogram (Gil Tene), https://hdrhistogram.org.
@@ -42,7 +42,8 @@ class Histogram {
   class Sum {
    public:
     void add(const Histogram& other) noexcept {
-      for (std::size_t i = 0; i < kBuckets; ++i) counts_[i] += other.buckets_[i].load(std::memory_order_relaxed);
+      for (std::size_t i = 0; i < kBuckets; ++i)
+        counts_[i] += other.buckets_[i].load(std::memory_order_relaxed);
     }
 
     LatencySummary summary() const noexcept {
@@ -83,7 +84,8 @@ class Histogram {
 
  private:
   static constexpr std::uint64_t clamp(std::int64_t value) noexcept {
-    return static_cast<std::uint64_t>(std::clamp<std::int64_t>(value, 0, (std::int64_t{1} << kValueBits) - 1));
+    return static_cast<std::uint64_t>(
+        std::clamp<std::int64_t>(value, 0, (std::int64_t{1} << kValueBits) - 1));
   }
 
   std::array<std::atomic<std::uint64_t>, kBuckets> buckets_{};

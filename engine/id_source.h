@@ -1,5 +1,5 @@
-// Makes the identifiers of pipelines and task executions. They come from the engine's clock and randomness, so that
-// a simulated run makes the same ones each time.
+// Makes the identifiers of pipelines and task executions. They come from the engine's clock and randomness,
+// so that a simulated run makes the same ones each time.
 #pragma once
 
 #include <atomic>
@@ -16,15 +16,16 @@ class IdSource {
  public:
   IdSource(Clock& clock, Rng& rng) noexcept : clock_(clock), rng_(rng) {}
 
-  /// A fresh time-ordered identifier: RFC 9562 version 7, with a counter in the 12 bits behind the millisecond.
+  /// A fresh time-ordered identifier: RFC 9562 version 7, with a counter in the 12 bits behind the
+  /// millisecond.
   Uuid next() noexcept {
     // relaxed: only the counter's own value matters, no other data is published with it.
     const std::uint32_t counter = counter_.fetch_add(1, std::memory_order_relaxed);
     return Uuid::make_v7(clock_.unix_ms(), counter & 0xfff, rng_.next());
   }
 
-  /// The identifier of one task within a pipeline: the pipeline's, with the task's number mixed into the random bits,
-  /// so that nothing has to be stored for it. Never the pipeline's own.
+  /// The identifier of one task within a pipeline: the pipeline's, with the task's number mixed into the
+  /// random bits, so that nothing has to be stored for it. Never the pipeline's own.
   static Uuid of_task(const Uuid& pipeline, std::uint32_t task) noexcept {
     Uuid id = pipeline;
     const std::uint64_t mixed = (std::uint64_t{task} + 1) * 0x9e3779b97f4a7c15U;  // odd: no two tasks alike

@@ -37,8 +37,8 @@ struct MakingIterator {
 
 }  // namespace
 
-Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits, std::uint32_t workers,
-           std::uint32_t journal_key, Clock& clock, AttemptListener& listener)
+Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits,
+           std::uint32_t workers, std::uint32_t journal_key, Clock& clock, AttemptListener& listener)
     : key_(std::move(key)),
       executor_(std::move(executor)),
       limits_(limits),
@@ -60,10 +60,12 @@ void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
   std::size_t i = thread_number() % kProducers;
   // (1) acquire: takes over the token's state from whoever released it (2).
   while (producers_[i]->busy.exchange(true, std::memory_order_acquire)) i = (i + 1) % kProducers;
-  const bool stored = queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
+  const bool stored =
+      queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
   producers_[i]->busy.store(false, std::memory_order_release);  // (2) release: pairs with (1)
   LEAT_CHECK(stored);                                           // out of memory: slots bound what is needed
-  // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the sleeper's last look.
+  // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the sleeper's last
+  // look.
   depth_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
   workers_->notify();
 }
@@ -79,7 +81,8 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
       slots.detach();
     }
   }
-  if (taken < events.size()) rejected_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count for metrics
+  if (taken < events.size())
+    rejected_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count for metrics
   return taken;
 }
 
@@ -116,7 +119,8 @@ bool Lane::has_capacity() const noexcept {
 
 /// Whether a task waits in the queue or in a worker's hand.
 bool Lane::anything_queued() const noexcept {
-  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand before depth_ falls.
+  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand before
+  // depth_ falls.
   if (depth_.load(std::memory_order_seq_cst) > 0) return true;
   return std::ranges::any_of(worker_states_, [](const auto& worker) { return !worker->hand.empty(); });
 }
@@ -138,8 +142,8 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   while (begun < budget) {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     QueuedTask task;
-    // (6) seq_cst: after the permit was taken, which counts as active; pairs with (7): either a stop sees that something
-    // is active, or nothing begins.
+    // (6) seq_cst: after the permit was taken, which counts as active; pairs with (7): either a stop sees
+    // that something is active, or nothing begins.
     if (closed_.load(std::memory_order_seq_cst) || !next(worker, task)) break;
     ++begun;
     attempt = run(*attempt, task, worker);
@@ -153,14 +157,14 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
   Worker& own = *worker_states_[worker];
   for (;;) {
     if (own.hand.take(task)) return true;
-    const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
-      return queue_.try_dequeue_bulk(own.token, cells, room);
-    });
+    const std::size_t count = own.hand.refill(
+        [&](QueuedTask* cells, std::size_t room) { return queue_.try_dequeue_bulk(own.token, cells, room); });
     if (count == 0) break;
     // (5) seq_cst: after the tasks are in the hand (3 in hand.h); pairs with (4).
     const auto taken = static_cast<std::int64_t>(count);
     const bool more = depth_.fetch_sub(taken, std::memory_order_seq_cst) > taken;
-    if (more || count > 1) workers_->notify();  // a bulk rings once: who finds more than one task passes it on
+    if (more || count > 1)
+      workers_->notify();  // a bulk rings once: who finds more than one task passes it on
   }
   for (std::size_t i = 1; i < worker_states_.size(); ++i) {
     if (!worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) continue;
@@ -236,7 +240,8 @@ void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
 std::uint64_t Lane::executed() const noexcept {
   std::uint64_t sum = 0;
   // relaxed: an attempt is counted before its slot is given back, so who sees no slot taken sees its count.
-  for (std::uint32_t i = 0; i <= shared_shard_; ++i) sum += shards_[i].executed.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i <= shared_shard_; ++i)
+    sum += shards_[i].executed.load(std::memory_order_relaxed);
   return sum;
 }
 
@@ -254,7 +259,8 @@ ExecutorMetrics Lane::metrics() const {
     run_time.add(shard.run_time);
   }
   result.active_tasks = attempts_.active();
-  result.queued_tasks = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
+  result.queued_tasks =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
   for (const auto& worker : worker_states_) result.queued_tasks += worker->hand.size();
   result.parked_tasks = lot_.count();
   result.max_concurrent = limits_.max_concurrent;

@@ -31,7 +31,8 @@ namespace leat {
 /// Invariants:
 ///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
 ///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
-///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the lot.
+///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the
+///   lot.
 class Lane final : public SlotListener {
  public:
   /// @param limits   max_concurrent already resolved, from 1
@@ -138,7 +139,8 @@ class Lane final : public SlotListener {
   std::vector<std::unique_ptr<Worker>> worker_states_;
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
-  alignas(64) std::atomic<std::int64_t> depth_{0};  // below zero for a moment, when a pop overtakes its push's add
+  alignas(64) std::atomic<std::int64_t> depth_{
+      0};  // below zero for a moment, when a pop overtakes its push's add
   std::atomic<std::uint64_t> rejected_{0};
   std::atomic<bool> closed_{false};
 };

@@ -16,13 +16,15 @@ LaneTable::~LaneTable() = default;
 
 std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                           ExecutorLimits limits, std::uint32_t journal_key) {
-  if (key.empty()) return std::unexpected(Error{ErrorCode::InvalidArgument, "an executor key must not be empty"});
+  if (key.empty())
+    return std::unexpected(Error{ErrorCode::InvalidArgument, "an executor key must not be empty"});
   if (executor == nullptr) {
     return std::unexpected(Error{ErrorCode::InvalidArgument, "executor '" + std::string(key) + "' is null"});
   }
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
   const ExecutorKeyId id = router_.intern_key(key);
-  if (id >= kKeysMax) return std::unexpected(Error{ErrorCode::InvalidArgument, "more than 4096 executor keys"});
+  if (id >= kKeysMax)
+    return std::unexpected(Error{ErrorCode::InvalidArgument, "more than 4096 executor keys"});
   std::vector<Homeless> waiting;
   {
     std::lock_guard lock(mutex_);
@@ -30,18 +32,20 @@ std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<
       return std::unexpected(
           Error{ErrorCode::AlreadyExists, "executor key '" + std::string(key) + "' is registered already"});
     }
-    entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits, worker_count(limits),
-                                               journal_key, clock_, listener_),
+    entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
+                                               worker_count(limits), journal_key, clock_, listener_),
                         nullptr});
     if (started_) lend(entries_.back());
-    by_key_[id].store(entries_.back().lane.get(), std::memory_order_release);  // (2) release: publishes the lane; pairs with (1)
+    by_key_[id].store(entries_.back().lane.get(),
+                      std::memory_order_release);  // (2) release: publishes the lane; pairs with (1)
     waiting.swap(homeless_);
   }
   for (const Homeless& task : waiting) release(task.event, task.executor, Slots());
   return {};
 }
 
-void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept {
+void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
+                        Slots slot) noexcept {
   const ExecutorKeyId key =
       executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
   Lane* lane = find(key);
@@ -53,7 +57,8 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
   lane->admit_or_park(event, std::move(slot));
 }
 
-void LaneTable::reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {
+void LaneTable::reroute(
+    const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {
   for (Lane* const lane : lanes()) {
     for (const QueuedTask& task : lane->unpark()) release(task.event, executor_of(task.event), Slots());
   }
@@ -73,7 +78,7 @@ std::string LaneTable::known_keys() const {
 }
 
 std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexcept {
-  const std::uint32_t wanted = limits.threads > 0                  ? limits.threads
+  const std::uint32_t wanted = limits.threads > 0                 ? limits.threads
                                : limits.backend == Backend::Arena ? workers_
                                                                   : limits.max_concurrent;
   return std::min(wanted, limits.max_concurrent);

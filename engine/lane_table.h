@@ -22,8 +22,8 @@
 
 namespace leat {
 
-/// Thread-safety: find, release, reroute: any number of threads, lock-free but for `homeless_`. add: any, one at a
-/// time. start, stop: once each.
+/// Thread-safety: find, release, reroute: any number of threads, lock-free but for `homeless_`. add: any, one
+/// at a time. start, stop: once each.
 class LaneTable {
  public:
   static constexpr std::size_t kKeysMax = 4096;
@@ -33,8 +33,8 @@ class LaneTable {
 
   /// @param journal_key  the key's number in the journal; 0: nothing is remembered
   /// @return             nothing, or InvalidArgument, AlreadyExists
-  std::expected<void, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits,
-                                 std::uint32_t journal_key);
+  std::expected<void, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+                                 ExecutorLimits limits, std::uint32_t journal_key);
 
   /// @return the lane of a key; null: the key has no executor
   Lane* find(ExecutorKeyId key) const noexcept {
@@ -52,7 +52,8 @@ class LaneTable {
   std::string known_keys() const;
 
   /// Lends threads to all lanes, also to those that are added later.
-  /// @return a line for the log where oneTBB grants too few threads, so that own ones are used instead; else empty
+  /// @return a line for the log where oneTBB grants too few threads, so that own ones are used instead; else
+  /// empty
   std::string start();
   /// Nothing more is begun.
   void close() noexcept;

@@ -25,12 +25,13 @@ class ParkingLot {
     auto& line = lines_[task.event.task_namespace.tenant()];
     if (line.empty()) turns_.push_back(task.event.task_namespace.tenant());
     line.push_back(task);
-    // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in capacity.h);
-    // pairs with the look (4) after a slot was given back (2 in capacity.h).
+    // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
+    // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
     count_.fetch_add(1, std::memory_order_seq_cst);
   }
 
-  /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or no slot is free
+  /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or no slot is
+  /// free
   std::optional<QueuedTask> pop(Capacity& capacity, Slots& slot) {
     std::lock_guard lock(mutex_);
     if (turns_.empty()) return std::nullopt;
@@ -64,14 +65,16 @@ class ParkingLot {
     } else {
       turns_.push_back(tenant);
     }
-    // release: whoever sees the count fallen sees the slot that the task took before; late by one does no harm.
+    // release: whoever sees the count fallen sees the slot that the task took before; late by one does no
+    // harm.
     count_.fetch_sub(1, std::memory_order_release);
     return task;
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::string_view, std::deque<QueuedTask>> lines_;  // by tenant; its order decides nothing
-  std::deque<std::string_view> turns_;                                  // tenants that wait, each once
+  std::unordered_map<std::string_view, std::deque<QueuedTask>>
+      lines_;                           // by tenant; its order decides nothing
+  std::deque<std::string_view> turns_;  // tenants that wait, each once
   std::atomic<std::size_t> count_{0};
 };
 

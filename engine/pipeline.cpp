@@ -27,9 +27,11 @@ const std::shared_ptr<const std::string>& empty_context() {
 
 }  // namespace
 
-std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host,
+                                         std::shared_ptr<const RegisteredWorkflow> workflow,
                                          const Identity& identity, std::string context) {
-  auto pipeline = std::make_shared<Pipeline>(Passkey(), host, std::move(workflow), identity, std::move(context));
+  auto pipeline =
+      std::make_shared<Pipeline>(Passkey(), host, std::move(workflow), identity, std::move(context));
   pipeline->self_ = pipeline;
   return pipeline;
 }
@@ -39,8 +41,9 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
     : host_(host),
       workflow_(std::move(workflow)),
       identity_(identity),
-      initial_context_(context.empty() || context == "{}" ? empty_context()
-                                                          : std::make_shared<const std::string>(std::move(context))),
+      initial_context_(context.empty() || context == "{}"
+                           ? empty_context()
+                           : std::make_shared<const std::string>(std::move(context))),
       tasks_(std::make_unique<Task[]>(workflow_->tasks.size())),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
@@ -57,14 +60,16 @@ void Pipeline::start(Slots slot) {
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created, rest;
   std::vector<std::uint32_t> ready, skipped;
-  for (const std::uint32_t root : workflow_->workflow.roots()) (verdict(root) ? ready : skipped).push_back(root);
+  for (const std::uint32_t root : workflow_->workflow.roots())
+    (verdict(root) ? ready : skipped).push_back(root);
   for (const std::uint32_t root : ready) make_ready(root, created);
   const bool remembered = identity_.level != Durability::Memory;
-  publish(remembered ? TransitionGroup(host_.clock().unix_ns(),
-                                       PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
-                                                       static_cast<std::uint32_t>(workflow_->tasks.size()),
-                                                       identity_.level, ready, *initial_context_})
-                     : TransitionGroup(),
+  publish(remembered
+              ? TransitionGroup(host_.clock().unix_ns(),
+                                PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
+                                                static_cast<std::uint32_t>(workflow_->tasks.size()),
+                                                identity_.level, ready, *initial_context_})
+              : TransitionGroup(),
           created, kCreatedFlag);
   for (const std::uint32_t root : skipped) end_unstarted(root, TaskState::Skipped, rest);
   if (!skipped.empty()) {
@@ -111,12 +116,13 @@ void Pipeline::post(PipelineMessage& message) noexcept {
   for (;;) {
     if (head == kUnowned) {
       // (1) acquire: sees all that the last owner did before it left (3).
-      if (inbox_.compare_exchange_weak(head, kOwned, std::memory_order_acquire, std::memory_order_relaxed)) break;
+      if (inbox_.compare_exchange_weak(head, kOwned, std::memory_order_acquire, std::memory_order_relaxed))
+        break;
     } else {
       message.next = head == kOwned ? nullptr : reinterpret_cast<PipelineMessage*>(head);
       // (2) release: publishes the message to the owner's (4).
-      if (inbox_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(&message), std::memory_order_release,
-                                       std::memory_order_relaxed)) {
+      if (inbox_.compare_exchange_weak(head, reinterpret_cast<std::uintptr_t>(&message),
+                                       std::memory_order_release, std::memory_order_relaxed)) {
         return;
       }
     }
@@ -135,7 +141,8 @@ void Pipeline::drain() noexcept {
     }
     std::uintptr_t head = kOwned;
     // (3) release: hands the owned fields to the next owner (1).
-    if (inbox_.compare_exchange_strong(head, kUnowned, std::memory_order_release, std::memory_order_relaxed)) break;
+    if (inbox_.compare_exchange_strong(head, kUnowned, std::memory_order_release, std::memory_order_relaxed))
+      break;
     // (4) acquire: sees the messages (2).
     head = inbox_.exchange(kOwned, std::memory_order_acquire);
     PipelineMessage* latest = reinterpret_cast<PipelineMessage*>(head);
@@ -190,19 +197,23 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   if (journal != nullptr && !journal->reserve(2)) return false;  // one cell for Running, one for the end
   task.running.store(&attempt, std::memory_order_relaxed);       // relaxed: published by (6)
   std::uint32_t ready = word_of(TaskState::Ready, static_cast<std::uint32_t>(attempt.task.event.attempt));
-  const std::uint32_t running = word_of(TaskState::Running, static_cast<std::uint32_t>(attempt.task.event.attempt));
-  // (6) acq_rel: a cancel that sees Running (7) sees whom to stop; we see the context that made the task Ready.
-  if (!task.word.compare_exchange_strong(ready, running, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  const std::uint32_t running =
+      word_of(TaskState::Running, static_cast<std::uint32_t>(attempt.task.event.attempt));
+  // (6) acq_rel: a cancel that sees Running (7) sees whom to stop; we see the context that made the task
+  // Ready.
+  if (!task.word.compare_exchange_strong(ready, running, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed)) {
     task.running.store(nullptr, std::memory_order_relaxed);
     if (journal != nullptr) journal->release(2);
     return false;
   }
   if (journal != nullptr) {
     attempt.journal_credits = 1;
-    journal->publish({host_.clock().unix_ns(), TaskStarted{identity_.pipeline_no, index,
-                                                           static_cast<std::uint32_t>(attempt.task.event.attempt),
-                                                           attempt.lane->journal_key()}},
-                     identity_.level, nullptr, 0);
+    journal->publish(
+        {host_.clock().unix_ns(),
+         TaskStarted{identity_.pipeline_no, index, static_cast<std::uint32_t>(attempt.task.event.attempt),
+                     attempt.lane->journal_key()}},
+        identity_.level, nullptr, 0);
   }
   // (8) release: the start is in the ring; pairs with the interrupt's (9), whose record must come behind it.
   task.begun.store(true, std::memory_order_release);
@@ -210,7 +221,8 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
 }
 
 void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t flags) noexcept {
-  const std::uint64_t token = flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
+  const std::uint64_t token =
+      flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
   if (identity_.level == Durability::Memory) {
     apply_commit(token, 0);
   } else {
@@ -247,7 +259,8 @@ void Pipeline::release_list(std::uint32_t first) noexcept {
 }
 
 void Pipeline::release_task(std::uint32_t task) noexcept {
-  const std::int64_t delay = tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
+  const std::int64_t delay =
+      tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
   if (delay > 0) {
     host_.timers().schedule(host_.clock().steady_ns() + delay, *this, task);
   } else {
@@ -261,8 +274,9 @@ void Pipeline::on_timer(std::uint64_t token) noexcept {
 }
 
 TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
-  const std::int32_t max_attempts = identity_.max_attempts > 0 ? identity_.max_attempts
-                                                               : workflow_->workflow.tasks()[task].retry.max_attempts;
+  const std::int32_t max_attempts = identity_.max_attempts > 0
+                                        ? identity_.max_attempts
+                                        : workflow_->workflow.tasks()[task].retry.max_attempts;
   // relaxed: a Ready task's attempt was set before it was released.
   const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
   return {.pipeline_execution_id = identity_.id,
@@ -281,7 +295,8 @@ std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context
   bool differ = false;
   for (const std::uint32_t dependency : after) {
     const auto& context = tasks_[dependency].context;
-    if (context == nullptr || (only != nullptr && context == *only)) continue;  // not Completed, or the text we have
+    if (context == nullptr || (only != nullptr && context == *only))
+      continue;  // not Completed, or the text we have
     differ = only != nullptr;
     only = &context;
     if (differ) break;

@@ -39,7 +39,8 @@ class PipelineHost {
   /// Null where nothing is remembered: then every pipeline is at level Memory.
   virtual Journal* journal() noexcept = 0;
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
-  virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept = 0;
+  virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
+                       Slots slot) noexcept = 0;
   /// The pipeline has ended at its level, and nothing refers to it any more.
   virtual void ended(Pipeline& pipeline) noexcept = 0;
 
@@ -47,17 +48,21 @@ class PipelineHost {
   ~PipelineHost() = default;
 };
 
-/// Thread-safety: what is told to it goes through post(), which is lock-free; the step behind it runs on whichever
-/// thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after start or restore,
-/// [owned] by the step, [atomic].
-/// Invariants:
-///   1. A task's state changes only as may_become() allows: Ready -> Running by the worker that begins it (a CAS, so
+/// Thread-safety: what is told to it goes through post(), which is lock-free; the step behind it runs on
+/// whichever thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after start
+/// or restore, [owned] by the step, [atomic]. Invariants:
+///   1. A task's state changes only as may_become() allows: Ready -> Running by the worker that begins it (a
+///   CAS, so
 ///      that a cancel cannot be overtaken), everything else by the step.
-///   2. Every change is in the group that the step publishes before anything acts on it: a successor is released by
+///   2. Every change is in the group that the step publishes before anything acts on it: a successor is
+///   released by
 ///      the commit of the group that made it Ready (at level Memory: by the step itself).
-///   3. A Ready or Running task is outstanding: some lane, timer or thread refers to this object. It goes when its end
+///   3. A Ready or Running task is outstanding: some lane, timer or thread refers to this object. It goes
+///   when its end
 ///      is committed and nothing is outstanding.
-class Pipeline final : public CommitListener, public TimerListener, public std::enable_shared_from_this<Pipeline> {
+class Pipeline final : public CommitListener,
+                       public TimerListener,
+                       public std::enable_shared_from_this<Pipeline> {
  public:
   struct Identity {
     Uuid id;
@@ -66,10 +71,12 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
-  static std::shared_ptr<Pipeline> make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+  static std::shared_ptr<Pipeline> make(PipelineHost& host,
+                                        std::shared_ptr<const RegisteredWorkflow> workflow,
                                         const Identity& identity, std::string context);
 
-  /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved (above level Memory)
+  /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved (above level
+  /// Memory)
   void start(Slots slot);
   /// Carries on from what the store remembers; what was Running is rescued, or merely interrupted.
   /// @pre one journal credit is reserved for each Running task, and no other thread knows the pipeline
@@ -100,7 +107,8 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   std::expected<Ack, Error> wait_acknowledged() const;
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
   std::expected<void, Error> cancel();
-  /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing holds it either.
+  /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing holds
+  /// it either.
   void abandon(bool unused) noexcept;
 
  private:
@@ -108,13 +116,13 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
   struct Task {
-    std::atomic<std::uint32_t> word{0};          // [atomic] state (8 bits), attempt (24)
-    std::atomic<bool> begun{false};              // [atomic] Running is in the ring
-    std::uint32_t waiting = 0;                   // [owned] dependencies that have not ended
-    std::uint32_t rescues = 0;                   // [owned]
-    std::uint32_t next = kNone;                  // [owned, then its group's] next task that the group releases
-    std::int64_t retry_at_ns = 0;                // [owned, then its group's] Unix time
-    std::atomic<Attempt*> running{nullptr};      // [atomic]
+    std::atomic<std::uint32_t> word{0};      // [atomic] state (8 bits), attempt (24)
+    std::atomic<bool> begun{false};          // [atomic] Running is in the ring
+    std::uint32_t waiting = 0;               // [owned] dependencies that have not ended
+    std::uint32_t rescues = 0;               // [owned]
+    std::uint32_t next = kNone;              // [owned, then its group's] next task that the group releases
+    std::int64_t retry_at_ns = 0;            // [owned, then its group's] Unix time
+    std::atomic<Attempt*> running{nullptr};  // [atomic]
     std::shared_ptr<const std::string> context;  // [owned; const once terminal] what it saved
   };
 
@@ -136,8 +144,8 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   struct Passkey {};  // make_shared needs a public constructor that nobody else can call
 
  public:
-  Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
-           std::string context);
+  Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+           const Identity& identity, std::string context);
 
  private:
   friend class PipelineList;
@@ -156,8 +164,8 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
   void interrupt_tasks() noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
   Ending judge(const Attempt& attempt) const noexcept;
-  Ending judge_failure(const Attempt& attempt, std::string_view error, TaskError::Class error_class, bool permanent,
-                       std::optional<std::chrono::nanoseconds> wish) const noexcept;
+  Ending judge_failure(const Attempt& attempt, std::string_view error, TaskError::Class error_class,
+                       bool permanent, std::optional<std::chrono::nanoseconds> wish) const noexcept;
   void conclude(std::uint32_t task, const Ending& ending, std::uint32_t& credits) noexcept;
   void follow(std::uint32_t task, Step& step) noexcept;
   void note(std::uint32_t task, TaskState state, Step& step) const;
@@ -183,7 +191,9 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
     return attempt << 8 | static_cast<std::uint32_t>(state);
   }
   static constexpr std::uint32_t attempt_of(std::uint32_t word) noexcept { return word >> 8; }
-  static constexpr TaskState state_in(std::uint32_t word) noexcept { return static_cast<TaskState>(word & 0xff); }
+  static constexpr TaskState state_in(std::uint32_t word) noexcept {
+    return static_cast<TaskState>(word & 0xff);
+  }
   TaskState state_of(std::uint32_t task) const noexcept {
     // relaxed: the step wrote it itself, or only looks; who must act on it uses the orders of begin().
     return state_in(tasks_[task].word.load(std::memory_order_relaxed));
@@ -193,27 +203,28 @@ class Pipeline final : public CommitListener, public TimerListener, public std::
     tasks_[task].word.store(word_of(state, attempt), std::memory_order_relaxed);
   }
 
-  PipelineHost& host_;                                      // [const]
+  PipelineHost& host_;  // [const]
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
   const std::unique_ptr<Task[]> tasks_;
   std::shared_ptr<Pipeline> self_;  // keeps it alive while it is held, see holds_
 
-  std::atomic<std::uintptr_t> inbox_{0};   // [atomic] 0: unowned; 1: owned; else owned, the latest message
-  std::atomic<std::uint32_t> holds_{2};    // [atomic] the step's (until nothing is outstanding) and the commit's
-  std::atomic<std::uint32_t> phase_{0};     // [atomic] a Phase; waited for
+  std::atomic<std::uintptr_t> inbox_{0};  // [atomic] 0: unowned; 1: owned; else owned, the latest message
+  std::atomic<std::uint32_t> holds_{
+      2};  // [atomic] the step's (until nothing is outstanding) and the commit's
+  std::atomic<std::uint32_t> phase_{0};  // [atomic] a Phase; waited for
   mutable std::atomic<std::uint32_t> waiters_{0};
   std::atomic<PipelineState> state_{PipelineState::Pending};
-  std::uint64_t ack_sequence_ = 0;         // written before phase_ says Acknowledged
-  Slots first_slot_;                       // [owned by start, then by the first commit]
+  std::uint64_t ack_sequence_ = 0;  // written before phase_ says Acknowledged
+  Slots first_slot_;                // [owned by start, then by the first commit]
 
   std::uint32_t open_ = 0;         // [owned] tasks that are not terminal
   std::uint32_t outstanding_ = 0;  // [owned] tasks that are Ready or Running, and late attempts
   std::uint32_t counts_[7] = {};   // [owned] terminal tasks by state
   std::uint32_t last_completed_ = kNone;
-  bool cancelling_ = false;        // [owned]
-  bool held_by_step_ = true;       // [owned]
+  bool cancelling_ = false;   // [owned]
+  bool held_by_step_ = true;  // [owned]
 
   Pipeline* earlier_ = nullptr;  // [the list's]
   Pipeline* later_ = nullptr;

@@ -1,5 +1,5 @@
-// The step: what follows when an attempt ends. Runs under the pipeline's ownership, so it is written as if there
-// were one thread.
+// The step: what follows when an attempt ends. Runs under the pipeline's ownership, so it is written as if
+// there were one thread.
 #include <algorithm>
 #include <optional>
 #include <thread>
@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::uint32_t kRescuesMax = 3;
 
-std::size_t index_of(TaskState state) noexcept { return static_cast<std::size_t>(state); }
+std::size_t index_of(TaskState state) noexcept {
+  return static_cast<std::size_t>(state);
+}
 
 Lane::Outcome outcome_of(TaskState to) noexcept {
   switch (to) {
@@ -35,7 +37,8 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
   const std::uint32_t index = attempt.task.event.task_number;
   --outstanding_;
   if (is_current(attempt)) {
-    tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    tasks_[index].running.store(nullptr,
+                                std::memory_order_relaxed);  // relaxed: only the step reads it from here on
     const Ending ending = judge(attempt);
     attempt.lane->count(attempt, outcome_of(ending.to));
     conclude(index, ending, attempt.journal_credits);
@@ -51,7 +54,8 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
     const std::string error = "timeout: the attempt ran longer than " +
-                              std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) + " ms";
+                              std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) +
+                              " ms";
     Ending ending = judge_failure(attempt, error, TaskError::Class::Timeout, false, {});
     if (!attempt.came_back) ending.output = {};  // the executor may still be adding to it
     attempt.lane->count(attempt, outcome_of(ending.to));
@@ -63,8 +67,8 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
 }
 
 void Pipeline::take_back(Attempt& attempt) noexcept {
-  // The executor, told to stop, can come back before the word that told it: the task's end, and the pipeline's, wait
-  // for that word.
+  // The executor, told to stop, can come back before the word that told it: the task's end, and the
+  // pipeline's, wait for that word.
   if (attempt.overdue && !attempt.timed_out) {
     attempt.came_back = true;
     return;
@@ -102,7 +106,8 @@ Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
 Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, std::string_view error,
                                          TaskError::Class error_class, bool permanent,
                                          std::optional<std::chrono::nanoseconds> wish) const noexcept {
-  Ending ending{.to = TaskState::Failed, .cause = TaskEnded::Cause::Result, .error = error, .output = attempt.output};
+  Ending ending{
+      .to = TaskState::Failed, .cause = TaskEnded::Cause::Result, .error = error, .output = attempt.output};
   if (cancelling_) {
     ending.to = TaskState::Cancelled;
     ending.cause = TaskEnded::Cause::Cancel;
@@ -139,20 +144,21 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   LEAT_CHECK(credits > 0);
   --credits;
-  publish({host_.clock().unix_ns(),
-           TaskEnded{.pipeline_no = identity_.pipeline_no,
-                     .task = index,
-                     .attempt = attempt,
-                     .from = TaskState::Running,
-                     .to = ending.to,
-                     .cause = ending.cause,
-                     .retry_at_ns = ending.retry_at_ns,
-                     .successors = step.successors,
-                     .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt,
-                     .error = ending.error,
-                     .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
-                     .output = ending.output}},
-          step, 0);
+  publish(
+      {host_.clock().unix_ns(),
+       TaskEnded{.pipeline_no = identity_.pipeline_no,
+                 .task = index,
+                 .attempt = attempt,
+                 .from = TaskState::Running,
+                 .to = ending.to,
+                 .cause = ending.cause,
+                 .retry_at_ns = ending.retry_at_ns,
+                 .successors = step.successors,
+                 .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt,
+                 .error = ending.error,
+                 .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
+                 .output = ending.output}},
+      step, 0);
 }
 
 void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
@@ -161,7 +167,8 @@ void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
   } else if (auto input = input_context(index)) {
     tasks_[index].context = std::move(*input);
   } else {
-    tasks_[index].context = std::make_shared<const std::string>("{}");  // unmergeable, and the task did not look
+    tasks_[index].context =
+        std::make_shared<const std::string>("{}");  // unmergeable, and the task did not look
   }
 }
 
@@ -291,7 +298,8 @@ void Pipeline::cancel_tasks() noexcept {
         (state_in(word) == TaskState::Ready &&
          tasks_[i].word.compare_exchange_strong(word, cancelled, std::memory_order_acq_rel,
                                                 std::memory_order_acquire))) {
-      end_unstarted(i, TaskState::Cancelled, step);  // a Ready one stays outstanding until its lane lets go of it
+      end_unstarted(i, TaskState::Cancelled,
+                    step);  // a Ready one stays outstanding until its lane lets go of it
     } else if (state_in(word) == TaskState::Running) {
       if (Attempt* attempt = running(i)) attempt->request_stop(attempt->generation());
     }
@@ -300,13 +308,15 @@ void Pipeline::cancel_tasks() noexcept {
 }
 
 void Pipeline::interrupt_tasks() noexcept {
-  if (identity_.level != Durability::Memory) host_.journal()->release(1);  // each attempt brings its own credit
+  if (identity_.level != Durability::Memory)
+    host_.journal()->release(1);  // each attempt brings its own credit
   for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
     if (state_of(i) != TaskState::Running) continue;
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     Attempt* const attempt = running(i);
-    tasks_[i].running.store(nullptr, std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    tasks_[i].running.store(nullptr,
+                            std::memory_order_relaxed);  // relaxed: only the step reads it from here on
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
     const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
     conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);
@@ -317,8 +327,8 @@ void Pipeline::interrupt_tasks() noexcept {
 void Pipeline::publish_change(const Step& step, std::string_view reason) noexcept {
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   publish({host_.clock().unix_ns(),
-           PipelineChanged{identity_.pipeline_no, open_ == 0 ? end_state() : PipelineState::Running, step.successors,
-                           reason}},
+           PipelineChanged{identity_.pipeline_no, open_ == 0 ? end_state() : PipelineState::Running,
+                           step.successors, reason}},
           step, 0);
 }
 

@@ -11,15 +11,16 @@
 namespace leat {
 
 void Pipeline::set_phase(Phase phase) noexcept {
-  // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps on the old
-  // phase while nobody was seen waiting.
+  // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps on
+  // the old phase while nobody was seen waiting.
   phase_.store(static_cast<std::uint32_t>(phase), std::memory_order_seq_cst);
   if (waiters_.load(std::memory_order_seq_cst) > 0) futex_wake(phase_);  // (11)
 }
 
 /// Blocks until the phase is at least `phase`. @return false: the time ran out
 bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept {
-  using SteadyClock = std::chrono::steady_clock;  // a caller waits in real time, whatever clock the engine has
+  using SteadyClock =
+      std::chrono::steady_clock;  // a caller waits in real time, whatever clock the engine has
   const bool for_ever = timeout == std::chrono::nanoseconds::max();
   const auto begin = SteadyClock::now();
   waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12)
@@ -39,7 +40,8 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const n
 std::optional<Error> Pipeline::broken() const {
   switch (static_cast<Phase>(phase_.load(std::memory_order_acquire))) {  // acquire: pairs with (10)
     case Phase::StoreFailed:
-      return Error{ErrorCode::Storage, "the store has failed: the outcome of the pipeline's last step is unknown"};
+      return Error{ErrorCode::Storage,
+                   "the store has failed: the outcome of the pipeline's last step is unknown"};
     case Phase::Stopped:
       return Error{ErrorCode::Stopped, "the Runner has stopped before the pipeline ended"};
     default:
@@ -49,7 +51,8 @@ std::optional<Error> Pipeline::broken() const {
 
 std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
   if (running_attempt() != nullptr && phase_.load(std::memory_order_acquire) == 0) {
-    return std::unexpected(Error{ErrorCode::WouldDeadlock, "acknowledged() must not be waited for inside a task"});
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "acknowledged() must not be waited for inside a task"});
   }
   wait_phase(Phase::Acknowledged, std::chrono::nanoseconds::max());
   if (auto error = broken()) return std::unexpected(std::move(*error));
@@ -57,7 +60,8 @@ std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
 }
 
 std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds timeout) const {
-  if (running_attempt() != nullptr && phase_.load(std::memory_order_acquire) < static_cast<std::uint32_t>(Phase::Ended)) {
+  if (running_attempt() != nullptr &&
+      phase_.load(std::memory_order_acquire) < static_cast<std::uint32_t>(Phase::Ended)) {
     return std::unexpected(Error{ErrorCode::WouldDeadlock, "wait() must not be called inside a task"});
   }
   if (!wait_phase(Phase::Ended, timeout)) {
@@ -65,13 +69,14 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
   }
   if (auto error = broken()) return std::unexpected(std::move(*error));
   const auto count = [this](TaskState state) { return counts_[static_cast<std::size_t>(state)]; };
-  PipelineResult result{.state = state(),
-                        .completed = count(TaskState::Completed),
-                        .failed = count(TaskState::Failed),
-                        .skipped = count(TaskState::Skipped),
-                        .cancelled = count(TaskState::Cancelled),
-                        .error = {},
-                        .context = last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context};
+  PipelineResult result{
+      .state = state(),
+      .completed = count(TaskState::Completed),
+      .failed = count(TaskState::Failed),
+      .skipped = count(TaskState::Skipped),
+      .cancelled = count(TaskState::Cancelled),
+      .error = {},
+      .context = last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context};
   if (result.state == PipelineState::Failed) {
     result.error = std::to_string(result.failed) + " task(s) failed, " + std::to_string(result.completed) +
                    " completed, " + std::to_string(result.skipped) + " skipped";
@@ -85,7 +90,9 @@ PipelineState Pipeline::state() const noexcept {
   return state_.load(std::memory_order_relaxed);  // relaxed: a value to look at
 }
 
-TaskState Pipeline::task_state(std::uint32_t task) const noexcept { return state_of(task); }
+TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
+  return state_of(task);
+}
 
 std::expected<void, Error> Pipeline::cancel() {
   if (auto error = broken()) return std::unexpected(std::move(*error));
@@ -101,18 +108,28 @@ std::expected<void, Error> Pipeline::cancel() {
 
 void Pipeline::abandon(bool unused) noexcept {
   // relaxed: the committer, which alone takes a pipeline to its end, has been joined.
-  if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended)) set_phase(Phase::Stopped);
+  if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
+    set_phase(Phase::Stopped);
   if (unused) const auto last = std::move(self_);
 }
 
-PipelineHandle::PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept : pipeline_(std::move(pipeline)) {}
-const Uuid& PipelineHandle::id() const noexcept { return pipeline_->id(); }
-PipelineState PipelineHandle::state() const noexcept { return pipeline_->state(); }
-std::expected<Ack, Error> PipelineHandle::acknowledged() const { return pipeline_->wait_acknowledged(); }
+PipelineHandle::PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept
+    : pipeline_(std::move(pipeline)) {}
+const Uuid& PipelineHandle::id() const noexcept {
+  return pipeline_->id();
+}
+PipelineState PipelineHandle::state() const noexcept {
+  return pipeline_->state();
+}
+std::expected<Ack, Error> PipelineHandle::acknowledged() const {
+  return pipeline_->wait_acknowledged();
+}
 std::expected<PipelineResult, Error> PipelineHandle::wait(std::chrono::nanoseconds timeout) const {
   return pipeline_->wait_end(timeout);
 }
-std::expected<void, Error> PipelineHandle::cancel() { return pipeline_->cancel(); }
+std::expected<void, Error> PipelineHandle::cancel() {
+  return pipeline_->cancel();
+}
 
 std::vector<TaskState> PipelineHandle::task_states() const {
   std::vector<TaskState> states(pipeline_->workflow().tasks.size());

@@ -18,11 +18,12 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
     Namespace name;
     std::optional<ExecutorKeyId> executor;  ///< outweighs the routes
   };
-  RegisteredWorkflow(const Workflow& definition, std::uint32_t number) : workflow(definition), workflow_no(number) {}
+  RegisteredWorkflow(const Workflow& definition, std::uint32_t number)
+      : workflow(definition), workflow_no(number) {}
 
   const Workflow workflow;
   const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
-  std::vector<Task> tasks;    ///< as many as the workflow has, in its order
+  std::vector<Task> tasks;          ///< as many as the workflow has, in its order
 };
 
 }  // namespace leat

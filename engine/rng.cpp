@@ -45,7 +45,11 @@ class SeededRng final : public Rng {
 
 }  // namespace
 
-std::unique_ptr<Rng> make_system_rng() { return std::make_unique<SystemRng>(); }
-std::unique_ptr<Rng> make_seeded_rng(std::uint64_t seed) { return std::make_unique<SeededRng>(seed); }
+std::unique_ptr<Rng> make_system_rng() {
+  return std::make_unique<SystemRng>();
+}
+std::unique_ptr<Rng> make_seeded_rng(std::uint64_t seed) {
+  return std::make_unique<SeededRng>(seed);
+}
 
 }  // namespace leat

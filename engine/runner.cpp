@@ -23,7 +23,8 @@ constexpr std::chrono::seconds kInterruptGrace{5};
 /// Looks again and again, at first often; for the ends of things, where nothing is in a hurry.
 template <class Condition>
 bool wait_until(const Condition& met, SteadyClock::time_point deadline) {
-  for (std::chrono::microseconds pause(50); !met(); pause = std::min(pause * 2, std::chrono::microseconds(2000))) {
+  for (std::chrono::microseconds pause(50); !met();
+       pause = std::min(pause * 2, std::chrono::microseconds(2000))) {
     if (SteadyClock::now() >= deadline) return met();
     std::this_thread::sleep_for(pause);
   }
@@ -41,7 +42,9 @@ std::unexpected<Error> refused(RouteError error) {
 
 }  // namespace
 
-Runner::Builder Runner::builder() { return Builder(); }
+Runner::Builder Runner::builder() {
+  return Builder();
+}
 
 Runner::Runner(std::unique_ptr<RunnerState> state) noexcept : state_(std::move(state)) {}
 Runner::Runner(Runner&&) noexcept = default;
@@ -60,9 +63,11 @@ std::expected<void, Error> Runner::start() {
   if (state_->phase != RunnerState::Phase::Built) {
     return std::unexpected(Error{ErrorCode::InvalidState, "start() is allowed once, after build()"});
   }
-  if (auto known = check_keys(state_->router->config(), executor_keys()); !known) return refused(known.error());
+  if (auto known = check_keys(state_->router->config(), executor_keys()); !known)
+    return refused(known.error());
   state_->start_threads();
-  if (const std::string report = state_->lanes.start(); !report.empty()) state_->log(Severity::Warning, report);
+  if (const std::string report = state_->lanes.start(); !report.empty())
+    state_->log(Severity::Warning, report);
   state_->phase = RunnerState::Phase::Started;
   return state_->scheduler.start();
 }
@@ -72,8 +77,9 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   state.scheduler.close();
   state.lanes.close();
   if (running_attempt() != nullptr) {
-    return std::unexpected(Error{ErrorCode::WouldDeadlock, "stop() inside a task: the stop has begun, but the task "
-                                                           "cannot wait for its own end"});
+    return std::unexpected(Error{ErrorCode::WouldDeadlock,
+                                 "stop() inside a task: the stop has begun, but the task "
+                                 "cannot wait for its own end"});
   }
   std::lock_guard lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
@@ -93,8 +99,8 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   state.scheduler.abandon(stuck == 0);
   state.phase = stuck == 0 ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (stuck > 0) {
-    const std::string message = fmt::format("{} task(s) neither ended nor heeded the stop; their threads are given up",
-                                            stuck);
+    const std::string message =
+        fmt::format("{} task(s) neither ended nor heeded the stop; their threads are given up", stuck);
     state.log(Severity::Warning, message);
     return std::unexpected(Error{ErrorCode::Timeout, message});
   }
@@ -111,7 +117,8 @@ std::expected<void, Error> Runner::register_workflow(const Workflow& workflow) {
 
 std::expected<PipelineHandle, Error> Runner::submit(const Workflow& workflow, SubmitOptions options) {
   if (running_attempt() != nullptr && options.durability != Durability::Memory) {
-    return std::unexpected(Error{ErrorCode::WouldDeadlock, "submit() waits; inside a task use submit_async()"});
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "submit() waits; inside a task use submit_async()"});
   }
   auto handle = submit_async(workflow, std::move(options));
   if (!handle) return handle;
@@ -131,9 +138,12 @@ TaskReadyEvent Runner::make_event(Namespace task, std::int32_t max_attempts) noe
   return state_->scheduler.make_event(task, max_attempts);
 }
 
-Dispatcher& Runner::dispatcher() noexcept { return state_->dispatcher; }
+Dispatcher& Runner::dispatcher() noexcept {
+  return state_->dispatcher;
+}
 
-std::expected<void, Error> Runner::register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+std::expected<void, Error> Runner::register_executor(std::string_view key,
+                                                     std::shared_ptr<TaskExecutor> executor,
                                                      ExecutorLimits limits) {
   return state_->dispatcher.register_executor(key, std::move(executor), limits);
 }
@@ -171,14 +181,16 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
     for (const Lane* const lane : lanes) sum += lane->executed();
     return sum;
   };
-  // Work moves from place to place while they are looked at one after the other, but never without an attempt's end:
-  // that none ended meanwhile makes the looks one. (Parked before in flight: a task is in both while it moves.)
+  // Work moves from place to place while they are looked at one after the other, but never without an
+  // attempt's end: that none ended meanwhile makes the looks one. (Parked before in flight: a task is in both
+  // while it moves.)
   const auto idle = [&] {
     const std::uint64_t before = executed();
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
-           std::ranges::all_of(lanes, [](const Lane* lane) {
-             return lane->parked() == 0 && lane->in_flight() == 0 && lane->active() == 0;
-           }) &&
+           std::ranges::all_of(lanes,
+                               [](const Lane* lane) {
+                                 return lane->parked() == 0 && lane->in_flight() == 0 && lane->active() == 0;
+                               }) &&
            executed() == before;
   };
   if (wait_until(idle, after(timeout))) return {};
@@ -198,8 +210,12 @@ ExecutorMetrics Runner::metrics(std::string_view key) const {
   return {};
 }
 
-std::vector<UnfinishedWorkflow> Runner::unfinished() const { return state_->scheduler.unfinished(); }
-std::vector<PipelineHandle> Runner::resumed() const { return state_->scheduler.resumed(); }
+std::vector<UnfinishedWorkflow> Runner::unfinished() const {
+  return state_->scheduler.unfinished();
+}
+std::vector<PipelineHandle> Runner::resumed() const {
+  return state_->scheduler.resumed();
+}
 
 std::expected<void, Error> Runner::health() const {
   if (state_->journal == nullptr || state_->journal->failure() == nullptr) return {};

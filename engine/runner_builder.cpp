@@ -28,7 +28,8 @@ std::expected<std::unique_ptr<StateStore>, Error> open_url(std::string_view url)
 
 void log_to_stderr(Severity severity, std::string_view line) {
   if (severity == Severity::Info) return;
-  const std::string whole = fmt::format("leat: {}\n", line);  // one write, so that lines of threads do not mix
+  const std::string whole =
+      fmt::format("leat: {}\n", line);  // one write, so that lines of threads do not mix
   std::fwrite(whole.data(), 1, whole.size(), stderr);
 }
 
@@ -102,15 +103,18 @@ std::expected<Runner, Error> Runner::Builder::build() {
   bool crashed = false;
   if (parts.store != nullptr) {
     crashed = !parts.store->closed_cleanly();
-    const auto replayed = parts.store->replay([&image](std::uint64_t sequence, std::span<const std::byte> commit) {
-      return image.apply(sequence, commit);
-    });
+    const auto replayed =
+        parts.store->replay([&image](std::uint64_t sequence, std::span<const std::byte> commit) {
+          return image.apply(sequence, commit);
+        });
     if (!replayed) return std::unexpected(to_error(replayed.error()));
   }
   std::vector<Parts::Executor> executors = std::move(parts.executors);
-  const bool has_default = std::ranges::any_of(executors, [](const auto& entry) { return entry.key == "default"; });
+  const bool has_default =
+      std::ranges::any_of(executors, [](const auto& entry) { return entry.key == "default"; });
   if (!has_default) {
-    executors.insert(executors.begin(), {"default", std::make_shared<ThreadTaskExecutor>(), parts.default_limits});
+    executors.insert(executors.begin(),
+                     {"default", std::make_shared<ThreadTaskExecutor>(), parts.default_limits});
   }
   const std::uint32_t workers = parts.workers > 0 ? parts.workers : usable_cpus();
   auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);

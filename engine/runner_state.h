@@ -39,8 +39,8 @@ struct Runner::Builder::Parts {
 /// Members are in the order of their wiring: each knows only those above it.
 class RunnerState {
  public:
-  RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names, std::unique_ptr<Router> router,
-              std::uint32_t workers);
+  RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names,
+              std::unique_ptr<Router> router, std::uint32_t workers);
 
   void start_threads();
   /// Commits what is left, then takes the threads back.

@@ -14,7 +14,8 @@ std::unexpected<Error> fail(ErrorCode code, std::string message) {
 }
 
 std::unexpected<Error> journal_closed() {
-  return fail(ErrorCode::Stopped, "the journal takes nothing more: the Runner is stopping or its store has failed");
+  return fail(ErrorCode::Stopped,
+              "the journal takes nothing more: the Runner is stopping or its store has failed");
 }
 
 }  // namespace
@@ -68,7 +69,8 @@ std::expected<void, Error> Scheduler::start() {
 std::expected<std::uint32_t, Error> Scheduler::define_key(std::string_view key) {
   if (journal_ == nullptr) return 0;
   std::lock_guard lock(mutex_);
-  if (const auto known = key_numbers_.find(std::string(key)); known != key_numbers_.end()) return known->second;
+  if (const auto known = key_numbers_.find(std::string(key)); known != key_numbers_.end())
+    return known->second;
   if (!journal_->reserve(1)) return journal_closed();
   const std::uint32_t number = next_key_no_++;
   key_numbers_.emplace(key, number);
@@ -87,7 +89,8 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
     registered = *made;
   }
   if (!started) return registered;  // start() checks and adopts
-  if (auto checked = check_executors(*registered); !checked) return std::unexpected(std::move(checked.error()));
+  if (auto checked = check_executors(*registered); !checked)
+    return std::unexpected(std::move(checked.error()));
   adopt(registered);
   return registered;
 }
@@ -99,8 +102,8 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
   for (const TaskDefinition& task : workflow.tasks()) {
     auto name = names_.intern(task.namespace_name);
     if (!name) return fail(ErrorCode::InvalidArgument, std::move(name.error().message));
-    tasks.push_back({*name, task.executor.empty() ? std::nullopt
-                                                  : std::optional(router_.intern_key(task.executor))});
+    tasks.push_back(
+        {*name, task.executor.empty() ? std::nullopt : std::optional(router_.intern_key(task.executor))});
   }
   const auto number = number_of(workflow);
   if (!number) return std::unexpected(number.error());
@@ -128,14 +131,14 @@ std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflo
   }
   if (bytes > kGroupBytesMax / 2) {
     return fail(ErrorCode::InvalidArgument, "the names and the definition of workflow '" +
-                                                std::string(workflow.full_name()) + "' take " + std::to_string(bytes) +
-                                                " bytes; at most " + std::to_string(kGroupBytesMax / 2) +
-                                                " can be remembered");
+                                                std::string(workflow.full_name()) + "' take " +
+                                                std::to_string(bytes) + " bytes; at most " +
+                                                std::to_string(kGroupBytesMax / 2) + " can be remembered");
   }
   if (!journal_->reserve(1)) return journal_closed();
   const std::uint32_t number = next_workflow_no_++;
-  journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(), names,
-                                                       workflow.definition()}},
+  journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(),
+                                                       names, workflow.definition()}},
                     Durability::Process, nullptr, 0);
   return number;
 }
@@ -144,9 +147,10 @@ std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& 
   for (std::size_t i = 0; i < workflow.tasks.size(); ++i) {
     const auto& executor = workflow.tasks[i].executor;
     if (!executor || lanes_.find(*executor) != nullptr) continue;
-    return fail(ErrorCode::InvalidArgument, "task '" + std::string(workflow.tasks[i].name) +
-                                                "' names the executor '" + std::string(router_.key(*executor)) +
-                                                "', which is not registered; registered are: " + lanes_.known_keys());
+    return fail(ErrorCode::InvalidArgument,
+                "task '" + std::string(workflow.tasks[i].name) + "' names the executor '" +
+                    std::string(router_.key(*executor)) +
+                    "', which is not registered; registered are: " + lanes_.known_keys());
   }
   return {};
 }
@@ -164,9 +168,10 @@ void Scheduler::adopt(const Registered& workflow) {
   }
   for (PipelineImage& image : images) {
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
-    if (!journal_->reserve(static_cast<std::size_t>(running))) return;  // the store has failed: nothing carries on
-    const auto pipeline = Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level},
-                                         std::move(image.context));
+    if (!journal_->reserve(static_cast<std::size_t>(running)))
+      return;  // the store has failed: nothing carries on
+    const auto pipeline =
+        Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level}, std::move(image.context));
     {
       std::lock_guard lock(mutex_);
       resumed_.push_back(pipeline);
@@ -193,22 +198,25 @@ std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, 
   if (!registered) return std::unexpected(std::move(registered.error()));
   const Namespace task = (*registered)->tasks.front().name;
   std::lock_guard lock(mutex_);
-  if (task.index() >= kChunk * kChunks) return fail(ErrorCode::InvalidArgument, "more than 4,194,304 task names");
+  if (task.index() >= kChunk * kChunks)
+    return fail(ErrorCode::InvalidArgument, "more than 4,194,304 task names");
   auto& slot = chunks_[task.index() / kChunk];
   if (slot.load(std::memory_order_relaxed) == nullptr) {  // relaxed: written under the mutex only
     chunk_storage_.push_back(std::make_unique<Chunk>());
     slot.store(chunk_storage_.back().get(), std::memory_order_release);  // (1) release: pairs with (3)
   }
   // (2) release: publishes the workflow; pairs with (4).
-  slot.load(std::memory_order_relaxed)->tasks[task.index() % kChunk].store(registered->get(),
-                                                                           std::memory_order_release);
+  slot.load(std::memory_order_relaxed)
+      ->tasks[task.index() % kChunk]
+      .store(registered->get(), std::memory_order_release);
   return task;
 }
 
 const RegisteredWorkflow* Scheduler::find_task(Namespace name) const noexcept {
   if (!name.valid() || name.index() >= kChunk * kChunks) return nullptr;
   const Chunk* const chunk = chunks_[name.index() / kChunk].load(std::memory_order_acquire);  // (3)
-  return chunk == nullptr ? nullptr : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);  // (4)
+  return chunk == nullptr ? nullptr
+                          : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);  // (4)
 }
 
 std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
@@ -220,8 +228,10 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
     registered = std::move(*made);
   }
   if (options.context != "{}") {
-    if (auto fits = check_context_size(options.context.size()); !fits) return std::unexpected(std::move(fits.error()));
-    if (auto parsed = Context::parse(options.context); !parsed) return std::unexpected(std::move(parsed.error()));
+    if (auto fits = check_context_size(options.context.size()); !fits)
+      return std::unexpected(std::move(fits.error()));
+    if (auto parsed = Context::parse(options.context); !parsed)
+      return std::unexpected(std::move(parsed.error()));
   }
   const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
   auto pipeline = begin(std::move(registered), ids_.next(), level, 0, std::move(options.context), Slots());
@@ -236,11 +246,11 @@ Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
   return found == workflows_.end() ? nullptr : found->second;
 }
 
-std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskReadyEvent& event, Durability level,
-                                                                     Slots slot) {
+std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskReadyEvent& event,
+                                                                     Durability level, Slots slot) {
   if (journal_ == nullptr) level = Durability::Memory;
-  auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id, level,
-                        event.max_attempts, {}, std::move(slot));
+  auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
+                        level, event.max_attempts, {}, std::move(slot));
   if (pipeline == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
   return PipelineHandle(std::move(pipeline));
 }
@@ -251,7 +261,8 @@ std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, 
   if (level != Durability::Memory && !journal_->reserve(2)) return nullptr;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
-  auto pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
+  auto pipeline =
+      Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
   {
     std::lock_guard lock(mutex_);
     live_.add(*pipeline);
@@ -268,8 +279,10 @@ TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) 
           .max_attempts = max_attempts};
 }
 
-void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept {
-  if (accepting()) lanes_.release(event, task.executor, std::move(slot));  // else it stays Ready for the next Runner
+void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
+                        Slots slot) noexcept {
+  if (accepting())
+    lanes_.release(event, task.executor, std::move(slot));  // else it stays Ready for the next Runner
 }
 
 void Scheduler::ended(Pipeline& pipeline) noexcept {

@@ -1,6 +1,6 @@
-// The scheduler: knows the workflows and the pipelines that live, begins pipelines, carries on those that a store
-// remembers, and sends Ready tasks on. (The design document's State Manager.) It owns no thread and never looks for
-// work: a task's end makes its successors Ready, see pipeline.h.
+// The scheduler: knows the workflows and the pipelines that live, begins pipelines, carries on those that a
+// store remembers, and sends Ready tasks on. (The design document's State Manager.) It owns no thread and
+// never looks for work: a task's end makes its successors Ready, see pipeline.h.
 #pragma once
 
 #include <atomic>
@@ -34,8 +34,8 @@ namespace leat {
 /// Thread-safety: any number of threads.
 class Scheduler final : public PipelineHost {
  public:
-  Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names, Router& router,
-            LaneTable& lanes);
+  Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
+            Router& router, LaneTable& lanes);
 
   /// What the store remembers; before anything is registered. `crashed`: the last Runner did not close it.
   void remember(StoreImage&& image, bool crashed);
@@ -51,7 +51,8 @@ class Scheduler final : public PipelineHost {
 
   std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options);
   /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
-  std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level, Slots slot);
+  std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,
+                                                            Slots slot);
   TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts) noexcept;
 
   /// Nothing is accepted or released from here on.
@@ -59,7 +60,8 @@ class Scheduler final : public PipelineHost {
   bool accepting() const noexcept;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
-  /// The Runner ends: whoever waits for a pipeline learns it. `unused`: no thread will touch a pipeline any more.
+  /// The Runner ends: whoever waits for a pipeline learns it. `unused`: no thread will touch a pipeline any
+  /// more.
   void abandon(bool unused) noexcept;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
@@ -72,7 +74,8 @@ class Scheduler final : public PipelineHost {
   Rng& rng() noexcept override { return rng_; }
   TimerQueue& timers() noexcept override { return timers_; }
   Journal* journal() noexcept override { return journal_; }
-  void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task, Slots slot) noexcept override;
+  void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
+               Slots slot) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
 
  private:
@@ -93,8 +96,8 @@ class Scheduler final : public PipelineHost {
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   void adopt(const Registered& workflow);
-  std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level, std::int32_t max_attempts,
-                                  std::string context, Slots slot);
+  std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
+                                  std::int32_t max_attempts, std::string context, Slots slot);
   std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
 
   Clock& clock_;
@@ -112,9 +115,9 @@ class Scheduler final : public PipelineHost {
   mutable std::mutex mutex_;  // what follows: touched when something is registered, submitted or has ended
   bool started_ = false;
   bool crashed_ = false;
-  std::unordered_map<std::uint64_t, Registered> workflows_;           // by version, which covers the names
-  std::unordered_map<std::uint32_t, Remembered> remembered_;          // by workflow_no; until adopted
-  std::unordered_map<std::string, std::uint32_t> key_numbers_;        // executor keys that the journal knows
+  std::unordered_map<std::uint64_t, Registered> workflows_;     // by version, which covers the names
+  std::unordered_map<std::uint32_t, Remembered> remembered_;    // by workflow_no; until adopted
+  std::unordered_map<std::string, std::uint32_t> key_numbers_;  // executor keys that the journal knows
   std::uint32_t next_workflow_no_ = 1;
   std::uint32_t next_key_no_ = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_;

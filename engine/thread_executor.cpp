@@ -11,13 +11,16 @@ namespace leat {
 std::expected<ExecutionResult, DispatchError> ThreadTaskExecutor::execute(const TaskReadyEvent& event) {
   const TaskFunction* const function = services().find_task(event);
   if (function == nullptr || !*function) {
-    return ExecutionResult::failed(event.task_execution_id, "Task not found: " + std::string(event.task_namespace));
+    return ExecutionResult::failed(event.task_execution_id,
+                                   "Task not found: " + std::string(event.task_namespace));
   }
   Attempt& attempt = *running_attempt();
-  TaskContext context(event, services(), [&attempt] { return attempt.stop_token(); },
-                      [&attempt](std::string_view text) { attempt.append_output(text); });
+  TaskContext context(
+      event, services(), [&attempt] { return attempt.stop_token(); },
+      [&attempt](std::string_view text) { attempt.append_output(text); });
   std::expected<void, TaskError> done = (*function)(context);
-  if (const auto& error = context.load_error()) {  // outweighs what the function made of a context that was not there
+  if (const auto& error =
+          context.load_error()) {  // outweighs what the function made of a context that was not there
     return ExecutionResult::failed(event.task_execution_id, "Context build failed: " + error->message);
   }
   if (!done) {

@@ -19,8 +19,8 @@ class TimerListener {
   ~TimerListener() = default;
 };
 
-/// A heap of due times. Timers are not cancelled: a listener that is told too late does nothing (its token carries a
-/// generation), which costs 32 bytes until the time is up.
+/// A heap of due times. Timers are not cancelled: a listener that is told too late does nothing (its token
+/// carries a generation), which costs 32 bytes until the time is up.
 ///
 /// Thread-safety: any number of threads; a mutex, since only tasks that wait for time come here.
 class TimerQueue {
@@ -33,8 +33,8 @@ class TimerQueue {
   /// @return when the next one is due; nothing: none is left
   std::optional<std::int64_t> fire(std::int64_t now_ns);
 
-  /// Blocks until something is scheduled earlier than `due_ns`, until `due_ns` itself has come (nothing: no limit), or
-  /// until stop(). @return false after stop()
+  /// Blocks until something is scheduled earlier than `due_ns`, until `due_ns` itself has come (nothing: no
+  /// limit), or until stop(). @return false after stop()
   bool wait(std::optional<std::int64_t> due_ns, std::int64_t now_ns);
   void stop();
 

@@ -4,10 +4,10 @@
 //   P1  make the task visible                 W1  say "asleep"            (sleepers, or searching = 0)
 //   P2  look for a searcher or a sleeper      W2  look for a task
 //
-// P1 and W1 are read-modify-writes, P2 and W2 loads, all of them seq_cst, so they have one order. If P2 comes before
-// W1 in it, then P1 comes before W2, and the worker sees the task. Otherwise P2 sees the searcher or the sleeper: a
-// searcher will look again after it has said that it stopped, and a sleeper is claimed by exactly one producer, who
-// wakes it. Either way no task waits while its worker sleeps.
+// P1 and W1 are read-modify-writes, P2 and W2 loads, all of them seq_cst, so they have one order. If P2 comes
+// before W1 in it, then P1 comes before W2, and the worker sees the task. Otherwise P2 sees the searcher or
+// the sleeper: a searcher will look again after it has said that it stopped, and a sleeper is claimed by
+// exactly one producer, who wakes it. Either way no task waits while its worker sleeps.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,8 @@ namespace leat {
 
 /// Thread-safety: notify and stop: any number of threads. wait(i): worker i alone.
 /// Invariants:
-///   1. A set bit in sleepers_ means that the worker sleeps or is about to; who clears it (a claim) must wake it.
+///   1. A set bit in sleepers_ means that the worker sleeps or is about to; who clears it (a claim) must wake
+///   it.
 ///   2. At most one worker searches; while it does, nobody is woken.
 class WakeGate {
  public:
@@ -66,7 +67,8 @@ class WakeGate {
     }
     // A claim that came in between rings later, for nothing: the next sleep ends at once and looks again.
     rung.store(0, std::memory_order_relaxed);  // relaxed: only this worker sleeps here
-    sleepers_[worker / 64].fetch_and(~bit, std::memory_order_relaxed);  // relaxed: awake; a late claim only rings
+    sleepers_[worker / 64].fetch_and(~bit,
+                                     std::memory_order_relaxed);  // relaxed: awake; a late claim only rings
   }
 
   void stop() noexcept {
@@ -86,7 +88,8 @@ class WakeGate {
     // (3) seq_cst: from here on producers leave the sleepers alone.
     if (!searching_.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return false;
     bool found = false;
-    for (int round = 0; !found && !stopped() && (policy_ == IdlePolicy::Spin || round < kSearchRounds); ++round) {
+    for (int round = 0; !found && !stopped() && (policy_ == IdlePolicy::Spin || round < kSearchRounds);
+         ++round) {
       found = has_work();
       if (!found) relax();
     }

@@ -63,11 +63,13 @@ struct Chain {
   std::atomic<bool> hold_b{false};
   Workflow workflow = *Workflow::builder("chain")
                            .task("a", [this](TaskContext& c) { ++a, c.set("from", "a"); })
-                           .task("b", [this](TaskContext& c) {
-                             ++b;
-                             EXPECT_EQ(c.get<std::string>("from"), "a");
-                             while (hold_b && !c.stop_requested()) std::this_thread::yield();
-                           }, {.after = {"a"}})
+                           .task("b",
+                                 [this](TaskContext& c) {
+                                   ++b;
+                                   EXPECT_EQ(c.get<std::string>("from"), "a");
+                                   while (hold_b && !c.stop_requested()) std::this_thread::yield();
+                                 },
+                                 {.after = {"a"}})
                            .build();
 };
 
@@ -120,10 +122,11 @@ TEST(Recovery, ATaskThatWasRunningAtTheCrashIsRescuedThreeTimesThenAbandoned) {
   std::atomic<int> runs{0};
   std::atomic<bool> release{false};
   const auto workflow = Workflow::builder("poison")
-                            .task("kills", [&](TaskContext&) {
-                              ++runs;
-                              release.wait(false);
-                            })
+                            .task("kills",
+                                  [&](TaskContext&) {
+                                    ++runs;
+                                    release.wait(false);
+                                  })
                             .build();
   std::vector<std::unique_ptr<Runner>> crashed;
   const auto open = [&](const std::shared_ptr<std::atomic<bool>>& alive) {
@@ -168,7 +171,8 @@ TEST(Recovery, ADurableTaskDispatchedAloneRunsAfterARestart) {
     ASSERT_TRUE(runner) << runner.error().message;
     const Namespace task = *runner->register_task("public::embedded::mail::send", body);
     ASSERT_TRUE(runner->start());
-    auto handle = runner->dispatcher().dispatch_async(runner->make_event(task), {.durability = Durability::Process});
+    auto handle =
+        runner->dispatcher().dispatch_async(runner->make_event(task), {.durability = Durability::Process});
     ASSERT_TRUE(handle);
     const auto ack = handle->acknowledged();
     ASSERT_TRUE(ack);
@@ -201,8 +205,9 @@ TEST(Recovery, AfterAStoreFailureNothingIsAcknowledgedAndNobodyHangs) {
     SCOPED_TRACE(appends);
     Chain chain;
     const auto alive = std::make_shared<std::atomic<bool>>(true);
-    auto runner =
-        Runner::builder().state_store(std::make_unique<MortalStore>(make_memory_store(), alive, appends)).build();
+    auto runner = Runner::builder()
+                      .state_store(std::make_unique<MortalStore>(make_memory_store(), alive, appends))
+                      .build();
     ASSERT_TRUE(runner);
     ASSERT_TRUE(runner->start());
     auto handle = runner->submit_async(chain.workflow, {.durability = Durability::Process});

@@ -31,14 +31,17 @@ class RunnerTest : public testing::TestWithParam<Backend> {
     return {.max_concurrent = concurrent, .max_queued = queued, .backend = GetParam()};
   }
   Runner make_runner(ExecutorLimits limits_of_default) {
-    auto runner = Runner::builder().database_url("memory:").default_limits(limits_of_default).workers(2).build();
+    auto runner =
+        Runner::builder().database_url("memory:").default_limits(limits_of_default).workers(2).build();
     EXPECT_TRUE(runner) << runner.error().message;
     return std::move(*runner);
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Backends, RunnerTest, testing::Values(Backend::Arena, Backend::Threads),
-                         [](const auto& param) { return param.param == Backend::Arena ? "Arena" : "Threads"; });
+                         [](const auto& param) {
+                           return param.param == Backend::Arena ? "Arena" : "Threads";
+                         });
 
 TEST_P(RunnerTest, RunsADispatchedTaskOnAWorker) {
   Runner runner = make_runner(limits());
@@ -87,8 +90,10 @@ TEST_P(RunnerTest, RoutesToTheLaneOfTheFirstMatchingRule) {
   ASSERT_TRUE(built) << built.error().message;
   Runner runner = std::move(*built);
   std::string gpu_thread, default_thread;
-  const Namespace train = *runner.register_task("a::b::ml::train", [&](TaskContext&) { gpu_thread = thread_name(); });
-  const Namespace load = *runner.register_task("a::b::etl::load", [&](TaskContext&) { default_thread = thread_name(); });
+  const Namespace train =
+      *runner.register_task("a::b::ml::train", [&](TaskContext&) { gpu_thread = thread_name(); });
+  const Namespace load =
+      *runner.register_task("a::b::etl::load", [&](TaskContext&) { default_thread = thread_name(); });
   ASSERT_TRUE(runner.start());
   EXPECT_EQ(runner.dispatcher().resolve_executor_key("a::b::ml::train"), "gpu");
   ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(train), {.durability = Durability::Memory}));
@@ -109,17 +114,20 @@ TEST_P(RunnerTest, RunsADiamondInOrderAndMergesItsContexts) {
     std::lock_guard lock(mutex);
     order.emplace_back(context.task_name());
   };
-  const auto workflow = Workflow::builder("diamond")
-                            .task("setup", [&](TaskContext& c) { note(c), c.set("base", 1); })
-                            .task("left", [&](TaskContext& c) { note(c), c.set("left", *c.get<std::int64_t>("base") + 1); },
-                                  {.after = {"setup"}})
-                            .task("right", [&](TaskContext& c) { note(c), c.set("right", *c.get<std::int64_t>("base") + 2); },
-                                  {.after = {"setup"}})
-                            .task("merge", [&](TaskContext& c) {
-                              note(c);
-                              c.set("sum", *c.get<std::int64_t>("left") + *c.get<std::int64_t>("right"));
-                            }, {.after = {"left", "right"}})
-                            .build();
+  const auto workflow =
+      Workflow::builder("diamond")
+          .task("setup", [&](TaskContext& c) { note(c), c.set("base", 1); })
+          .task("left", [&](TaskContext& c) { note(c), c.set("left", *c.get<std::int64_t>("base") + 1); },
+                {.after = {"setup"}})
+          .task("right", [&](TaskContext& c) { note(c), c.set("right", *c.get<std::int64_t>("base") + 2); },
+                {.after = {"setup"}})
+          .task("merge",
+                [&](TaskContext& c) {
+                  note(c);
+                  c.set("sum", *c.get<std::int64_t>("left") + *c.get<std::int64_t>("right"));
+                },
+                {.after = {"left", "right"}})
+          .build();
   ASSERT_TRUE(workflow) << workflow.error().message;
   auto handle = runner.submit(*workflow);
   ASSERT_TRUE(handle) << handle.error().message;
@@ -137,14 +145,15 @@ TEST_P(RunnerTest, AFailedTaskSkipsItsDependentsAndFailsThePipeline) {
   Runner runner = make_runner(limits());
   ASSERT_TRUE(runner.start());
   bool ran = false;
-  const auto workflow = Workflow::builder("w")
-                            .task("bad", [](TaskContext&) -> std::expected<void, TaskError> {
-                              return std::unexpected(TaskError("no luck").for_good());
-                            })
-                            .task("after", [&](TaskContext&) { ran = true; }, {.after = {"bad"}})
-                            .task("always", [](TaskContext&) {},
-                                  {.after = {"after"}, .trigger = TriggerRule::all_done()})
-                            .build();
+  const auto workflow =
+      Workflow::builder("w")
+          .task("bad",
+                [](TaskContext&) -> std::expected<void, TaskError> {
+                  return std::unexpected(TaskError("no luck").for_good());
+                })
+          .task("after", [&](TaskContext&) { ran = true; }, {.after = {"bad"}})
+          .task("always", [](TaskContext&) {}, {.after = {"after"}, .trigger = TriggerRule::all_done()})
+          .build();
   ASSERT_TRUE(workflow);
   const auto result = runner.submit(*workflow)->wait(kLong);
   ASSERT_TRUE(result);
@@ -158,11 +167,13 @@ TEST_P(RunnerTest, RetriesUntilATaskSucceeds) {
   ASSERT_TRUE(runner.start());
   std::atomic<int> attempts{0};
   const auto workflow = Workflow::builder("w")
-                            .task("flaky", [&](TaskContext& context) -> std::expected<void, TaskError> {
-                              EXPECT_EQ(context.attempt(), ++attempts);
-                              if (attempts < 3) return std::unexpected("connection refused");
-                              return {};
-                            }, {.retry = {.max_attempts = 5, .initial = 1ms}})
+                            .task("flaky",
+                                  [&](TaskContext& context) -> std::expected<void, TaskError> {
+                                    EXPECT_EQ(context.attempt(), ++attempts);
+                                    if (attempts < 3) return std::unexpected("connection refused");
+                                    return {};
+                                  },
+                                  {.retry = {.max_attempts = 5, .initial = 1ms}})
                             .build();
   const auto result = runner.submit(*workflow)->wait(kLong);
   ASSERT_TRUE(result);
@@ -191,9 +202,11 @@ TEST_P(RunnerTest, ATaskOverItsTimeFailsAndItsLateEndIsDropped) {
   Runner runner = make_runner(limits());
   ASSERT_TRUE(runner.start());
   const auto workflow = Workflow::builder("w")
-                            .task("slow", [](TaskContext& context) {
-                              while (!context.stop_requested()) std::this_thread::yield();
-                            }, {.retry = {.max_attempts = 1}, .timeout = 5ms})
+                            .task("slow",
+                                  [](TaskContext& context) {
+                                    while (!context.stop_requested()) std::this_thread::yield();
+                                  },
+                                  {.retry = {.max_attempts = 1}, .timeout = 5ms})
                             .build();
   const auto result = runner.submit(*workflow)->wait(kLong);
   ASSERT_TRUE(result);
@@ -223,11 +236,12 @@ TEST_P(RunnerTest, CancelEndsWhatHasNotStarted) {
   std::atomic<bool> began{false};
   bool second = false;
   const auto workflow = Workflow::builder("w")
-                            .task("first", [&](TaskContext& context) {
-                              began = true;
-                              began.notify_all();
-                              while (!context.stop_requested()) std::this_thread::yield();
-                            })
+                            .task("first",
+                                  [&](TaskContext& context) {
+                                    began = true;
+                                    began.notify_all();
+                                    while (!context.stop_requested()) std::this_thread::yield();
+                                  })
                             .task("second", [&](TaskContext&) { second = true; }, {.after = {"first"}})
                             .build();
   auto handle = runner.submit(*workflow);
@@ -244,10 +258,13 @@ TEST_P(RunnerTest, WaitingInsideATaskIsAnErrorNotADeadlock) {
   ASSERT_TRUE(runner.start());
   std::optional<ErrorCode> seen;
   const auto inner = Workflow::builder("inner").task("x", [](TaskContext&) {}).build();
-  const auto outer = Workflow::builder("outer").task("y", [&](TaskContext&) {
-    auto handle = runner.submit_async(*inner);
-    if (auto result = handle->wait(); !result) seen = result.error().code;
-  }).build();
+  const auto outer = Workflow::builder("outer")
+                         .task("y",
+                               [&](TaskContext&) {
+                                 auto handle = runner.submit_async(*inner);
+                                 if (auto result = handle->wait(); !result) seen = result.error().code;
+                               })
+                         .build();
   ASSERT_TRUE(runner.submit(*outer)->wait(kLong));
   EXPECT_EQ(seen, ErrorCode::WouldDeadlock);
 }
@@ -256,9 +273,12 @@ TEST_P(RunnerTest, StopInsideATaskDoesNotDeadlock) {
   Runner runner = make_runner(limits(1));
   ASSERT_TRUE(runner.start());
   std::optional<ErrorCode> seen;
-  const auto workflow = Workflow::builder("w").task("stops", [&](TaskContext&) {
-    if (auto stopped = runner.stop(1s); !stopped) seen = stopped.error().code;
-  }).build();
+  const auto workflow = Workflow::builder("w")
+                            .task("stops",
+                                  [&](TaskContext&) {
+                                    if (auto stopped = runner.stop(1s); !stopped) seen = stopped.error().code;
+                                  })
+                            .build();
   auto handle = runner.submit(*workflow);
   ASSERT_TRUE(handle->wait(kLong));
   EXPECT_EQ(seen, ErrorCode::WouldDeadlock);
@@ -271,11 +291,15 @@ TEST_P(RunnerTest, AHandleOutlivesItsRunner) {
   {
     Runner runner = make_runner(limits(1));
     ASSERT_TRUE(runner.start());
-    const auto workflow = Workflow::builder("w").task("a", [&](TaskContext& context) {
-      began = true;
-      began.notify_all();
-      while (!context.stop_requested()) std::this_thread::yield();
-    }).task("b", [](TaskContext&) {}, {.after = {"a"}}).build();
+    const auto workflow = Workflow::builder("w")
+                              .task("a",
+                                    [&](TaskContext& context) {
+                                      began = true;
+                                      began.notify_all();
+                                      while (!context.stop_requested()) std::this_thread::yield();
+                                    })
+                              .task("b", [](TaskContext&) {}, {.after = {"a"}})
+                              .build();
     handle = *runner.submit(*workflow);
     began.wait(false);
     ASSERT_TRUE(runner.stop(1ms));

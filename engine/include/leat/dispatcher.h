@@ -35,18 +35,20 @@ class Dispatcher {
   /// @pre     Runner::start() returned
   /// Progress: lock-free at level Memory; above it, bounded by the journal's ring.  Complexity: O(1).
   /// Ordering: what the caller did before dispatch() is visible to TaskExecutor::execute().
-  virtual std::expected<void, DispatchError> dispatch(const TaskReadyEvent& event, DispatchOptions options = {}) = 0;
+  virtual std::expected<void, DispatchError> dispatch(const TaskReadyEvent& event,
+                                                      DispatchOptions options = {}) = 0;
 
   /// The same for many, in order, up to the first that is refused; the way to go for throughput.
   virtual BulkResult dispatch_bulk(std::span<const TaskReadyEvent> events, DispatchOptions options = {}) = 0;
 
-  /// The same as dispatch(), with a handle that tells when the admission has reached its level, and how the task
-  /// ended. The task is a pipeline of its own, at any level.
+  /// The same as dispatch(), with a handle that tells when the admission has reached its level, and how the
+  /// task ended. The task is a pipeline of its own, at any level.
   virtual std::expected<PipelineHandle, DispatchError> dispatch_async(const TaskReadyEvent& event,
                                                                       DispatchOptions options = {}) = 0;
 
   /// @param key  refused where it is empty or taken
-  virtual std::expected<void, Error> register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+  virtual std::expected<void, Error> register_executor(std::string_view key,
+                                                       std::shared_ptr<TaskExecutor> executor,
                                                        ExecutorLimits limits = {}) = 0;
 
   /// @return whether any registered executor has a free slot

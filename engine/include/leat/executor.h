@@ -23,8 +23,8 @@ enum class DispatchErrorCode : std::uint8_t {
   NoCapacity,       ///< the routed executor is full: the task stays Ready
   ExecutionFailed,  ///< an executor could not run the task; the retry policy decides
   Stopped,          ///< the Runner no longer admits
-  InvalidEvent,     ///< the event's namespace was not interned by this Runner, or its attempt numbers are wrong
-  Storage,          ///< the journal refused
+  InvalidEvent,  ///< the event's namespace was not interned by this Runner, or its attempt numbers are wrong
+  Storage,       ///< the journal refused
 };
 
 /// @return the enumerator's name
@@ -45,9 +45,10 @@ std::string_view to_string(ExecutionStatus status) noexcept;
 struct ExecutionResult {
   Uuid task_execution_id;
   ExecutionStatus status = ExecutionStatus::Completed;
-  std::string error_message;              ///< empty when Completed
-  std::chrono::nanoseconds duration{0};   ///< 0: measured by the lane
-  std::optional<std::chrono::nanoseconds> retry_after;  ///< the task's own wish for its next delay; with Retry only
+  std::string error_message;             ///< empty when Completed
+  std::chrono::nanoseconds duration{0};  ///< 0: measured by the lane
+  std::optional<std::chrono::nanoseconds>
+      retry_after;  ///< the task's own wish for its next delay; with Retry only
   TaskError::Class error_class = TaskError::Class::Task;  ///< for retry policies that look at it
 
   bool should_retry() const noexcept { return status == ExecutionStatus::Retry; }
@@ -80,8 +81,8 @@ class CompletionToken {
   /// Adds captured output to the task's record; what exceeds 64 KiB in all is cut at the front.
   void append_output(std::string_view text);
 
-  /// Called at most once, from another thread, when the attempt should end early (timeout, cancel, stop); it must
-  /// not block. Set it before the work is started.
+  /// Called at most once, from another thread, when the attempt should end early (timeout, cancel, stop); it
+  /// must not block. Set it before the work is started.
   void on_cancel(std::function<void()> callback);
 
   /// Tells of the same wish to end early, for code that polls.
@@ -106,7 +107,8 @@ class ExecutorServices {
  public:
   /// The context that the event's task starts from: initial, or its dependencies' contexts merged. JSON text.
   virtual std::expected<std::string, Error> load_context(const TaskReadyEvent& event) const = 0;
-  /// Sets what the task saves; it lands in the same commit as Completed. Without it the loaded context is kept.
+  /// Sets what the task saves; it lands in the same commit as Completed. Without it the loaded context is
+  /// kept.
   virtual std::expected<void, Error> stage_context(const TaskReadyEvent& event, std::string_view json) = 0;
   /// The function registered for the event's task; null: none.
   virtual const TaskFunction* find_task(const TaskReadyEvent& event) const noexcept = 0;
@@ -119,15 +121,16 @@ class ExecutorServices {
   ~ExecutorServices() = default;
 };
 
-/// An execution backend. Write `execute` for work that this thread does, or `start` for work that ends elsewhere.
+/// An execution backend. Write `execute` for work that this thread does, or `start` for work that ends
+/// elsewhere.
 ///
 /// Thread-safety: every method is called from several threads at once.
 class TaskExecutor {
  public:
   virtual ~TaskExecutor() = default;
 
-  /// Runs one attempt to its end on the calling worker. An exception counts as Failed, an error as ExecutionFailed
-  /// (the retry policy decides).
+  /// Runs one attempt to its end on the calling worker. An exception counts as Failed, an error as
+  /// ExecutionFailed (the retry policy decides).
   virtual std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent& event);
 
   /// Begins one attempt and returns; the token ends it. The default runs execute().
@@ -159,12 +162,13 @@ enum class Backend : std::uint8_t {
 
 /// Limits of one executor key.
 struct ExecutorLimits {
-  std::uint32_t max_concurrent = 0;   ///< attempts at once; 0: the Runner's worker count
-  std::uint32_t max_queued = 1024;    ///< tasks admitted beyond those
+  std::uint32_t max_concurrent = 0;  ///< attempts at once; 0: the Runner's worker count
+  std::uint32_t max_queued = 1024;   ///< tasks admitted beyond those
   Backend backend = Backend::Threads;
   IdlePolicy idle = IdlePolicy::SpinThenPark;
-  /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count (Arena). An
-  /// executor that overrides start() and returns at once needs one or two, however many attempts it has under way.
+  /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count (Arena).
+  /// An executor that overrides start() and returns at once needs one or two, however many attempts it has
+  /// under way.
   std::uint32_t threads = 0;
 };
 

@@ -32,13 +32,13 @@ namespace leat {
 class RunnerState;
 
 struct SubmitOptions {
-  std::string context = "{}";                 ///< the initial context: the text of a JSON object
+  std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
 };
 
 /// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.
 struct UnfinishedWorkflow {
-  std::string name;        ///< tenant::package::workflow
+  std::string name;  ///< tenant::package::workflow
   std::uint64_t version;
   std::string definition;  ///< as given to Workflow::Builder::definition()
   std::size_t pipelines;
@@ -61,9 +61,9 @@ class Runner {
   /// holds unfinished of registered workflows.
   std::expected<void, Error> start();
 
-  /// Admits nothing more, starts nothing more, waits for what runs until the deadline, then interrupts it; flushes
-  /// and closes the store. What is unfinished above level Memory carries on at the next start.
-  /// From inside a task: begins the stop and returns WouldDeadlock.
+  /// Admits nothing more, starts nothing more, waits for what runs until the deadline, then interrupts it;
+  /// flushes and closes the store. What is unfinished above level Memory carries on at the next start. From
+  /// inside a task: begins the stop and returns WouldDeadlock.
   std::expected<void, Error> stop(std::chrono::nanoseconds deadline);
 
   /// Makes a workflow known. Unfinished pipelines of exactly this version carry on from here (after start()).
@@ -121,12 +121,14 @@ class Runner::Builder {
   Builder(Builder&&) noexcept;
   ~Builder();
 
-  /// @param url  `rocksdb:///absolute/path`, `rocksdb://./relative/path` (the default is `rocksdb://./leat.db`), or
+  /// @param url  `rocksdb:///absolute/path`, `rocksdb://./relative/path` (the default is
+  /// `rocksdb://./leat.db`), or
   ///             `memory:` for no store: then every level is Memory
   Builder& database_url(std::string url);
   Builder& routing_config(RoutingConfig config);
   /// "default" replaces the thread executor that is registered under that key otherwise.
-  Builder& register_executor(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits = {});
+  Builder& register_executor(std::string key, std::shared_ptr<TaskExecutor> executor,
+                             ExecutorLimits limits = {});
   /// Limits of the "default" executor.
   Builder& default_limits(ExecutorLimits limits);
   /// Threads for computing tasks; 0 (the default): the CPUs that this process may use.

@@ -37,8 +37,8 @@ class TaskContext {
   /// @param stop    gives the token of stop_token(), at the first call of that
   /// @param output  where append_output() goes; empty: nowhere
   /// @pre `event` and `services` outlive this object
-  TaskContext(const TaskReadyEvent& event, ExecutorServices& services, std::function<std::stop_token()> stop = {},
-              std::function<void(std::string_view)> output = {});
+  TaskContext(const TaskReadyEvent& event, ExecutorServices& services,
+              std::function<std::stop_token()> stop = {}, std::function<void(std::string_view)> output = {});
   TaskContext(const TaskContext&) = delete;
   TaskContext& operator=(const TaskContext&) = delete;
 
@@ -114,8 +114,8 @@ class TaskContext {
 
 /// What can be a task: called with TaskContext&, returns nothing or std::expected<void, TaskError>.
 template <class F>
-concept TaskCallable =
-    std::copy_constructible<std::decay_t<F>> && std::invocable<std::decay_t<F>&, TaskContext&>;
+concept TaskCallable = std::copy_constructible<std::decay_t<F>> && std::invocable < std::decay_t<F>
+&, TaskContext& > ;
 
 /// A task function of any such callable.
 template <TaskCallable F>
