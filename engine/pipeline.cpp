@@ -165,7 +165,7 @@ void Pipeline::drain() noexcept {
 void Pipeline::drop_hold() noexcept {
   // (5) acq_rel: whoever drops the last hold sees that the other is done with the object.
   if (holds_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-  host_.ended(*this);
+  host_.unused(*this);
   const auto last = std::move(self_);
 }
 
@@ -246,6 +246,7 @@ bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcep
   if (ends) {
     state_.store(end_state(), std::memory_order_relaxed);  // relaxed: published by set_phase
     set_phase(Phase::Ended);
+    host_.ended(*this);
   }
   return ends;
 }

@@ -41,8 +41,11 @@ class PipelineHost {
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                        Slots slot) noexcept = 0;
-  /// The pipeline has ended at its level, and nothing refers to it any more.
+  /// The pipeline has ended at its level. Attempts that are late and tasks that were cancelled while queued may still
+  /// refer to it.
   virtual void ended(Pipeline& pipeline) noexcept = 0;
+  /// Nothing of the engine refers to the pipeline any more.
+  virtual void unused(Pipeline& pipeline) noexcept = 0;
 
  protected:
   ~PipelineHost() = default;

@@ -86,10 +86,14 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   const auto none_runs = [&] { return state.lanes.active() == 0; };
   if (!wait_until(none_runs, after(deadline))) {
     state.scheduler.interrupt();
-    for (Lane* const lane : state.lanes.lanes()) {
-      for (Attempt& attempt : lane->attempts()) attempt.request_stop(attempt.generation());
-    }
-    wait_until(none_runs, SteadyClock::now() + kInterruptGrace);
+    // Asked at every look: a worker that had taken its permit before the lane was closed begins only now.
+    const auto all_told = [&] {
+      for (Lane* const lane : state.lanes.lanes()) {
+        for (Attempt& attempt : lane->attempts()) attempt.request_stop(attempt.generation());
+      }
+      return none_runs();
+    };
+    wait_until(all_told, SteadyClock::now() + kInterruptGrace);
   }
   const std::size_t stuck = state.lanes.active();
   if (stuck == 0) state.lanes.stop();

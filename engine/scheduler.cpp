@@ -175,7 +175,7 @@ void Scheduler::adopt(const Registered& workflow) {
     {
       std::lock_guard lock(mutex_);
       resumed_.push_back(pipeline);
-      live_.add(*pipeline);
+      add_live(*pipeline);
     }
     pipeline->restore(std::move(image), crashed);
   }
@@ -265,7 +265,7 @@ std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, 
       Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
   {
     std::lock_guard lock(mutex_);
-    live_.add(*pipeline);
+    add_live(*pipeline);
   }
   pipeline->start(std::move(slot));
   return pipeline;
@@ -285,7 +285,17 @@ void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::T
     lanes_.release(event, task.executor, std::move(slot));  // else it stays Ready for the next Runner
 }
 
-void Scheduler::ended(Pipeline& pipeline) noexcept {
+/// @pre mutex_ is held
+void Scheduler::add_live(Pipeline& pipeline) noexcept {
+  live_.add(pipeline);
+  unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
+}
+
+void Scheduler::ended(Pipeline&) noexcept {
+  unfinished_.fetch_sub(1, std::memory_order_release);  // release: who sees 0 sees what the tasks did; pairs with idle()
+}
+
+void Scheduler::unused(Pipeline& pipeline) noexcept {
   std::lock_guard lock(mutex_);
   live_.remove(pipeline);
 }
@@ -305,10 +315,10 @@ void Scheduler::interrupt() {
   }
 }
 
-void Scheduler::abandon(bool unused) noexcept {
+void Scheduler::abandon(bool threads_gone) noexcept {
   for (const auto& pipeline : live_pipelines()) {
-    if (unused) ended(*pipeline);
-    pipeline->abandon(unused);
+    if (threads_gone) unused(*pipeline);
+    pipeline->abandon(threads_gone);
   }
   std::lock_guard lock(mutex_);
   resumed_.clear();
@@ -339,9 +349,8 @@ std::vector<PipelineHandle> Scheduler::resumed() const {
   return handles;
 }
 
-bool Scheduler::idle() const {
-  std::lock_guard lock(mutex_);
-  return live_.empty();
+bool Scheduler::idle() const noexcept {
+  return unfinished_.load(std::memory_order_acquire) == 0;  // acquire: pairs with ended()
 }
 
 }  // namespace leat

@@ -60,14 +60,13 @@ class Scheduler final : public PipelineHost {
   bool accepting() const noexcept;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
-  /// The Runner ends: whoever waits for a pipeline learns it. `unused`: no thread will touch a pipeline any
-  /// more.
-  void abandon(bool unused) noexcept;
+  /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a pipeline any more.
+  void abandon(bool threads_gone) noexcept;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
-  /// No pipeline lives.
-  bool idle() const;
+  /// Every pipeline has ended.
+  bool idle() const noexcept;
 
   // PipelineHost
   Clock& clock() noexcept override { return clock_; }
@@ -77,6 +76,7 @@ class Scheduler final : public PipelineHost {
   void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                Slots slot) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
+  void unused(Pipeline& pipeline) noexcept override;
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
@@ -98,6 +98,7 @@ class Scheduler final : public PipelineHost {
   void adopt(const Registered& workflow);
   std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
                                   std::int32_t max_attempts, std::string context, Slots slot);
+  void add_live(Pipeline& pipeline) noexcept;
   std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
 
   Clock& clock_;
@@ -109,6 +110,7 @@ class Scheduler final : public PipelineHost {
   LaneTable& lanes_;
   IdSource ids_;
   std::atomic<bool> accepting_{false};
+  std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
   std::atomic<std::uint64_t> next_pipeline_no_{1};
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
 
