@@ -2,6 +2,7 @@
 # Holds README.md and ARCHITECTURE.md against the repository: the program, the tests and files that they name, and the
 # TOML that they show.
 #   check_documents.sh SOURCE_TREE LEAT_TOOL README_PROGRAM     (an empty word: not built, so not tried)
+# shellcheck disable=SC2016  # the backquotes are Markdown's
 set -euo pipefail
 root=$1 leat=$2 program=$3
 work=$(mktemp -d)
