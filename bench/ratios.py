@@ -12,7 +12,8 @@ import statistics
 import sys
 
 DISPATCH = "producers:1/workers:2/work_ns:"
-BEST_OF_ALL = ["TbbEnqueue", "Asio", "Moodycamel", "MoodycamelFunction", "MutexPool"]
+POOLS = ["TbbEnqueue", "Asio"]
+BEST_OF_ALL = [*POOLS, "Moodycamel", "MoodycamelFunction", "MutexPool"]
 
 
 def leat(name, work_ns):
@@ -35,16 +36,16 @@ RATE, P50, P99, CPU = "items_per_second", "p50_ns", "p99_ns", "cpu_ns_per_task"
 
 # (what, leat's rows, the peers' rows, the field, the mark: at least for rates, else at most; None: no mark)
 RATIOS = [
-    ("single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 2.5),
+    ("single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(POOLS, 0), RATE, 2.5),
     ("single dispatch / mutex pool", leat("Leat", 0), peers(["MutexPool"], 0), RATE, 1.0),
     ("single dispatch / moodycamel with tokens", leat("Leat", 0), peers(["Moodycamel"], 0), RATE, 0.6),
-    ("bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(["TbbEnqueue", "Asio"], 0), RATE, 12),
+    ("bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(POOLS, 0), RATE, 12),
     ("single dispatch, 200 ns / best of all", leat("Leat", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
     ("bulk dispatch, 200 ns / best of all", leat("LeatBulk", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
-    ("CPU, single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(["TbbEnqueue", "Asio"], 0), CPU, None),
-    ("CPU, bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(["TbbEnqueue", "Asio"], 0), CPU, None),
-    ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full"], ["BM_Lanes_Leat/neighbour:idle"],
-     RATE, 0.9),
+    ("CPU, single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(POOLS, 0), CPU, None),
+    ("CPU, bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(POOLS, 0), CPU, None),
+    ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full"],
+     ["BM_Lanes_Leat/neighbour:idle"], RATE, 0.9),
     ("wake p50, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P50, 1.2),
     ("wake p99, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P99, 2.0),
     ("wake p50, 5 ms / raw futex", leat_waits(5000, "park"), waits("RawFutex", 5000, "park"), P50, 1.2),
@@ -71,7 +72,8 @@ FIGURES = [
     ("diamonds/s, memory", "BM_Diamond_Leat/level:memory", RATE, 400_000),
     ("chains of 3/s, disk", "BM_Chain3_Leat/level:disk", RATE, 90_000),
     ("a dependent's start, p50 in ns", "BM_DependentStart_Leat/level:memory", P50, 5_000),
-    ("start on a spinning worker, p50 in ns", "BM_Latency_Leat/period_us:200/idle:spin/backend:thread", P50, 1_000),
+    ("start on a spinning worker, p50 in ns", "BM_Latency_Leat/period_us:200/idle:spin/backend:thread",
+     P50, 1_000),
     ("heap bytes of a queued task", "BM_QueueMemory_Leat", "heap_bytes_per_task", 96),
     ("bytes of a waiting pipeline, memory", "BM_WaitingPipelines_Leat/level:memory", WAITING, 400),
     ("bytes of a waiting pipeline, disk", "BM_WaitingPipelines_Leat/level:disk", WAITING, 400),
@@ -116,8 +118,8 @@ def main():
     for what, ours, theirs, field, mark in RATIOS:
         mine, peer = best(rounds, ours, field), best(rounds, theirs, field)
         if mine is not None and peer is not None:
-            print(f"| {what} | {mine[1] / peer[1]:.2f} | {bound(field, mark)} | {mine[1]:,.0f} | {peer[1]:,.0f} "
-                  f"| {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
+            print(f"| {what} | {mine[1] / peer[1]:.2f} | {bound(field, mark)} | {mine[1]:,.0f} "
+                  f"| {peer[1]:,.0f} | {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
     print("\n| figure | measured | mark | rounds | spread |\n|---|---|---|---|---|")
     for what, name, field, mark in FIGURES:
         if (mine := best(rounds, [name], field)) is not None:
