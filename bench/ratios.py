@@ -3,7 +3,7 @@
 
 Usage: ratios.py REPORT.json...        (written with --benchmark_format=json --benchmark_repetitions=N)
 
-A ratio is median over median of one set of reports; where a row names several benchmarks, the best one counts.
+A ratio is median over median of one set of reports; of several benchmarks in a row the best one counts.
 The spread is that of the rounds: half the range between the quartiles, in percent of the median.
 """
 
@@ -61,8 +61,8 @@ RATIOS = [
      ["BM_Durable_Sqlite/sync:normal/batch:1000"], RATE, 3.0),
     ("acknowledgements, 64 threads / SQLite enqueue", ["BM_Ack_Leat/threads:64"],
      ["BM_Ack_SqliteEnqueue/threads:64"], RATE, 25),
-    ("acknowledgement p99, 64 threads / plain log", ["BM_Ack_Leat/threads:64"], ["BM_Ack_PlainLog/threads:64"],
-     P99, 1.5),
+    ("acknowledgement p99, 64 threads / plain log", ["BM_Ack_Leat/threads:64"],
+     ["BM_Ack_PlainLog/threads:64"], P99, 1.5),
 ]
 
 # (what, the row, the field, the mark as above)
