@@ -72,7 +72,8 @@ TEST_P(Stop, WhileManyDispatchRunsNothingTwiceAndNothingLater) {
       });
     }
     ASSERT_TRUE(eventually([&] { return ran + pipelines_ran > 100; }));
-    ASSERT_TRUE(runner.stop(30s));
+    const auto ended = runner.stop(30s);
+    EXPECT_TRUE(ended) << ended.error().message;
     const std::uint64_t ran_at_stop = ran, pipelines_at_stop = pipelines_ran;
     for (std::thread& producer : producers) producer.join();
     EXPECT_EQ(stopped, kProducers);
@@ -141,51 +142,66 @@ TEST_P(Stop, FromSeveralThreadsStopsOnce) {
   EXPECT_EQ(static_cast<std::uint64_t>(ran), runner.metrics("default").total_executed);
 }
 
-TEST(StopStuck, GivesUpATaskThatIgnoresItAndSurvivesItsComingBack) {
-  // Both backends at once: each stop waits out its grace.
-  struct Stuck {
-    std::atomic<int> began = 0;
-    std::atomic<int> came_back = 0;
-    std::atomic<bool> release = false;
-    void operator()() {
-      ++began;
-      release.wait(false);
-      ++came_back;
-    }
-  };
-  std::array<Stuck, 2> stuck;
-  std::vector<std::thread> threads;
-  for (const Backend backend : {Backend::Arena, Backend::Threads}) {
-    threads.emplace_back([&tasks = stuck[static_cast<std::size_t>(backend)], backend] {
-      auto built = Runner::builder()
-                       .database_url("memory:")
-                       .default_limits({.max_concurrent = 2, .backend = backend})
-                       .workers(2)
-                       .log_sink([](Severity, std::string_view) {})
-                       .build();
-      ASSERT_TRUE(built);
-      Runner runner = std::move(*built);
-      const Namespace alone = *runner.register_task("t::p::w::alone", [&](TaskContext&) { tasks(); });
-      const auto workflow = Workflow::builder("w")
-                                .task("stuck", [&](TaskContext&) { tasks(); })
-                                .task("after", [](TaskContext&) {}, {.after = {"stuck"}})
-                                .build();
-      ASSERT_TRUE(runner.start());
-      ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(alone), {.durability = Durability::Memory}));
-      ASSERT_TRUE(runner.submit(*workflow, {.durability = Durability::Memory}));  // nobody keeps its handle
-      ASSERT_TRUE(eventually([&] { return tasks.began == 2; }));
-      const auto stopped = runner.stop(1ms);
-      ASSERT_FALSE(stopped);
-      EXPECT_EQ(stopped.error().code, ErrorCode::Timeout);
-    });
+/// A task that heeds nothing but release().
+class Deaf {
+ public:
+  void run() {
+    ++began_;
+    released_.wait(false);
+    ++came_back_;
   }
-  for (std::thread& thread : threads) thread.join();
-  for (Stuck& tasks : stuck) {
-    tasks.release = true;
-    tasks.release.notify_all();
-    EXPECT_TRUE(eventually([&] { return tasks.came_back == 2; }));
+  void release() {
+    released_ = true;
+    released_.notify_all();
+  }
+  int began() const { return began_; }
+  int came_back() const { return came_back_; }
+
+ private:
+  std::atomic<int> began_ = 0;
+  std::atomic<int> came_back_ = 0;
+  std::atomic<bool> released_ = false;
+};
+
+void stop_a_runner_of_deaf_tasks(Backend backend, Deaf& deaf) {
+  auto built = Runner::builder()
+                   .database_url("memory:")
+                   .default_limits({.max_concurrent = 2, .backend = backend})
+                   .workers(2)
+                   .log_sink([](Severity, std::string_view) {})
+                   .build();
+  ASSERT_TRUE(built);
+  Runner runner = std::move(*built);
+  const Namespace alone = *runner.register_task("t::p::w::alone", [&](TaskContext&) { deaf.run(); });
+  const auto workflow = Workflow::builder("w")
+                            .task("deaf", [&](TaskContext&) { deaf.run(); })
+                            .task("after", [](TaskContext&) {}, {.after = {"deaf"}})
+                            .build();
+  ASSERT_TRUE(runner.start());
+  ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(alone), {.durability = Durability::Memory}));
+  ASSERT_TRUE(runner.submit(*workflow, {.durability = Durability::Memory}));  // nobody keeps its handle
+  ASSERT_TRUE(eventually([&] { return deaf.began() == 2; }));
+  const auto stopped = runner.stop(1ms);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, ErrorCode::Timeout);
+}
+
+TEST(StopOfDeafTasks, GivesThemUpAndSurvivesTheirComingBack) {
+  std::array<Deaf, 2> deaf;
+  {  // both backends at once: each stop waits out its grace
+    std::jthread arena([&] { stop_a_runner_of_deaf_tasks(Backend::Arena, deaf[0]); });
+    std::jthread threads([&] { stop_a_runner_of_deaf_tasks(Backend::Threads, deaf[1]); });
+  }
+  for (Deaf& tasks : deaf) {
+    tasks.release();
+    EXPECT_TRUE(eventually([&] { return tasks.came_back() == 2; }));
   }
 }
 
 }  // namespace
 }  // namespace leat
+
+// What a stop has to give up, because a thread still uses it, stays for ever: see ~Runner.
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:stop_a_runner_of_deaf_tasks";
+}
