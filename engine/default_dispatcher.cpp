@@ -72,12 +72,32 @@ std::expected<PipelineHandle, DispatchError> DefaultDispatcher::dispatch_async(c
 std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view key,
                                                                 std::shared_ptr<TaskExecutor> executor,
                                                                 ExecutorLimits limits) {
-  if (executor != nullptr) {
-    if (auto bound = services_.bind(*executor); !bound) return bound;
+  if (executor == nullptr) {
+    return std::unexpected(Error{ErrorCode::InvalidArgument, "executor '" + std::string(key) + "' is null"});
   }
+  auto binding = binding_of(executor);
+  if (!binding) return std::unexpected(std::move(binding.error()));
   const auto journal_key = scheduler_.define_key(key);
   if (!journal_key) return std::unexpected(journal_key.error());
-  return lanes_.add(key, std::move(executor), limits, *journal_key);
+  auto lane = lanes_.add(key, std::move(executor), limits, *journal_key);
+  if (!lane) return std::unexpected(std::move(lane.error()));
+  (*binding)->add(**lane);
+  return {};
+}
+
+/// The services of an executor, made where it has none yet.
+std::expected<ExecutorBinding*, Error> DefaultDispatcher::binding_of(
+    const std::shared_ptr<TaskExecutor>& executor) {
+  std::lock_guard lock(mutex_);
+  for (const auto& binding : bindings_) {
+    if (binding->serves(*executor)) return binding.get();
+  }
+  if (ExecutorBinding::is_bound(*executor)) {
+    return std::unexpected(Error{ErrorCode::InvalidState, "executor '" + std::string(executor->name()) +
+                                                              "' is registered with another Runner"});
+  }
+  bindings_.push_back(std::make_unique<ExecutorBinding>(executor, scheduler_));
+  return bindings_.back().get();
 }
 
 bool DefaultDispatcher::has_capacity() const {

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "executor_binding.h"
 #include "lane_table.h"
@@ -22,7 +24,7 @@ namespace leat {
 class DefaultDispatcher final : public Dispatcher {
  public:
   DefaultDispatcher(Router& router, LaneTable& lanes, Scheduler& scheduler) noexcept
-      : router_(router), lanes_(lanes), scheduler_(scheduler), services_(scheduler, lanes) {}
+      : router_(router), lanes_(lanes), scheduler_(scheduler) {}
 
   std::expected<void, DispatchError> dispatch(const TaskReadyEvent& event, DispatchOptions options) override;
   BulkResult dispatch_bulk(std::span<const TaskReadyEvent> events, DispatchOptions options) override;
@@ -36,10 +38,13 @@ class DefaultDispatcher final : public Dispatcher {
  private:
   std::expected<Lane*, DispatchError> lane_of(const TaskReadyEvent& event) const noexcept;
 
+  std::expected<ExecutorBinding*, Error> binding_of(const std::shared_ptr<TaskExecutor>& executor);
+
   Router& router_;
   LaneTable& lanes_;
   Scheduler& scheduler_;
-  ExecutorBinding services_;
+  std::mutex mutex_;  // bindings_
+  std::vector<std::unique_ptr<ExecutorBinding>> bindings_;
 };
 
 }  // namespace leat

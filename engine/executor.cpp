@@ -8,6 +8,14 @@ std::expected<ExecutionResult, DispatchError> TaskExecutor::execute(const TaskRe
   return std::unexpected(DispatchError{DispatchErrorCode::ExecutionFailed, name()});
 }
 
+bool TaskExecutor::has_capacity() const {
+  return services_ == nullptr || services_->has_slots();
+}
+
+ExecutorMetrics TaskExecutor::metrics() const {
+  return services_ == nullptr ? ExecutorMetrics() : services_->metrics();
+}
+
 void TaskExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
   token.complete(execute(event));
 }

@@ -1,17 +1,28 @@
 #include "executor_binding.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "completion.h"
 #include "leat/context.h"
 
 namespace leat {
 
-std::expected<void, Error> ExecutorBinding::bind(TaskExecutor& executor) {
-  if (executor.services_ != nullptr && executor.services_ != this) {
-    return std::unexpected(Error{ErrorCode::InvalidState, "executor '" + std::string(executor.name()) +
-                                                              "' is registered with another Runner"});
-  }
-  executor.services_ = this;
-  return {};
+ExecutorBinding::ExecutorBinding(std::shared_ptr<TaskExecutor> executor, Scheduler& scheduler) noexcept
+    : executor_(std::move(executor)), scheduler_(scheduler) {
+  executor_->services_ = this;
+}
+
+ExecutorBinding::~ExecutorBinding() {
+  executor_->services_ = nullptr;
+}
+
+void ExecutorBinding::add(Lane& lane) {
+  std::lock_guard lock(mutex_);
+  auto next = std::make_unique<Lanes>(lanes());
+  next->push_back(&lane);
+  lanes_.store(next.get(), std::memory_order_release);  // (2) release: pairs with (1)
+  versions_.push_back(std::move(next));
 }
 
 std::expected<std::string, Error> ExecutorBinding::load_context(const TaskReadyEvent& event) const {
@@ -55,7 +66,17 @@ std::string_view ExecutorBinding::task_config(const TaskReadyEvent& event) const
 }
 
 void ExecutorBinding::capacity_changed() noexcept {
-  for (Lane* const lane : lanes_.lanes()) lane->slots_released();
+  for (Lane* const lane : lanes()) lane->slots_released();
+}
+
+bool ExecutorBinding::has_slots() const noexcept {
+  const Lanes& all = lanes();
+  return all.empty() || std::ranges::any_of(all, &Lane::has_slots);
+}
+
+ExecutorMetrics ExecutorBinding::metrics() const {
+  const Lanes& all = lanes();
+  return Lane::metrics_of(std::vector<const Lane*>(all.begin(), all.end()));
 }
 
 }  // namespace leat

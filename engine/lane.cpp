@@ -114,7 +114,7 @@ void Lane::slots_released() noexcept {
 }
 
 bool Lane::has_capacity() const noexcept {
-  return capacity_.admitted() < capacity_.limit() && lot_.count() == 0 && !braked();
+  return has_slots() && lot_.count() == 0 && !braked();
 }
 
 /// Whether a task waits in the queue or in a worker's hand.
@@ -246,29 +246,38 @@ std::uint64_t Lane::executed() const noexcept {
 }
 
 ExecutorMetrics Lane::metrics() const {
-  ExecutorMetrics result;
+  const Lane* const self = this;
+  return metrics_of({&self, 1});
+}
+
+ExecutorMetrics Lane::metrics_of(std::span<const Lane* const> lanes) {
+  ExecutorMetrics sum;
   Histogram::Sum queue_wait, run_time;
+  for (const Lane* const lane : lanes) lane->add_metrics(sum, queue_wait, run_time);
+  sum.queue_wait = queue_wait.summary();
+  sum.run_time = run_time.summary();
+  return sum;
+}
+
+void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const {
   for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
     const Shard& shard = shards_[i];
     // relaxed: a snapshot never stops the workers; its counts may be a few tasks apart.
-    result.total_executed += shard.executed.load(std::memory_order_relaxed);
-    result.total_failed += shard.failed.load(std::memory_order_relaxed);
-    result.total_retried += shard.retried.load(std::memory_order_relaxed);
-    result.total_late += shard.late.load(std::memory_order_relaxed);
+    sum.total_executed += shard.executed.load(std::memory_order_relaxed);
+    sum.total_failed += shard.failed.load(std::memory_order_relaxed);
+    sum.total_retried += shard.retried.load(std::memory_order_relaxed);
+    sum.total_late += shard.late.load(std::memory_order_relaxed);
     queue_wait.add(shard.queue_wait);
     run_time.add(shard.run_time);
   }
-  result.active_tasks = attempts_.active();
-  result.queued_tasks =
+  sum.active_tasks += attempts_.active();
+  sum.queued_tasks +=
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
-  for (const auto& worker : worker_states_) result.queued_tasks += worker->hand.size();
-  result.parked_tasks = lot_.count();
-  result.max_concurrent = limits_.max_concurrent;
-  result.max_queued = limits_.max_queued;
-  result.total_rejected = rejected_.load(std::memory_order_relaxed);
-  result.queue_wait = queue_wait.summary();
-  result.run_time = run_time.summary();
-  return result;
+  for (const auto& worker : worker_states_) sum.queued_tasks += worker->hand.size();
+  sum.parked_tasks += lot_.count();
+  sum.max_concurrent += limits_.max_concurrent;
+  sum.max_queued += limits_.max_queued;
+  sum.total_rejected += rejected_.load(std::memory_order_relaxed);
 }
 
 }  // namespace leat

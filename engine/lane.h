@@ -57,6 +57,8 @@ class Lane final : public SlotListener {
   /// Takes one slot for a task that will come later. @return an empty token where none is free
   Slots reserve() noexcept;
   bool has_capacity() const noexcept;
+  /// Whether a slot is free, whatever the executor says.
+  bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit(); }
   /// Takes the parked tasks out, in turn.
   std::vector<QueuedTask> unpark() { return lot_.take_all(); }
   /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
@@ -87,6 +89,8 @@ class Lane final : public SlotListener {
   /// Ready tasks that wait for a slot.
   std::size_t parked() const noexcept { return lot_.count(); }
   ExecutorMetrics metrics() const;
+  /// Of several lanes taken together.
+  static ExecutorMetrics metrics_of(std::span<const Lane* const> lanes);
   /// Tasks admitted and not yet given back.
   std::uint64_t in_flight() const noexcept { return capacity_.admitted(); }
 
@@ -116,6 +120,7 @@ class Lane final : public SlotListener {
 
   static constexpr std::size_t kProducers = 8;
 
+  void add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }

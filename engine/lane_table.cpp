@@ -14,18 +14,16 @@ LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, st
 
 LaneTable::~LaneTable() = default;
 
-std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
-                                          ExecutorLimits limits, std::uint32_t journal_key) {
+std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+                                           ExecutorLimits limits, std::uint32_t journal_key) {
   if (key.empty())
     return std::unexpected(Error{ErrorCode::InvalidArgument, "an executor key must not be empty"});
-  if (executor == nullptr) {
-    return std::unexpected(Error{ErrorCode::InvalidArgument, "executor '" + std::string(key) + "' is null"});
-  }
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
   const ExecutorKeyId id = router_.intern_key(key);
   if (id >= kKeysMax)
     return std::unexpected(Error{ErrorCode::InvalidArgument, "more than 4096 executor keys"});
   std::vector<Homeless> waiting;
+  Lane* lane = nullptr;
   {
     std::lock_guard lock(mutex_);
     if (find(id) != nullptr) {
@@ -35,13 +33,14 @@ std::expected<void, Error> LaneTable::add(std::string_view key, std::shared_ptr<
     entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
                                                worker_count(limits), journal_key, clock_, listener_),
                         nullptr});
+    lane = entries_.back().lane.get();
     if (started_) lend(entries_.back());
-    by_key_[id].store(entries_.back().lane.get(),
+    by_key_[id].store(lane,
                       std::memory_order_release);  // (2) release: publishes the lane; pairs with (1)
     waiting.swap(homeless_);
   }
   for (const Homeless& task : waiting) release(task.event, task.executor, Slots());
-  return {};
+  return lane;
 }
 
 void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,

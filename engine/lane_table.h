@@ -32,9 +32,9 @@ class LaneTable {
   ~LaneTable();
 
   /// @param journal_key  the key's number in the journal; 0: nothing is remembered
-  /// @return             nothing, or InvalidArgument, AlreadyExists
-  std::expected<void, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
-                                 ExecutorLimits limits, std::uint32_t journal_key);
+  /// @return             the new lane, or InvalidArgument, AlreadyExists
+  std::expected<Lane*, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
+                                  ExecutorLimits limits, std::uint32_t journal_key);
 
   /// @return the lane of a key; null: the key has no executor
   Lane* find(ExecutorKeyId key) const noexcept {

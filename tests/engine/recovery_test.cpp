@@ -191,6 +191,57 @@ TEST(Recovery, ADurableTaskDispatchedAloneRunsAfterARestart) {
   EXPECT_EQ(runs, 2);
 }
 
+TEST(Recovery, AStoreWithAPipelineCancelledWhileATaskRanOpensAgain) {
+  Directory directory;
+  std::atomic<bool> began{false};
+  const auto workflow = Workflow::builder("w")
+                            .task("runs",
+                                  [&](TaskContext& context) {
+                                    began = true;
+                                    began.notify_all();
+                                    while (!context.stop_requested()) std::this_thread::yield();
+                                  })
+                            .task("never", [](TaskContext&) {}, {.after = {"runs"}})
+                            .build();
+  {
+    auto runner = Runner::builder().database_url(directory.url()).build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    ASSERT_TRUE(runner->start());
+    auto handle = runner->submit(*workflow, {.durability = Durability::Process});
+    ASSERT_TRUE(handle);
+    began.wait(false);
+    ASSERT_TRUE(handle->cancel());
+    const auto result = handle->wait(kLong);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->state, PipelineState::Cancelled);
+  }
+  auto runner = Runner::builder().database_url(directory.url()).build();
+  ASSERT_TRUE(runner) << runner.error().message;
+  EXPECT_TRUE(runner->unfinished().empty());
+}
+
+/// A root whose own rule is false is skipped with the pipeline's creation, and what waits for it is decided
+/// too.
+TEST(Recovery, ARootThatIsSkippedAtOnceIsRemembered) {
+  Directory directory;
+  const auto workflow = Workflow::builder("w")
+                            .task("go", [](TaskContext&) {})
+                            .task("no", [](TaskContext&) {}, {.trigger = TriggerRule::any({})})
+                            .task("after", [](TaskContext&) {}, {.after = {"no"}})
+                            .build();
+  for (int round = 0; round < 2; ++round) {
+    auto runner = Runner::builder().database_url(directory.url()).build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    EXPECT_TRUE(runner->unfinished().empty());
+    ASSERT_TRUE(runner->start());
+    const auto result = runner->submit(*workflow)->wait(kLong);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->state, PipelineState::Completed);
+    EXPECT_EQ(result->completed, 1U);
+    EXPECT_EQ(result->skipped, 2U);
+  }
+}
+
 TEST(Recovery, ASecondRunnerOnTheSameStoreIsRefused) {
   Directory directory;
   auto first = Runner::builder().database_url(directory.url()).build();

@@ -361,6 +361,31 @@ TEST(Runner, SetRoutingReportsWhatChangesAndSendsParkedTasksTheNewWay) {
   EXPECT_EQ(ran_on_gpu, 2);
 }
 
+/// Row 17, 20: a fresh executor answers for its lanes; two keys are two lanes.
+TEST(Runner, AnExecutorHasTheMetricsOfItsLanesTogether) {
+  const auto executor = std::make_shared<ThreadTaskExecutor>();
+  EXPECT_EQ(executor->metrics().max_concurrent, 0U);
+  {
+    auto runner = Runner::builder()
+                      .database_url("memory:")
+                      .register_executor("default", executor, {.max_concurrent = 4})
+                      .register_executor("other", executor, {.max_concurrent = 8})
+                      .build();
+    ASSERT_TRUE(runner);
+    EXPECT_EQ(executor->name(), "ThreadTaskExecutor");
+    EXPECT_TRUE(executor->has_capacity());
+    EXPECT_EQ(executor->metrics().active_tasks, 0U);
+    EXPECT_EQ(executor->metrics().max_concurrent, 12U);
+    EXPECT_EQ(runner->metrics("other").max_concurrent, 8U);
+    const auto second =
+        Runner::builder().database_url("memory:").register_executor("default", executor).build();
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::InvalidState);
+  }
+  const auto next = Runner::builder().database_url("memory:").register_executor("default", executor).build();
+  EXPECT_TRUE(next) << next.error().message;  // free again
+}
+
 TEST(Runner, RefusesAKeyRegisteredTwice) {
   auto runner = Runner::builder().database_url("memory:").build();
   const auto again = runner->register_executor("default", std::make_shared<ThreadTaskExecutor>());

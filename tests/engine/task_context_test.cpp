@@ -31,6 +31,8 @@ class FakeServices final : public ExecutorServices {
     return R"({"table":"rows"})";
   }
   void capacity_changed() noexcept override {}
+  bool has_slots() const noexcept override { return true; }
+  ExecutorMetrics metrics() const override { return {}; }
 
   std::expected<std::string, Error> stored = R"({"rows":3,"name":"alice"})";
   std::vector<std::string> staged;

@@ -100,7 +100,7 @@ class CompletionToken {
 class TaskContext;
 using TaskFunction = std::function<std::expected<void, TaskError>(TaskContext&)>;
 
-/// What the engine does for executors. Given at registration, valid until the Runner has stopped.
+/// What the engine does for one executor. Given at registration, valid until the Runner has stopped.
 ///
 /// Thread-safety: any number of threads; the calls about an event only while its attempt runs.
 class ExecutorServices {
@@ -116,6 +116,10 @@ class ExecutorServices {
   virtual std::string_view task_config(const TaskReadyEvent& event) const noexcept = 0;
   /// To be called when an overridden has_capacity() may have turned true.
   virtual void capacity_changed() noexcept = 0;
+  /// Whether a lane that leads to this executor has a free slot.
+  virtual bool has_slots() const noexcept = 0;
+  /// All lanes that lead to this executor, taken together.
+  virtual ExecutorMetrics metrics() const = 0;
 
  protected:
   ~ExecutorServices() = default;
@@ -136,8 +140,12 @@ class TaskExecutor {
   /// Begins one attempt and returns; the token ends it. The default runs execute().
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
 
-  /// An additional brake besides the lane's limits; see ExecutorServices::capacity_changed().
-  virtual bool has_capacity() const { return true; }
+  /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides them, see
+  /// ExecutorServices::capacity_changed().
+  virtual bool has_capacity() const;
+
+  /// The default is what its lanes count; all zero before registration.
+  virtual ExecutorMetrics metrics() const;
 
   /// For logs; the executor keys that lead here are the lanes' names.
   virtual std::string_view name() const { return "executor"; }

@@ -92,8 +92,8 @@ struct TaskEnded {
   std::string_view output = {};                ///< captured output, bounded by the executor
 };
 
-/// A pipeline changes state without a task's end (paused, resumed, cancelled, failed at recovery), taking
-/// those tasks along. Transitions: each successor's.
+/// Tasks end without having run, and with them, perhaps, the pipeline (cancelled, skipped roots); `to` is its
+/// state from then on, which may be the one it has. Transitions: each successor's.
 struct PipelineChanged {
   std::uint64_t pipeline_no = 0;
   PipelineState to = PipelineState::Running;
