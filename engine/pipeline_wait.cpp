@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "futex.h"
@@ -9,6 +10,12 @@
 #include "pipeline.h"
 
 namespace leat {
+
+void Pipeline::acknowledge(std::uint64_t sequence) noexcept {
+  ack_sequence_ = sequence;
+  acknowledged_.store(true, std::memory_order_release);  // (14) publishes the sequence; pairs with (15)
+  set_phase(Phase::Acknowledged);
+}
 
 void Pipeline::set_phase(Phase phase) noexcept {
   // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps on
@@ -55,7 +62,8 @@ std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
         Error{ErrorCode::WouldDeadlock, "acknowledged() must not be waited for inside a task"});
   }
   wait_phase(Phase::Acknowledged, std::chrono::nanoseconds::max());
-  if (auto error = broken()) return std::unexpected(std::move(*error));
+  // What was acknowledged stays so, whatever came after it. (15) acquire: pairs with (14).
+  if (!acknowledged_.load(std::memory_order_acquire)) return std::unexpected(*broken());
   return Ack{identity_.level, ack_sequence_};
 }
 
@@ -110,7 +118,11 @@ void Pipeline::abandon(bool unused) noexcept {
   // relaxed: the committer, which alone takes a pipeline to its end, has been joined.
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
     set_phase(Phase::Stopped);
-  if (unused) const auto last = std::move(self_);
+  if (!unused) return;
+  // A thread of an executor's own that ended the last attempt may be on its way out of the step still.
+  // acquire: sees all that the last owner did; pairs with the release (3) in drain(), which leaves 0.
+  while (inbox_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  const auto last = std::move(self_);
 }
 
 PipelineHandle::PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept
