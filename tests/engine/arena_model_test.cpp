@@ -39,9 +39,9 @@ struct ArenaModel {
   enum Drain : std::uint8_t {
     kNone,
     kQueued,
-    kHint,
-    kPassOn,
     kPop,
+    kPassOn,
+    kBegin,
     kHeld,
     kLeave,
     kLookAgain,
@@ -172,24 +172,24 @@ struct ArenaModel {
         return false;
       case kQueued:
         if (flaw == Flaw::CountsLate) ++alive;
-        at = kHint;
+        at = kPop;
         return true;
-      case kHint:  // a bulk rings once; who wakes passes it on
-        if (depth > 1 && flaw != Flaw::NoChain) notify[kProducers + self].at = Notify::kLook;
+      case kPop:  // Lane::next(), without hands: see wake_gate_model_test.cpp
+        if (depth == 0 || stopping) {
+          at = kLeave;
+          return true;
+        }
+        --depth;
+        if (depth > 0 && flaw != Flaw::NoChain) notify[kProducers + self].at = Notify::kLook;
         at = kPassOn;
         return true;
       case kPassOn:
       case kNotifyAgain:
-        if (!step_notify(notify[kProducers + self])) at = at == kPassOn ? kPop : kGone;
+        if (!step_notify(notify[kProducers + self])) at = at == kPassOn ? kBegin : kGone;
         return true;
-      case kPop:  // Lane::run_some()
-        if (depth == 0 || stopping) {
-          at = kLeave;
-        } else {
-          --depth;
-          ++begun;
-          if (tasks_hold) at = kHeld;
-        }
+      case kBegin:
+        ++begun;
+        at = tasks_hold ? kHeld : kPop;
         return true;
       case kHeld:
         if (begun < kTasks) return false;

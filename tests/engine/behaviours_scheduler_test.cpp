@@ -1,18 +1,17 @@
-// Behaviours of the original system that leat keeps, from end to end; "row n" is the line's number in the
-// list of them, reference_behaviours.tsv. Rows about one class alone are tested beside that class.
+// Behaviours of the original system that leat keeps, from end to end; "row n" is the number of its line in
+// the list of them, reference_behaviours.tsv. Rows about one class alone are tested beside that class.
 //
 // Not tested here, because the engine does not have it yet:
-//   37-42, 196  a task that defers itself: needs a sub-state, a slot handed back and taken again, and a timer
-//   175-178     pausing a pipeline: needs PipelineHandle::pause() and resume(); the state and its journal
-//   record exist 172, 173    asking whether a pipeline failed by an ABANDONED task, statistics of retries:
-//   the store has the facts 36, 197     error classes in the metrics, events of pipelines: inspection lists
-//   the transitions of tasks 199-203     cron
+//   37-42, 196   a task that defers itself: needs a sub-state, and a slot handed back and taken again
+//   175-178      pausing: needs PipelineHandle::pause() and resume(); state and record exist
+//   172, 173     asking for abandoned tasks, statistics of retries: the store has the facts
+//   36, 197      error classes in the metrics; events of pipelines beside those of tasks
+//   199-203      cron
 // Not applicable:
-//   13          every Runner has an executor
-//   19, 157-162 slots and claims belong to lanes and epochs, not to executors
-//   44          a workflow that is submitted is registered by that
-//   152-156     claims between processes: the store belongs to one process; stress_test.cpp shows that no
-//   task runs twice
+//   13           every Runner has an executor
+//   19, 157-162  slots and claims belong to lanes and epochs, not to executors
+//   44           a workflow that is submitted is registered by that
+//   152-156      claims between processes: a store belongs to one process; see stress_test.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
