@@ -41,9 +41,10 @@ void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
   has_timer = false;
   settled_inline_ = false;
   unwound_ = false;
-  if (on_cancel_) {
+  if (has_callback_) {
     std::lock_guard lock(cancel_mutex_);
     on_cancel_ = nullptr;
+    has_callback_ = false;
   }
   const std::uint64_t references = 2;  // the worker inside start(), and the end
   const std::uint64_t next = std::uint64_t{generation() + 1} << 32;
@@ -67,7 +68,7 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
     if (generation_of(word) != generation || phase_of(word) != Phase::Running) return;
     // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with our
     // reference.
-  } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 1, std::memory_order_acq_rel,
+  } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 2, std::memory_order_acq_rel,
                                         std::memory_order_acquire));
   listener->overdue(*this);
 }
@@ -90,12 +91,17 @@ Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
 }
 
 void Attempt::complete(std::uint32_t generation) noexcept {
+  if (output.size() > kOutputBytesMax) output.erase(0, output.size() - kOutputBytesMax);
+  Lane& visited = *lane;
+  const bool visits = current_attempt != this;
+  if (visits) visited.enter();
   if (end(generation) == Phase::Running) {
     listener->end(*this);
   } else {
     overdue = true;
     listener->returned(*this);
   }
+  if (visits) visited.leave();
 }
 
 void Attempt::complete_unbegun() noexcept {
@@ -146,8 +152,10 @@ std::stop_token Attempt::stop_token() {
 }
 
 void Attempt::append_output(std::string_view text) {
+  if (text.size() > kOutputBytesMax) text.remove_prefix(text.size() - kOutputBytesMax);
   output.append(text);
-  if (output.size() > kOutputBytesMax) output.erase(0, output.size() - kOutputBytesMax);
+  // Cut now and then, not with each line: 64 KiB are moved for it.
+  if (output.size() > 2 * kOutputBytesMax) output.erase(0, output.size() - kOutputBytesMax);
 }
 
 CompletionToken::CompletionToken(Attempt& attempt) noexcept
@@ -174,7 +182,7 @@ CompletionToken::~CompletionToken() {
 
 void CompletionToken::complete(ExecutionResult result) noexcept {
   Attempt* attempt = std::exchange(attempt_, nullptr);
-  LEAT_CHECK(attempt != nullptr);  // completed twice through the same token
+  if (attempt == nullptr) return;  // completed before
   attempt->result = std::move(result);
   std::string& error = attempt->result.error_message;
   if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
@@ -182,6 +190,7 @@ void CompletionToken::complete(ExecutionResult result) noexcept {
 }
 
 void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> result) noexcept {
+  if (attempt_ == nullptr) return;
   if (result) return complete(*std::move(result));
   std::string message = "the executor could not run the task: ";
   message += to_string(result.error().code);
@@ -198,6 +207,7 @@ void CompletionToken::on_cancel(std::function<void()> callback) {
     std::lock_guard lock(attempt_->cancel_mutex_);
     if (attempt_->stopped_generation_ != generation_) {
       attempt_->on_cancel_ = std::move(callback);
+      attempt_->has_callback_ = true;
       return;
     }
   }

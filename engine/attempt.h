@@ -61,7 +61,7 @@ class AttemptListener {
 ///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
 ///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs,
 ///   one is
-///      the attempt's end, one is a time-out's while it is being handled.
+///      the attempt's end; a time-out has two, its message's and its own while it tells the executor.
 ///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it needs
 ///   neither.
 class Attempt final : public TimerListener {
@@ -122,6 +122,7 @@ class Attempt final : public TimerListener {
   std::mutex cancel_mutex_;  // stop_ and on_cancel_: only touched by tasks that ask for them, and by a stop
   std::stop_source stop_{std::nostopstate};
   std::function<void()> on_cancel_;
+  bool has_callback_ = false;  // [the task's side] on_cancel_ was set in this use
   bool settled_inline_ = false;
   bool unwound_ = false;                  // the token died because start() threw
   std::uint64_t stopped_generation_ = 0;  // the use that was asked to end; 0: none

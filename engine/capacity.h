@@ -81,6 +81,7 @@ class Slots {
   ~Slots() { release(); }
 
   std::size_t count() const noexcept { return count_; }
+  bool belongs_to(const Capacity& capacity) const noexcept { return capacity_ == &capacity; }
 
   void release() noexcept {
     if (count_ > 0) capacity_->release(std::exchange(count_, 0));

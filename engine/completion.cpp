@@ -18,7 +18,7 @@ bool Completion::begin(Attempt& attempt) noexcept {
   const auto timeout = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number].timeout;
   if (timeout.count() > 0) {
     attempt.has_timer = true;
-    timers_.schedule(attempt.started_ns + timeout.count(), attempt, generation);
+    timers_.schedule(time_after(clock_.steady_ns(), timeout), attempt, generation);
   }
   return true;
 }
@@ -31,12 +31,11 @@ void Completion::end(Attempt& attempt) noexcept {
 }
 
 void Completion::overdue(Attempt& attempt) noexcept {
-  const std::uint32_t generation = attempt.generation();
-  // First the task's end, then the wish to the executor, which may complete at once. By then the record may
-  // be in its next use, which the generation tells.
+  // First the task's end, then the wish to the executor, which may complete at once.
   pipeline_of(attempt.task.event)
       ->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
-  attempt.request_stop(generation);
+  attempt.request_stop(attempt.generation());
+  attempt.settle();
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
@@ -71,7 +70,7 @@ void Completion::retry_later(const Attempt& attempt) {
     token = next_delayed_++;
     delayed_.emplace(token, Delayed{attempt.lane, event});
   }
-  timers_.schedule(clock_.steady_ns() + delay.count(), *this, token);
+  timers_.schedule(time_after(clock_.steady_ns(), delay), *this, token);
 }
 
 void Completion::on_timer(std::uint64_t token) noexcept {

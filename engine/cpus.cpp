@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <thread>
 
 namespace leat {
 
 std::uint32_t usable_cpus() noexcept {
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  std::uint32_t count = 1;
+  std::uint32_t count = std::thread::hardware_concurrency();  // more CPUs than the mask has bits for
   if (sched_getaffinity(0, sizeof mask, &mask) == 0) count = static_cast<std::uint32_t>(CPU_COUNT(&mask));
   // Control groups, version 2: "quota period" in microseconds, or "max period".
   if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re")) {

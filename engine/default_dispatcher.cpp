@@ -75,6 +75,7 @@ std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view
   if (executor == nullptr) {
     return std::unexpected(Error{ErrorCode::InvalidArgument, "executor '" + std::string(key) + "' is null"});
   }
+  if (auto checked = lanes_.check(key, limits); !checked) return checked;
   auto binding = binding_of(executor);
   if (!binding) return std::unexpected(std::move(binding.error()));
   const auto journal_key = scheduler_.define_key(key);

@@ -93,7 +93,8 @@ Slots Lane::reserve() noexcept {
 
 void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
   const QueuedTask task{event, clock_.steady_ns()};
-  if (slot.count() == 0) slot = reserve();
+  if (slot.count() == 0 || !slot.belongs_to(capacity_))
+    slot = reserve();  // routed anew: the old slot goes back
   if (slot.count() == 1) {
     push(1, [&](std::size_t) { return task; });
     slot.detach();

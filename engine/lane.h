@@ -77,6 +77,15 @@ class Lane final : public SlotListener {
   // --- what an attempt needs ---
 
   void recycle(Attempt& attempt) noexcept;
+  /// A thread that is none of the workers ends an attempt: stop() waits until it has left the engine.
+  void enter() noexcept {
+    visitors_.fetch_add(1, std::memory_order_relaxed);
+  }  // relaxed: before active() falls
+  void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }  // (8) the thread's last step
+  /// Nothing runs, and nobody is about to leave.
+  bool quiet() const noexcept {
+    return active() == 0 && visitors_.load(std::memory_order_acquire) == 0;  // acquire: pairs with (8)
+  }
   enum class Outcome { Completed, Failed, Retried, Late };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
   void count(const Attempt& attempt, Outcome outcome) noexcept;
@@ -147,6 +156,7 @@ class Lane final : public SlotListener {
   alignas(64) std::atomic<std::int64_t> depth_{
       0};  // below zero for a moment, when a pop overtakes its push's add
   std::atomic<std::uint64_t> rejected_{0};
+  std::atomic<std::uint32_t> visitors_{0};
   std::atomic<bool> closed_{false};
 };
 

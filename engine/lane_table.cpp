@@ -1,45 +1,62 @@
 #include "lane_table.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
+
+#include "check.h"
 
 namespace leat {
 
-LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers) noexcept
+LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers, Log log)
     : router_(router),
       clock_(clock),
       listener_(listener),
       workers_(workers),
+      log_(std::move(log)),
       by_key_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)) {}
 
 LaneTable::~LaneTable() = default;
 
+std::expected<void, Error> LaneTable::check(std::string_view key, const ExecutorLimits& limits) const {
+  const auto refuse = [&](ErrorCode code, const std::string& what) {
+    return std::unexpected(
+        Error{code, "executor key '" + std::string(key.substr(0, kKeyBytesMax)) + "' " + what});
+  };
+  if (key.empty() || key.size() > kKeyBytesMax) {
+    return refuse(ErrorCode::InvalidArgument,
+                  "has " + std::to_string(key.size()) + " bytes (accepted: 1 to 256)");
+  }
+  if (limits.max_concurrent > kConcurrentMax || worker_count(limits) > kThreadsMax) {
+    return refuse(ErrorCode::InvalidArgument,
+                  "asks for " + std::to_string(limits.max_concurrent) + " attempts at once and " +
+                      std::to_string(worker_count(limits)) + " threads (accepted: up to " +
+                      std::to_string(kConcurrentMax) + ", and up to " + std::to_string(kThreadsMax) +
+                      " threads)");
+  }
+  const ExecutorKeyId id = router_.intern_key(key);
+  if (id >= kKeysMax) return refuse(ErrorCode::InvalidArgument, "is one too many (accepted: 4096 keys)");
+  if (find(id) != nullptr) return refuse(ErrorCode::AlreadyExists, "is registered already");
+  return {};
+}
+
 std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                            ExecutorLimits limits, std::uint32_t journal_key) {
-  if (key.empty())
-    return std::unexpected(Error{ErrorCode::InvalidArgument, "an executor key must not be empty"});
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
-  const ExecutorKeyId id = router_.intern_key(key);
-  if (id >= kKeysMax)
-    return std::unexpected(Error{ErrorCode::InvalidArgument, "more than 4096 executor keys"});
-  std::vector<Homeless> waiting;
-  Lane* lane = nullptr;
-  {
-    std::lock_guard lock(mutex_);
-    if (find(id) != nullptr) {
-      return std::unexpected(
-          Error{ErrorCode::AlreadyExists, "executor key '" + std::string(key) + "' is registered already"});
+  std::lock_guard lock(mutex_);
+  if (auto checked = check(key, limits); !checked) return std::unexpected(std::move(checked.error()));
+  entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
+                                             worker_count(limits), journal_key, clock_, listener_),
+                      nullptr});
+  Lane* const lane = entries_.back().lane.get();
+  if (started_) {
+    if (auto lent = lend(entries_.back()); !lent) {
+      entries_.pop_back();
+      return std::unexpected(std::move(lent.error()));
     }
-    entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
-                                               worker_count(limits), journal_key, clock_, listener_),
-                        nullptr});
-    lane = entries_.back().lane.get();
-    if (started_) lend(entries_.back());
-    by_key_[id].store(lane,
-                      std::memory_order_release);  // (2) release: publishes the lane; pairs with (1)
-    waiting.swap(homeless_);
   }
-  for (const Homeless& task : waiting) release(task.event, task.executor, Slots());
+  // (2) release: publishes the lane; pairs with (1)
+  by_key_[router_.intern_key(key)].store(lane, std::memory_order_release);
   return lane;
 }
 
@@ -47,12 +64,9 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
                         Slots slot) noexcept {
   const ExecutorKeyId key =
       executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
-  Lane* lane = find(key);
-  if (lane == nullptr) {
-    std::lock_guard lock(mutex_);
-    lane = find(key);  // once more: add() takes the homeless out under this mutex
-    if (lane == nullptr) return homeless_.push_back({event, executor});
-  }
+  Lane* const lane = find(key);
+  LEAT_CHECK(lane !=
+             nullptr);  // keys are checked when routes and workflows come, and none is ever taken away
   lane->admit_or_park(event, std::move(slot));
 }
 
@@ -77,38 +91,48 @@ std::string LaneTable::known_keys() const {
 }
 
 std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexcept {
-  const std::uint32_t wanted = limits.threads > 0                 ? limits.threads
-                               : limits.backend == Backend::Arena ? workers_
-                                                                  : limits.max_concurrent;
-  return std::min(wanted, limits.max_concurrent);
+  const std::uint32_t concurrent = limits.max_concurrent > 0 ? limits.max_concurrent : workers_;
+  const std::uint32_t usual = limits.backend == Backend::Arena ? workers_ : concurrent;
+  return std::min(limits.threads > 0 ? limits.threads : usual, concurrent);
 }
 
-void LaneTable::lend(Entry& entry) {
-  const std::uint32_t count = worker_count(entry.lane->limits());
-  const bool arena = entry.lane->limits().backend == Backend::Arena && use_arenas_ && count <= 64;
-  entry.workers = arena ? make_arena_workers(*entry.lane, count)
-                        : make_thread_workers(*entry.lane, count, entry.lane->limits().idle);
+/// @pre mutex_ is held
+std::expected<void, Error> LaneTable::lend(Entry& entry) {
+  const ExecutorLimits& limits = entry.lane->limits();
+  const std::uint32_t count = worker_count(limits);
+  try {
+    entry.workers = limits.backend == Backend::Arena && arena_granted(count)
+                        ? make_arena_workers(*entry.lane, count)
+                        : make_thread_workers(*entry.lane, count, limits.idle);
+  } catch (const std::system_error& error) {
+    return std::unexpected(Error{ErrorCode::InvalidState, "cannot make " + std::to_string(count) +
+                                                              " threads for executor key '" +
+                                                              entry.lane->key() + "': " + error.what()});
+  }
   entry.lane->set_workers(*entry.workers);
+  return {};
 }
 
-std::string LaneTable::start() {
+/// Whether oneTBB will lend this many threads more. @pre mutex_ is held
+bool LaneTable::arena_granted(std::uint32_t count) {
+  if (budget_ == nullptr) budget_ = std::make_unique<ArenaBudget>();
+  if (count > kArenaThreadsMax || arena_threads_ + count > budget_->granted()) {
+    log_(Severity::Warning, "oneTBB lends at most " + std::to_string(budget_->granted()) + " threads here, " +
+                                std::to_string(arena_threads_ + count) +
+                                " are wanted (a host's global_control?): own threads are used instead");
+    return false;
+  }
+  arena_threads_ += count;
+  return true;
+}
+
+std::expected<void, Error> LaneTable::start() {
   std::lock_guard lock(mutex_);
-  std::uint32_t wanted = 0;
-  for (const Entry& entry : entries_) {
-    if (entry.lane->limits().backend == Backend::Arena) wanted += worker_count(entry.lane->limits());
+  for (Entry& entry : entries_) {
+    if (auto lent = lend(entry); !lent) return lent;
   }
-  std::string report;
-  if (wanted > 0) {
-    budget_ = std::make_unique<ArenaBudget>();
-    use_arenas_ = budget_->granted() >= wanted;
-    if (!use_arenas_) {
-      report = "oneTBB grants " + std::to_string(budget_->granted()) + " of " + std::to_string(wanted) +
-               " worker threads (a global_control of the host limits it): own threads are used instead";
-    }
-  }
-  for (Entry& entry : entries_) lend(entry);
   started_ = true;
-  return report;
+  return {};
 }
 
 void LaneTable::close() noexcept {
@@ -119,6 +143,10 @@ std::size_t LaneTable::active() const {
   std::size_t count = 0;
   for (Lane* const lane : lanes()) count += lane->active();
   return count;
+}
+
+bool LaneTable::quiet() const {
+  return std::ranges::all_of(lanes(), &Lane::quiet);
 }
 
 void LaneTable::stop() noexcept {

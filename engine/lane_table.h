@@ -18,19 +18,28 @@
 #include "leat/error.h"
 #include "leat/executor.h"
 #include "leat/router.h"
+#include "leat/runner.h"
 #include "workers.h"
 
 namespace leat {
 
-/// Thread-safety: find, release, reroute: any number of threads, lock-free but for `homeless_`. add: any, one
+/// Thread-safety: find, release, reroute: any number of threads, lock-free. add: any, one
 /// at a time. start, stop: once each.
 class LaneTable {
  public:
   static constexpr std::size_t kKeysMax = 4096;
+  static constexpr std::size_t kKeyBytesMax = 256;
+  static constexpr std::uint32_t kConcurrentMax = 1'000'000;  // attempts of one key
+  static constexpr std::uint32_t kThreadsMax =
+      1024;  // of one key; each costs about 100 KB of counts and stack
+  static constexpr std::uint32_t kArenaThreadsMax = 64;  // of one key: the bits of ArenaWorkers
+  using Log = std::function<void(Severity, std::string_view)>;
 
-  LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers) noexcept;
+  LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers, Log log);
   ~LaneTable();
 
+  /// Whether add() would take them. @return InvalidArgument with the accepted values, or AlreadyExists
+  std::expected<void, Error> check(std::string_view key, const ExecutorLimits& limits) const;
   /// @param journal_key  the key's number in the journal; 0: nothing is remembered
   /// @return             the new lane, or InvalidArgument, AlreadyExists
   std::expected<Lane*, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
@@ -51,14 +60,14 @@ class LaneTable {
   /// "a, b, c": for messages.
   std::string known_keys() const;
 
-  /// Lends threads to all lanes, also to those that are added later.
-  /// @return a line for the log where oneTBB grants too few threads, so that own ones are used instead; else
-  /// empty
-  std::string start();
+  /// Lends threads to all lanes, also to those that are added later. @return InvalidState: there are too few
+  std::expected<void, Error> start();
   /// Nothing more is begun.
   void close() noexcept;
   /// Attempts that run now.
   std::size_t active() const;
+  /// Nothing runs, and no thread of an executor is still telling of an end.
+  bool quiet() const;
   /// Takes the threads back. @pre active() == 0, but for attempts that run without a thread
   void stop() noexcept;
 
@@ -68,25 +77,21 @@ class LaneTable {
     std::unique_ptr<Workers> workers;
   };
 
-  struct Homeless {  // a Ready task whose key has no executor
-    TaskReadyEvent event;
-    std::optional<ExecutorKeyId> executor;
-  };
-
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
-  void lend(Entry& entry);
+  std::expected<void, Error> lend(Entry& entry);
+  bool arena_granted(std::uint32_t count);
 
   Router& router_;
   Clock& clock_;
   AttemptListener& listener_;
   const std::uint32_t workers_;
+  const Log log_;
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;
-  mutable std::mutex mutex_;  // entries_, homeless_, started_
+  mutable std::mutex mutex_;  // entries_, the arenas' budget, started_
   std::vector<Entry> entries_;
-  std::vector<Homeless> homeless_;
   std::unique_ptr<ArenaBudget> budget_;
   bool started_ = false;
-  bool use_arenas_ = true;
+  std::uint32_t arena_threads_ = 0;  // lent so far
 };
 
 }  // namespace leat

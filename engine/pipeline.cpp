@@ -56,31 +56,27 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
 
 void Pipeline::start(Slots slot) {
   inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
-  first_slot_ = std::move(slot);
+  if (!broken()) first_slot_ = std::move(slot);     // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
-  Step created, rest;
-  std::vector<std::uint32_t> ready, skipped;
-  for (const std::uint32_t root : workflow_->workflow.roots())
-    (verdict(root) ? ready : skipped).push_back(root);
-  for (const std::uint32_t root : ready) make_ready(root, created);
-  const bool remembered = identity_.level != Durability::Memory;
-  publish(remembered
+  Step created;
+  std::vector<std::uint32_t> ready;
+  for (const std::uint32_t root : workflow_->workflow.roots()) {
+    if (!verdict(root)) continue;  // stays as it is until skip_roots()
+    ready.push_back(root);
+    make_ready(root, created);
+  }
+  publish(identity_.level != Durability::Memory
               ? TransitionGroup(host_.clock().unix_ns(),
                                 PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
                                                 static_cast<std::uint32_t>(workflow_->tasks.size()),
                                                 identity_.level, ready, *initial_context_})
               : TransitionGroup(),
           created, kCreatedFlag);
-  for (const std::uint32_t root : skipped) end_unstarted(root, TaskState::Skipped, rest);
-  if (!skipped.empty()) {
-    publish_change(rest, "trigger rules not satisfied");
-  } else if (remembered) {
-    host_.journal()->release(1);
-  }
+  skip_roots();
   drain();
 }
 
-void Pipeline::restore(PipelineImage&& image, bool crashed) {
+void Pipeline::restore(PipelineImage&& image) {
   inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step ready;
@@ -96,7 +92,8 @@ void Pipeline::restore(PipelineImage&& image, bool crashed) {
       for (const std::uint32_t successor : workflow.tasks()[i].successors) --tasks_[successor].waiting;
       if (task.state == TaskState::Completed) {
         save_context(i, task.context.empty() ? nullptr : &task.context);
-        last_completed_ = i;
+        if (last_completed_ == kNone || task.sequence > image.tasks[last_completed_].sequence)
+          last_completed_ = i;
       }
     } else if (task.state == TaskState::Ready) {
       make_ready(i, ready, task.attempt);
@@ -104,11 +101,25 @@ void Pipeline::restore(PipelineImage&& image, bool crashed) {
       dead.push_back(i);
     }
   }
-  cancelling_ = counts_[static_cast<std::size_t>(TaskState::Cancelled)] > 0;
-  set_phase(Phase::Acknowledged);
+  cancelling_ = image.state == PipelineState::Cancelled;
+  acknowledge(0);
   release_list(ready.first);
-  for (const std::uint32_t i : dead) rescue(i, crashed);
+  for (const std::uint32_t i : dead) rescue(i);
+  if (cancelling_) {
+    host_.journal()->release(1);
+  } else {
+    skip_roots();
+  }
   drain();
+}
+
+/// Ends the roots whose trigger rules are false, with what follows. Uses up a credit.
+void Pipeline::skip_roots() noexcept {
+  Step step;
+  for (const std::uint32_t root : workflow_->workflow.roots()) {
+    if (state_of(root) == TaskState::NotStarted) end_unstarted(root, TaskState::Skipped, step);
+  }
+  publish_change(step, "trigger rules not satisfied");
 }
 
 void Pipeline::post(PipelineMessage& message) noexcept {
@@ -195,7 +206,11 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   Task& task = tasks_[index];
   Journal* const journal = identity_.level == Durability::Memory ? nullptr : host_.journal();
   if (journal != nullptr && !journal->reserve(2)) return false;  // one cell for Running, one for the end
-  task.running.store(&attempt, std::memory_order_relaxed);       // relaxed: published by (6)
+  if (journal != nullptr && journal->failure() != nullptr) {
+    journal->release(2);
+    return false;  // what it did could not be remembered
+  }
+  task.running.store(&attempt, std::memory_order_relaxed);  // relaxed: published by (6)
   std::uint32_t ready = word_of(TaskState::Ready, static_cast<std::uint32_t>(attempt.task.event.attempt));
   const std::uint32_t running =
       word_of(TaskState::Running, static_cast<std::uint32_t>(attempt.task.event.attempt));
@@ -231,7 +246,10 @@ void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t 
 }
 
 void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept {
-  if (!reached) return set_phase(Phase::StoreFailed);
+  if (!reached) {
+    first_slot_.release();
+    return set_phase(Phase::StoreFailed);
+  }
   if (apply_commit(token, sequence)) drop_hold();
 }
 
@@ -239,8 +257,7 @@ void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reach
 bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept {
   const bool ends = (token & kEndsFlag) != 0;
   if ((token & kCreatedFlag) != 0) {
-    ack_sequence_ = sequence;
-    set_phase(Phase::Acknowledged);
+    acknowledge(sequence);
   }
   release_list(static_cast<std::uint32_t>(token) - 1);
   if (ends) {
@@ -263,7 +280,8 @@ void Pipeline::release_task(std::uint32_t task) noexcept {
   const std::int64_t delay =
       tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
   if (delay > 0) {
-    host_.timers().schedule(host_.clock().steady_ns() + delay, *this, task);
+    host_.timers().schedule(time_after(host_.clock().steady_ns(), std::chrono::nanoseconds(delay)), *this,
+                            task);
   } else {
     host_.release(event_of(task), workflow_->tasks[task], std::move(first_slot_));
   }

@@ -41,8 +41,8 @@ class PipelineHost {
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                        Slots slot) noexcept = 0;
-  /// The pipeline has ended at its level. Attempts that are late and tasks that were cancelled while queued may still
-  /// refer to it.
+  /// The pipeline has ended at its level. Attempts that are late and tasks that were cancelled while queued
+  /// may still refer to it.
   virtual void ended(Pipeline& pipeline) noexcept = 0;
   /// Nothing of the engine refers to the pipeline any more.
   virtual void unused(Pipeline& pipeline) noexcept = 0;
@@ -81,9 +81,10 @@ class Pipeline final : public CommitListener,
   /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved (above level
   /// Memory)
   void start(Slots slot);
-  /// Carries on from what the store remembers; what was Running is rescued, or merely interrupted.
-  /// @pre one journal credit is reserved for each Running task, and no other thread knows the pipeline
-  void restore(PipelineImage&& image, bool crashed);
+  /// Carries on from what the store remembers; what was Running died with its process and is rescued.
+  /// @pre one journal credit is reserved for each Running task and one more; no other thread knows the
+  /// pipeline
+  void restore(PipelineImage&& image);
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
   void post(PipelineMessage& message) noexcept;
@@ -134,6 +135,14 @@ class Pipeline final : public CommitListener,
     std::vector<Successor> successors;
     std::uint32_t first = kNone;  // head and tail of the list of tasks to release
     std::uint32_t last = kNone;
+    bool ended_any = false;  // a task ended without having run
+  };
+  struct Failure {
+    std::string_view message;
+    std::string_view output = {};
+    TaskError::Class error_class = TaskError::Class::Task;
+    bool permanent = false;
+    std::optional<std::chrono::nanoseconds> retry_after = {};
   };
   struct Ending {
     TaskState to;
@@ -162,13 +171,13 @@ class Pipeline final : public CommitListener,
   void finish_overdue(Attempt& attempt) noexcept;
   void take_back(Attempt& attempt) noexcept;
   void give_back(Attempt& attempt) noexcept;
-  void rescue(std::uint32_t task, bool crashed) noexcept;
+  void skip_roots() noexcept;
+  void rescue(std::uint32_t task) noexcept;
   void cancel_tasks() noexcept;
   void interrupt_tasks() noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
   Ending judge(const Attempt& attempt) const noexcept;
-  Ending judge_failure(const Attempt& attempt, std::string_view error, TaskError::Class error_class,
-                       bool permanent, std::optional<std::chrono::nanoseconds> wish) const noexcept;
+  Ending judge_failure(const Attempt& attempt, const Failure& failure) const noexcept;
   void conclude(std::uint32_t task, const Ending& ending, std::uint32_t& credits) noexcept;
   void follow(std::uint32_t task, Step& step) noexcept;
   void note(std::uint32_t task, TaskState state, Step& step) const;
@@ -186,6 +195,7 @@ class Pipeline final : public CommitListener,
   void release_list(std::uint32_t first) noexcept;
   void release_task(std::uint32_t task) noexcept;
   TaskReadyEvent event_of(std::uint32_t task) noexcept;
+  void acknowledge(std::uint64_t sequence) noexcept;
   void set_phase(Phase phase) noexcept;
   bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept;
   std::optional<Error> broken() const;
@@ -219,8 +229,9 @@ class Pipeline final : public CommitListener,
   std::atomic<std::uint32_t> phase_{0};  // [atomic] a Phase; waited for
   mutable std::atomic<std::uint32_t> waiters_{0};
   std::atomic<PipelineState> state_{PipelineState::Pending};
-  std::uint64_t ack_sequence_ = 0;  // written before phase_ says Acknowledged
-  Slots first_slot_;                // [owned by start, then by the first commit]
+  std::uint64_t ack_sequence_ = 0;         // written before acknowledged_
+  std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
+  Slots first_slot_;                       // [owned by start, then by the first commit]
 
   std::uint32_t open_ = 0;         // [owned] tasks that are not terminal
   std::uint32_t outstanding_ = 0;  // [owned] tasks that are Ready or Running, and late attempts

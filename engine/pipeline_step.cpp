@@ -56,8 +56,10 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
     const std::string error = "timeout: the attempt ran longer than " +
                               std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) +
                               " ms";
-    Ending ending = judge_failure(attempt, error, TaskError::Class::Timeout, false, {});
-    if (!attempt.came_back) ending.output = {};  // the executor may still be adding to it
+    // An executor that has not come back may still be adding to the output.
+    const std::string_view output = attempt.came_back ? std::string_view(attempt.output) : std::string_view();
+    const Ending ending = judge_failure(
+        attempt, {.message = error, .output = output, .error_class = TaskError::Class::Timeout});
     attempt.lane->count(attempt, outcome_of(ending.to));
     conclude(index, ending, attempt.journal_credits);
   }
@@ -94,8 +96,11 @@ bool Pipeline::is_current(const Attempt& attempt) const noexcept {
 Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
   const ExecutionResult& result = attempt.result;
   if (result.status != ExecutionStatus::Completed) {
-    return judge_failure(attempt, result.error_message, result.error_class,
-                         result.status == ExecutionStatus::Failed, result.retry_after);
+    return judge_failure(attempt, {.message = result.error_message,
+                                   .output = attempt.output,
+                                   .error_class = result.error_class,
+                                   .permanent = result.status == ExecutionStatus::Failed,
+                                   .retry_after = result.retry_after});
   }
   return {.to = TaskState::Completed,
           .cause = TaskEnded::Cause::Result,
@@ -103,23 +108,25 @@ Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
           .staged = attempt.staged_context ? &*attempt.staged_context : nullptr};
 }
 
-Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, std::string_view error,
-                                         TaskError::Class error_class, bool permanent,
-                                         std::optional<std::chrono::nanoseconds> wish) const noexcept {
-  Ending ending{
-      .to = TaskState::Failed, .cause = TaskEnded::Cause::Result, .error = error, .output = attempt.output};
+Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& failure) const noexcept {
+  Ending ending{.to = TaskState::Failed,
+                .cause = TaskEnded::Cause::Result,
+                .error = failure.message,
+                .output = failure.output};
   if (cancelling_) {
     ending.to = TaskState::Cancelled;
     ending.cause = TaskEnded::Cause::Cancel;
     return ending;
   }
+  const std::int32_t number = attempt.task.event.attempt;
   RetryPolicy policy = workflow_->workflow.tasks()[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
-  if (!should_retry(policy, attempt.task.event.attempt, error, error_class, permanent)) return ending;
-  const auto delay = wish ? *wish : retry_delay(policy, attempt.task.event.attempt, host_.rng().next());
+  if (!should_retry(policy, number, failure.message, failure.error_class, failure.permanent)) return ending;
+  const auto delay =
+      failure.retry_after ? *failure.retry_after : retry_delay(policy, number, host_.rng().next());
   ending.to = TaskState::Ready;
   ending.cause = TaskEnded::Cause::Retry;
-  ending.retry_at_ns = host_.clock().unix_ns() + delay.count();
+  ending.retry_at_ns = time_after(host_.clock().unix_ns(), delay);
   return ending;
 }
 
@@ -154,7 +161,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
                  .cause = ending.cause,
                  .retry_at_ns = ending.retry_at_ns,
                  .successors = step.successors,
-                 .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt,
+                 .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
                  .error = ending.error,
                  .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
                  .output = ending.output}},
@@ -204,6 +211,7 @@ void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noex
   set_state(index, to, attempt_of(tasks_[index].word.load(std::memory_order_relaxed)));  // relaxed: owned
   count_terminal(to);
   note(index, to, step);
+  step.ended_any = true;
   if (to == TaskState::Skipped) follow(index, step);
 }
 
@@ -267,18 +275,17 @@ PipelineState Pipeline::end_state() const noexcept {
 }
 
 /// A task that a dead process left Running: it runs again, unless it has been there too often.
-void Pipeline::rescue(std::uint32_t index, bool crashed) noexcept {
+void Pipeline::rescue(std::uint32_t index) noexcept {
   std::uint32_t credit = 1;
-  Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
+  Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Rescue};
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
-  } else if (crashed && tasks_[index].rescues >= kRescuesMax) {
+  } else if (tasks_[index].rescues >= kRescuesMax) {
     ending = {.to = TaskState::Failed,
               .cause = TaskEnded::Cause::Abandoned,
               .error = "ABANDONED: the process died during each of 4 runs of this task"};
-  } else if (crashed) {
+  } else {
     ++tasks_[index].rescues;
-    ending.cause = TaskEnded::Cause::Rescue;
   }
   conclude(index, ending, credit);
 }
@@ -323,13 +330,16 @@ void Pipeline::interrupt_tasks() noexcept {
   }
 }
 
-/// Publishes tasks that ended without having run. Uses up a credit.
+/// Publishes tasks that ended without having run, where there are any, and a cancel in any case. Uses up a credit.
 void Pipeline::publish_change(const Step& step, std::string_view reason) noexcept {
+  if (!step.ended_any && !cancelling_) {
+    if (identity_.level != Durability::Memory) host_.journal()->release(1);
+    return;
+  }
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
-  publish({host_.clock().unix_ns(),
-           PipelineChanged{identity_.pipeline_no, open_ == 0 ? end_state() : PipelineState::Running,
-                           step.successors, reason}},
-          step, 0);
+  // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
+  const PipelineState to = cancelling_ || open_ == 0 ? end_state() : PipelineState::Running;
+  publish({host_.clock().unix_ns(), PipelineChanged{identity_.pipeline_no, to, step.successors, reason}}, step, 0);
 }
 
 }  // namespace leat

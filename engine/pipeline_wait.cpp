@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "futex.h"
@@ -20,7 +19,12 @@ void Pipeline::acknowledge(std::uint64_t sequence) noexcept {
 void Pipeline::set_phase(Phase phase) noexcept {
   // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps on
   // the old phase while nobody was seen waiting.
-  phase_.store(static_cast<std::uint32_t>(phase), std::memory_order_seq_cst);
+  // It never goes back: a stop may come between a commit and its word.
+  std::uint32_t now = phase_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
+  do {
+    if (now >= static_cast<std::uint32_t>(phase)) return;
+  } while (!phase_.compare_exchange_weak(now, static_cast<std::uint32_t>(phase), std::memory_order_seq_cst,
+                                         std::memory_order_relaxed));
   if (waiters_.load(std::memory_order_seq_cst) > 0) futex_wake(phase_);  // (11)
 }
 
@@ -119,9 +123,7 @@ void Pipeline::abandon(bool unused) noexcept {
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
     set_phase(Phase::Stopped);
   if (!unused) return;
-  // A thread of an executor's own that ended the last attempt may be on its way out of the step still.
-  // acquire: sees all that the last owner did; pairs with the release (3) in drain(), which leaves 0.
-  while (inbox_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  first_slot_.release();  // its lane goes with the Runner
   const auto last = std::move(self_);
 }
 

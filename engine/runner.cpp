@@ -51,9 +51,12 @@ Runner::Runner(Runner&&) noexcept = default;
 
 Runner::~Runner() {
   if (state_ == nullptr) return;
-  static_cast<void>(stop(std::chrono::seconds(30)));
-  if (state_->phase == RunnerState::Phase::Stuck) {
-    // A task never came back; its thread still uses the engine, so the engine must outlive it.
+  const auto stopped = stop(std::chrono::seconds(30));
+  const bool inside_a_task = !stopped && stopped.error().code == ErrorCode::WouldDeadlock;
+  if (inside_a_task || state_->phase == RunnerState::Phase::Stuck) {
+    // A task never came back, or is this very one: a thread still uses the engine, so the engine must outlive
+    // it.
+    if (inside_a_task) state_->log(Severity::Warning, "~Runner inside a task: its threads are given up");
     static_cast<void>(state_.release());
   }
 }
@@ -65,9 +68,10 @@ std::expected<void, Error> Runner::start() {
   }
   if (auto known = check_keys(state_->router->config(), executor_keys()); !known)
     return refused(known.error());
+  if (auto known = state_->scheduler.check_executors(); !known) return known;
+  if (auto lent = state_->lanes.start(); !lent) return lent;
+  state_->scheduler.committer_starts();
   state_->start_threads();
-  if (const std::string report = state_->lanes.start(); !report.empty())
-    state_->log(Severity::Warning, report);
   state_->phase = RunnerState::Phase::Started;
   return state_->scheduler.start();
 }
@@ -83,8 +87,11 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   }
   std::lock_guard lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
-  const auto none_runs = [&] { return state.lanes.active() == 0; };
-  if (!wait_until(none_runs, after(deadline))) {
+  const auto none_runs = [&] { return state.lanes.quiet(); };
+  // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and begins
+  // nothing.
+  bool quiet = wait_until(none_runs, after(deadline));
+  if (!quiet) {
     state.scheduler.interrupt();
     // Asked at every look: a worker that had taken its permit before the lane was closed begins only now.
     const auto all_told = [&] {
@@ -93,18 +100,17 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
       }
       return none_runs();
     };
-    wait_until(all_told, SteadyClock::now() + kInterruptGrace);
+    quiet = wait_until(all_told, SteadyClock::now() + kInterruptGrace);
   }
-  const std::size_t stuck = state.lanes.active();
-  if (stuck == 0) state.lanes.stop();
+  if (quiet) state.lanes.stop();
   state.stop_threads();
   std::expected<void, StoreError> closed;
   if (state.store != nullptr && state.journal->failure() == nullptr) closed = state.store->close();
-  state.scheduler.abandon(stuck == 0);
-  state.phase = stuck == 0 ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
-  if (stuck > 0) {
-    const std::string message =
-        fmt::format("{} task(s) neither ended nor heeded the stop; their threads are given up", stuck);
+  state.scheduler.abandon(quiet);
+  state.phase = quiet ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
+  if (!quiet) {
+    const std::string message = fmt::format(
+        "{} task(s) neither ended nor heeded the stop; their threads are given up", state.lanes.active());
     state.log(Severity::Warning, message);
     return std::unexpected(Error{ErrorCode::Timeout, message});
   }
@@ -197,7 +203,12 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
                                }) &&
            executed() == before;
   };
-  if (wait_until(idle, after(timeout))) return {};
+  // What a stop or a failed store leaves queued will never run: not to be waited for.
+  const auto over = [&] { return idle() || !state_->scheduler.accepting() || !health(); };
+  const bool in_time = wait_until(over, after(timeout));
+  if (idle()) return {};
+  if (auto healthy = health(); !healthy) return healthy;
+  if (in_time) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   return std::unexpected(Error{ErrorCode::Timeout, "tasks are still queued, due or running"});
 }
 

@@ -100,9 +100,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
     parts.store = std::move(*store);
   }
   StoreImage image(StoreImage::Keep::Unfinished);
-  bool crashed = false;
   if (parts.store != nullptr) {
-    crashed = !parts.store->closed_cleanly();
     const auto replayed =
         parts.store->replay([&image](std::uint64_t sequence, std::span<const std::byte> commit) {
           return image.apply(sequence, commit);
@@ -118,7 +116,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
   }
   const std::uint32_t workers = parts.workers > 0 ? parts.workers : usable_cpus();
   auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);
-  if (state->store != nullptr) state->scheduler.remember(std::move(image), crashed);
+  if (state->store != nullptr) state->scheduler.remember(std::move(image));
   Runner runner(std::move(state));
   for (auto& entry : executors) {
     auto registered = runner.register_executor(entry.key, std::move(entry.executor), entry.limits);

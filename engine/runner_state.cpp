@@ -16,7 +16,7 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       router(std::move(router_given)),
       journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, Journal::Options{})),
       completion(*clock, *rng, timers),
-      lanes(*router, *clock, completion, workers),
+      lanes(*router, *clock, completion, workers, log),
       scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes),
       dispatcher(*router, lanes, scheduler) {}
 

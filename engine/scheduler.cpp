@@ -32,12 +32,12 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
-void Scheduler::remember(StoreImage&& image, bool crashed) {
+void Scheduler::remember(StoreImage&& image) {
   std::lock_guard lock(mutex_);
-  crashed_ = crashed;
   next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
   for (const auto& [number, workflow] : image.workflows()) {
     remembered_.emplace(number, Remembered{workflow, {}});
+    remembered_numbers_.emplace(workflow.version, number);
     next_workflow_no_ = std::max(next_workflow_no_, number + 1);
   }
   for (const auto& [number, key] : image.keys()) {
@@ -49,59 +49,101 @@ void Scheduler::remember(StoreImage&& image, bool crashed) {
   }
 }
 
-std::expected<void, Error> Scheduler::start() {
+std::vector<Scheduler::Registered> Scheduler::known_workflows() const {
   std::vector<Registered> known;
   {
     std::lock_guard lock(mutex_);
-    started_ = true;
-    for (const auto& [key, workflow] : workflows_) known.push_back(workflow);
+    for (const auto& [version, workflow] : workflows_) known.push_back(workflow);
   }
   // In the order of their numbers, so that a simulated run does not depend on the order of a hash table.
   std::ranges::sort(known, {}, [](const Registered& workflow) { return workflow->workflow_no; });
-  for (const Registered& workflow : known) {
+  return known;
+}
+
+std::expected<void, Error> Scheduler::check_executors() const {
+  for (const Registered& workflow : known_workflows()) {
     if (auto checked = check_executors(*workflow); !checked) return checked;
   }
-  accepting_.store(true, std::memory_order_release);
-  for (const Registered& workflow : known) adopt(workflow);
   return {};
+}
+
+std::expected<void, Error> Scheduler::start() {
+  {
+    std::lock_guard lock(mutex_);
+    started_ = true;
+  }
+  accepting_.store(true, std::memory_order_release);  // pairs with the acquire in accepting()
+  for (const Registered& workflow : known_workflows()) {
+    if (auto adopted = adopt(workflow); !adopted) return adopted;
+  }
+  return {};
+}
+
+void Scheduler::committer_starts() {
+  std::lock_guard lock(helping_);
+  has_committer_ = true;
+}
+
+/// A credit for a record that is not a task's. Never taken under mutex_, which the committer needs to free credits.
+bool Scheduler::reserve_one() {
+  {
+    std::lock_guard lock(helping_);
+    while (!has_committer_) {  // whoever registers commits, too
+      if (journal_->try_reserve(1)) return true;
+      if (journal_->commit_some() == 0) return false;
+    }
+  }
+  return journal_->reserve(1);
 }
 
 std::expected<std::uint32_t, Error> Scheduler::define_key(std::string_view key) {
   if (journal_ == nullptr) return 0;
+  if (!reserve_one()) return journal_closed();
   std::lock_guard lock(mutex_);
-  if (const auto known = key_numbers_.find(std::string(key)); known != key_numbers_.end())
+  const auto [known, fresh] = key_numbers_.try_emplace(std::string(key), next_key_no_);
+  if (!fresh) {
+    journal_->release(1);
     return known->second;
-  if (!journal_->reserve(1)) return journal_closed();
-  const std::uint32_t number = next_key_no_++;
-  key_numbers_.emplace(key, number);
-  journal_->publish({clock_.unix_ns(), KeyDefined{number, key}}, Durability::Process, nullptr, 0);
-  return number;
+  }
+  ++next_key_no_;
+  journal_->publish({clock_.unix_ns(), KeyDefined{known->second, key}}, Durability::Process, nullptr, 0);
+  return known->second;
 }
 
 std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const Workflow& workflow) {
-  Registered registered;
+  if (journal_ != nullptr && !reserve_one()) return journal_closed();
   bool started = false;
+  std::expected<Registered, Error> made;
   {
     std::lock_guard lock(mutex_);
     started = started_;
-    auto made = find_or_make(workflow);
-    if (!made) return made;
-    registered = *made;
+    made = find_or_make(workflow);
   }
+  if (!made) return made;
+  const Registered registered = *made;
   if (!started) return registered;  // start() checks and adopts
   if (auto checked = check_executors(*registered); !checked)
     return std::unexpected(std::move(checked.error()));
-  adopt(registered);
+  if (auto adopted = adopt(registered); !adopted) return std::unexpected(std::move(adopted.error()));
   return registered;
 }
 
-/// @pre mutex_ is held
+/// @pre mutex_ is held; a journal credit is reserved, and used up
 std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workflow& workflow) {
-  if (const auto found = workflows_.find(workflow.version()); found != workflows_.end()) return found->second;
+  const auto unneeded = [this] {
+    if (journal_ != nullptr) journal_->release(1);
+  };
+  if (const auto found = workflows_.find(workflow.version()); found != workflows_.end()) {
+    unneeded();
+    return found->second;
+  }
   std::vector<RegisteredWorkflow::Task> tasks;
   for (const TaskDefinition& task : workflow.tasks()) {
     auto name = names_.intern(task.namespace_name);
-    if (!name) return fail(ErrorCode::InvalidArgument, std::move(name.error().message));
+    if (!name) {
+      unneeded();
+      return fail(ErrorCode::InvalidArgument, std::move(name.error().message));
+    }
     tasks.push_back(
         {*name, task.executor.empty() ? std::nullopt : std::optional(router_.intern_key(task.executor))});
   }
@@ -114,13 +156,14 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
 }
 
 /// The workflow's number in the journal, which learns the workflow where it does not know it.
-/// @pre mutex_ is held
+/// @pre mutex_ is held; a journal credit is reserved, and used up
 std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflow) {
   if (journal_ == nullptr) return next_workflow_no_++;
-  for (const auto& [number, known] : remembered_) {
-    if (known.workflow.version == workflow.version() && known.workflow.name == workflow.full_name() &&
-        known.workflow.tasks.size() == workflow.tasks().size()) {
-      return number;
+  if (const auto known = remembered_numbers_.find(workflow.version()); known != remembered_numbers_.end()) {
+    const WorkflowImage& image = remembered_.at(known->second).workflow;
+    if (image.name == workflow.full_name() && image.tasks.size() == workflow.tasks().size()) {
+      journal_->release(1);
+      return known->second;
     }
   }
   std::vector<std::string_view> names;
@@ -130,12 +173,12 @@ std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflo
     bytes += task.name.size() + 4;  // with its length
   }
   if (bytes > kGroupBytesMax / 2) {
+    journal_->release(1);
     return fail(ErrorCode::InvalidArgument, "the names and the definition of workflow '" +
                                                 std::string(workflow.full_name()) + "' take " +
                                                 std::to_string(bytes) + " bytes; at most " +
                                                 std::to_string(kGroupBytesMax / 2) + " can be remembered");
   }
-  if (!journal_->reserve(1)) return journal_closed();
   const std::uint32_t number = next_workflow_no_++;
   journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(),
                                                        names, workflow.definition()}},
@@ -156,20 +199,17 @@ std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& 
 }
 
 /// Carries on the unfinished pipelines of a workflow.
-void Scheduler::adopt(const Registered& workflow) {
+std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   std::vector<PipelineImage> images;
-  bool crashed = false;
   {
     std::lock_guard lock(mutex_);
     const auto found = remembered_.find(workflow->workflow_no);
-    if (found == remembered_.end()) return;
+    if (found == remembered_.end()) return {};
     images.swap(found->second.pipelines);
-    crashed = crashed_;
   }
   for (PipelineImage& image : images) {
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
-    if (!journal_->reserve(static_cast<std::size_t>(running)))
-      return;  // the store has failed: nothing carries on
+    if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
     const auto pipeline =
         Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level}, std::move(image.context));
     {
@@ -177,19 +217,21 @@ void Scheduler::adopt(const Registered& workflow) {
       resumed_.push_back(pipeline);
       add_live(*pipeline);
     }
-    pipeline->restore(std::move(image), crashed);
+    pipeline->restore(std::move(image));
   }
+  return {};
 }
 
 std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, TaskFunction function) {
   const auto parts = parse_namespace(name);
   if (!parts) return fail(ErrorCode::InvalidArgument, parts.error().message);
-  const auto workflow = Workflow::builder(std::string(parts->workflow))
-                            .tenant(std::string(parts->tenant))
-                            .package(std::string(parts->package))
-                            .version_tag("a task dispatched alone")
-                            .task(std::string(parts->task), std::move(function))
-                            .build();
+  const auto workflow =
+      Workflow::builder(std::string(parts->workflow))
+          .tenant(std::string(parts->tenant))
+          .package(std::string(parts->package))
+          .version_tag("a task dispatched alone")
+          .task(std::string(parts->task), std::move(function), {.retry = {.max_attempts = 1}})
+          .build();
   if (!workflow) return fail(ErrorCode::InvalidArgument, workflow.error().message);
   if (const Namespace known = names_.find(name); known.valid() && find_task(known) != nullptr) {
     return fail(ErrorCode::AlreadyExists, "task '" + std::string(name) + "' is registered already");
@@ -251,21 +293,33 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
   if (journal_ == nullptr) level = Durability::Memory;
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
                         level, event.max_attempts, {}, std::move(slot));
-  if (pipeline == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
+  if (pipeline == nullptr) {
+    const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
+    return std::unexpected(
+        DispatchError{failed ? DispatchErrorCode::Storage : DispatchErrorCode::Stopped, {}});
+  }
   return PipelineHandle(std::move(pipeline));
 }
 
 /// @return null: the journal takes nothing more
 std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
                                            std::int32_t max_attempts, std::string context, Slots slot) {
-  if (level != Durability::Memory && !journal_->reserve(2)) return nullptr;
+  const std::size_t credits = level == Durability::Memory ? 0 : 2;
+  if (credits > 0 && !journal_->reserve(credits)) return nullptr;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
   auto pipeline =
       Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
-  {
+  bool taken = credits == 0 || journal_->failure() == nullptr;
+  if (taken) {
     std::lock_guard lock(mutex_);
-    add_live(*pipeline);
+    taken = !abandoned_;
+    if (taken) add_live(*pipeline);
+  }
+  if (!taken) {
+    if (credits > 0) journal_->release(credits);
+    pipeline->abandon(true);
+    return nullptr;
   }
   pipeline->start(std::move(slot));
   return pipeline;
@@ -292,7 +346,8 @@ void Scheduler::add_live(Pipeline& pipeline) noexcept {
 }
 
 void Scheduler::ended(Pipeline&) noexcept {
-  unfinished_.fetch_sub(1, std::memory_order_release);  // release: who sees 0 sees what the tasks did; pairs with idle()
+  unfinished_.fetch_sub(
+      1, std::memory_order_release);  // release: who sees 0 sees what the tasks did; pairs with idle()
 }
 
 void Scheduler::unused(Pipeline& pipeline) noexcept {
@@ -316,6 +371,10 @@ void Scheduler::interrupt() {
 }
 
 void Scheduler::abandon(bool threads_gone) noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    abandoned_ = true;  // who is about to begin a pipeline finds out under the same mutex
+  }
   for (const auto& pipeline : live_pipelines()) {
     if (threads_gone) unused(*pipeline);
     pipeline->abandon(threads_gone);

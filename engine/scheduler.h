@@ -37,9 +37,15 @@ class Scheduler final : public PipelineHost {
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes);
 
-  /// What the store remembers; before anything is registered. `crashed`: the last Runner did not close it.
-  void remember(StoreImage&& image, bool crashed);
-  /// From here on pipelines are carried on as soon as their workflow is known.
+  /// What the store remembers; before anything is registered. What it left Running died with a process: a
+  /// stop makes it Ready.
+  void remember(StoreImage&& image);
+  /// Every executor that a registered workflow names is there.
+  std::expected<void, Error> check_executors() const;
+  /// A thread is about to be lent to the journal: nobody else commits from here on.
+  void committer_starts();
+  /// From here on pipelines begin, and those of registered workflows are carried on.
+  /// @pre check_executors() succeeded
   std::expected<void, Error> start();
   /// The number that stands for an executor key in the journal, which learns it; 0: nothing is remembered.
   std::expected<std::uint32_t, Error> define_key(std::string_view key);
@@ -60,7 +66,8 @@ class Scheduler final : public PipelineHost {
   bool accepting() const noexcept;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
-  /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a pipeline any more.
+  /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a pipeline any
+  /// more.
   void abandon(bool threads_gone) noexcept;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
@@ -91,11 +98,13 @@ class Scheduler final : public PipelineHost {
     std::vector<PipelineImage> pipelines;
   };
 
+  bool reserve_one();
   Registered find(const Workflow& workflow) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
-  void adopt(const Registered& workflow);
+  std::vector<Registered> known_workflows() const;
+  std::expected<void, Error> adopt(const Registered& workflow);
   std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
                                   std::int32_t max_attempts, std::string context, Slots slot);
   void add_live(Pipeline& pipeline) noexcept;
@@ -114,11 +123,15 @@ class Scheduler final : public PipelineHost {
   std::atomic<std::uint64_t> next_pipeline_no_{1};
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
 
+  std::mutex helping_;  // has_committer_, and who commits in its place
+  bool has_committer_ = false;
+
   mutable std::mutex mutex_;  // what follows: touched when something is registered, submitted or has ended
   bool started_ = false;
-  bool crashed_ = false;
-  std::unordered_map<std::uint64_t, Registered> workflows_;     // by version, which covers the names
-  std::unordered_map<std::uint32_t, Remembered> remembered_;    // by workflow_no; until adopted
+  bool abandoned_ = false;
+  std::unordered_map<std::uint64_t, Registered> workflows_;              // by version, which covers the names
+  std::unordered_map<std::uint64_t, std::uint32_t> remembered_numbers_;  // by version, which covers the names
+  std::unordered_map<std::uint32_t, Remembered> remembered_;             // by workflow_no; until adopted
   std::unordered_map<std::string, std::uint32_t> key_numbers_;  // executor keys that the journal knows
   std::uint32_t next_workflow_no_ = 1;
   std::uint32_t next_key_no_ = 1;

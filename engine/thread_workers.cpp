@@ -18,7 +18,12 @@ class ThreadWorkers final : public Workers {
   ThreadWorkers(Lane& lane, std::uint32_t count, IdlePolicy idle) : lane_(lane), gate_(count, idle) {
     threads_.reserve(count);
     for (std::uint32_t i = 0; i < count; ++i) {
-      threads_.emplace_back([this, i] { work(i); });
+      try {
+        threads_.emplace_back([this, i] { work(i); });
+      } catch (...) {
+        stop();
+        throw;
+      }
       // The kernel cuts names at 15 bytes; the number must survive.
       const std::string name = "leat-" + lane.key().substr(0, 6) + "-" + std::to_string(i);
       pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());

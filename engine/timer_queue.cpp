@@ -1,5 +1,6 @@
 #include "timer_queue.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace leat {
@@ -33,7 +34,9 @@ bool TimerQueue::wait(std::optional<std::int64_t> due_ns, std::int64_t now_ns) {
     return stopped_ || (!timers_.empty() && (!due_ns || timers_.top().due_ns < *due_ns));
   };
   if (due_ns) {
-    changed_.wait_for(lock, std::chrono::nanoseconds(*due_ns - now_ns), changed);
+    // Far times are waited for in pieces: a clock's own sum must not overflow.
+    const auto left = std::chrono::nanoseconds(*due_ns - now_ns);
+    changed_.wait_for(lock, std::min<std::chrono::nanoseconds>(left, std::chrono::hours(24)), changed);
   } else {
     changed_.wait(lock, changed);
   }

@@ -253,7 +253,9 @@ void Journal::State::append() noexcept {
 }
 
 void Journal::State::acknowledge() noexcept {
-  if (auto done = store.acknowledge(next_sequence); !done) fail(std::move(done.error()));
+  const std::uint64_t end = written.load(std::memory_order_relaxed);  // relaxed: the committer itself wrote it
+  if (end == 0) return;  // nothing was written by this opening
+  if (auto done = store.acknowledge(end); !done) fail(std::move(done.error()));
 }
 
 void Journal::State::sync() noexcept {

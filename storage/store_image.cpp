@@ -84,6 +84,7 @@ void StoreImage::Fold::emit(std::uint32_t task, std::uint32_t attempt, std::opti
 void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32_t attempt) {
   TaskImage& task = pipeline_->tasks[number];
   const TaskState from = std::exchange(task.state, to);
+  task.sequence = sequence_;
   task.attempt = attempt;
   if (is_terminal(to)) --pipeline_->open_tasks;
   emit(number, attempt, from, to);

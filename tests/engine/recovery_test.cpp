@@ -220,6 +220,43 @@ TEST(Recovery, AStoreWithAPipelineCancelledWhileATaskRanOpensAgain) {
   EXPECT_TRUE(runner->unfinished().empty());
 }
 
+TEST(Recovery, ACancelIsNotForgottenByACrash) {
+  const auto medium = std::make_shared<MemoryMedium>();
+  std::atomic<int> runs{0};
+  std::atomic<bool> release{false};
+  const auto workflow = Workflow::builder("w")
+                            .task("only",
+                                  [&](TaskContext&) {
+                                    ++runs;
+                                    release.wait(false);
+                                  })
+                            .build();
+  const auto alive = std::make_shared<std::atomic<bool>>(true);
+  const auto open = [&](const std::shared_ptr<std::atomic<bool>>& living) {
+    auto runner = Runner::builder()
+                      .state_store(std::make_unique<MortalStore>(make_memory_store(medium), living, 1'000'000))
+                      .build();
+    EXPECT_TRUE(runner->register_workflow(*workflow));
+    EXPECT_TRUE(runner->start());
+    return std::make_unique<Runner>(std::move(*runner));
+  };
+  const auto crashed = open(alive);
+  auto handle = crashed->submit(*workflow);
+  while (runs < 1) std::this_thread::yield();
+  ASSERT_TRUE(handle->cancel());
+  ASSERT_TRUE(crashed->flush());
+  *alive = false;
+  medium->cut_power();
+  const auto runner = open(std::make_shared<std::atomic<bool>>(true));
+  ASSERT_EQ(runner->resumed().size(), 1U);
+  const auto result = runner->resumed()[0].wait(kLong);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->state, PipelineState::Cancelled);
+  EXPECT_EQ(runs, 1);
+  release = true;
+  release.notify_all();
+}
+
 /// A root whose own rule is false is skipped with the pipeline's creation, and what waits for it is decided
 /// too.
 TEST(Recovery, ARootThatIsSkippedAtOnceIsRemembered) {

@@ -1,6 +1,7 @@
 // Time as the engine sees it: a seam, so that a simulator can own it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -20,6 +21,12 @@ class Clock {
   /// Milliseconds since the Unix epoch, for identifiers: cheap, and late by a few milliseconds at most.
   virtual std::uint64_t unix_ms() noexcept { return static_cast<std::uint64_t>(unix_ns()) / 1'000'000; }
 };
+
+/// `now_ns` + `delay`, at most the last moment that 64 bits can name.
+inline std::int64_t time_after(std::int64_t now_ns, std::chrono::nanoseconds delay) noexcept {
+  std::int64_t time = 0;
+  return __builtin_add_overflow(now_ns, delay.count(), &time) ? INT64_MAX : time;
+}
 
 /// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME.
 std::unique_ptr<Clock> make_system_clock();

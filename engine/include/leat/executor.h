@@ -141,7 +141,8 @@ class TaskExecutor {
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
 
   /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides them, see
-  /// ExecutorServices::capacity_changed().
+  /// ExecutorServices::capacity_changed(). Called by whoever dispatches and by the journal's committer: it must not
+  /// block or throw.
   virtual bool has_capacity() const;
 
   /// The default is what its lanes count; all zero before registration.

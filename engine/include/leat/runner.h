@@ -54,7 +54,7 @@ class Runner {
 
   Runner(Runner&&) noexcept;
   Runner& operator=(Runner&&) = delete;
-  /// stop(30 s)
+  /// stop(30 s). Inside a task, or where a task never comes back, the engine and its threads are given up, not freed.
   ~Runner();
 
   /// Checks that every routed key has an executor, lends the engine its threads and carries on what the store

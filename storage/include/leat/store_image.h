@@ -33,6 +33,7 @@ struct TaskImage {
   std::uint32_t rescues = 0;
   std::uint32_t key_no = 0;  ///< the executor key of the last start; 0: never started
   std::int64_t retry_at_ns = 0;
+  std::uint64_t sequence = 0;  ///< of the latest transition
   std::string error;
   std::string context;
   std::string output;
