@@ -103,7 +103,8 @@ TEST_P(Stop, TellsEveryTaskThatBegan) {
       }
     });
     for (std::atomic<std::uint32_t> spun = 0; spun < pause;) ++spun;
-    EXPECT_TRUE(runner.stop(0s));
+    const auto ended = runner.stop(0s);
+    EXPECT_TRUE(ended) << ended.error().message;
     producer.join();
     ASSERT_EQ(untold, 0) << "a task began, and was not told of the stop";
   }

@@ -98,7 +98,7 @@ struct WakeModel {
     if (thread < kProducers) return step_producer(producer[thread]);
     if ((thread -= kProducers) < kProducers) {
       if (!producer[thread].adding.drain()) return false;
-      depth += bulk;
+      add();
       return true;
     }
     if ((thread -= kProducers) < workers) return step_worker(thread);
@@ -114,7 +114,7 @@ struct WakeModel {
         self.at = Producer::kAdd;
         return true;
       case Producer::kAdd:  // P1: (3) of lane.cpp
-        if (self.adding.write(flaw == Flaw::DelayedPublish)) depth += bulk;
+        if (self.adding.write(flaw == Flaw::DelayedPublish)) add();
         self.at = Producer::kNotify;
         return true;
       case Producer::kNotify:
@@ -125,6 +125,8 @@ struct WakeModel {
     }
     return false;
   }
+
+  void add() { depth = static_cast<std::int8_t>(depth + bulk); }
 
   /// @return whether the call has returned
   bool step_notify(Notify& self) {
@@ -202,7 +204,7 @@ struct WakeModel {
         return true;
       case Worker::kFall: {  // (5) of lane.cpp
         const bool more = depth > self.taken || self.taken > 1;
-        depth -= static_cast<std::int8_t>(self.taken);
+        depth = static_cast<std::int8_t>(depth - self.taken);
         if (!self.handing.pending) self.taken = 0;
         self.at = more && flaw != Flaw::NoChainFromQueue ? Worker::kChain : Worker::kNext;
         return true;
