@@ -45,7 +45,10 @@ class ArenaWorkers final : public Workers {
       if (!stopping_.load(std::memory_order_seq_cst) &&
           // (2) seq_cst: takes over the worker's state from the drain that had the number before (3).
           busy_.compare_exchange_strong(busy, busy | bit, std::memory_order_seq_cst)) {
-        return arena_.enqueue([this, free] { drain(static_cast<std::uint32_t>(free)); });
+        // TSan does not see how oneTBB hands the captures over; drain() itself is checked.
+        return arena_.enqueue([this, free]() __attribute__((no_sanitize("thread"))) {
+          drain(static_cast<std::uint32_t>(free));
+        });
       }
       alive_.fetch_sub(1, std::memory_order_release);         // (6)
       if (stopping_.load(std::memory_order_relaxed)) return;  // relaxed: seen above

@@ -39,8 +39,8 @@ std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& 
   if (pipeline == nullptr) return {};  // nobody will ask for it
   if (auto fits = check_context_size(json.size()); !fits) return fits;
   if (auto parsed = Context::parse(json); !parsed) return std::unexpected(std::move(parsed.error()));
-  Attempt* const attempt = pipeline->running(event.task_number);
-  if (attempt == nullptr || attempt->task.event.attempt != event.attempt) {
+  Attempt* const attempt = pipeline->running(event.task_number, event.attempt);
+  if (attempt == nullptr) {
     return std::unexpected(Error{ErrorCode::InvalidState, "the attempt has ended already"});
   }
   attempt->staged_context = std::string(json);

@@ -352,8 +352,13 @@ std::vector<std::shared_ptr<Pipeline>> PipelineList::all() const {
   return pipelines;
 }
 
-Attempt* Pipeline::running(std::uint32_t task) const noexcept {
-  return tasks_[task].running.load(std::memory_order_acquire);  // acquire: pairs with (6)
+Attempt* Pipeline::running(std::uint32_t task, std::int32_t attempt) const noexcept {
+  const std::uint32_t wanted = word_of(TaskState::Running, static_cast<std::uint32_t>(attempt));
+  // acquire, twice: pairs with (6). The record belongs to the attempt if the task ran it before and after the
+  // look.
+  if (tasks_[task].word.load(std::memory_order_acquire) != wanted) return nullptr;
+  Attempt* const record = tasks_[task].running.load(std::memory_order_acquire);
+  return tasks_[task].word.load(std::memory_order_relaxed) == wanted ? record : nullptr;
 }
 
 }  // namespace leat

@@ -102,8 +102,9 @@ class Pipeline final : public CommitListener,
   const Uuid& id() const noexcept { return identity_.id; }
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
   Durability level() const noexcept { return identity_.level; }
-  /// The attempt that runs the task now; null: none.
-  Attempt* running(std::uint32_t task) const noexcept;
+  /// The record of a task's attempt; null: the task does not run, or runs another attempt by now.
+  /// @pre called from within that attempt, so that the record stays its own
+  Attempt* running(std::uint32_t task, std::int32_t attempt) const noexcept;
 
   // --- the handle's side ---
   PipelineState state() const noexcept;

@@ -308,7 +308,10 @@ void Pipeline::cancel_tasks() noexcept {
       end_unstarted(i, TaskState::Cancelled,
                     step);  // a Ready one stays outstanding until its lane lets go of it
     } else if (state_in(word) == TaskState::Running) {
-      if (Attempt* attempt = running(i)) attempt->request_stop(attempt->generation());
+      // relaxed: seen with Running (7); the step alone clears it.
+      if (Attempt* attempt = tasks_[i].running.load(std::memory_order_relaxed)) {
+        attempt->request_stop(attempt->generation());
+      }
     }
   }
   publish_change(step, "cancelled");
@@ -321,7 +324,7 @@ void Pipeline::interrupt_tasks() noexcept {
     if (state_of(i) != TaskState::Running) continue;
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
-    Attempt* const attempt = running(i);
+    Attempt* const attempt = tasks_[i].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
     tasks_[i].running.store(nullptr,
                             std::memory_order_relaxed);  // relaxed: only the step reads it from here on
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
@@ -330,7 +333,8 @@ void Pipeline::interrupt_tasks() noexcept {
   }
 }
 
-/// Publishes tasks that ended without having run, where there are any, and a cancel in any case. Uses up a credit.
+/// Publishes tasks that ended without having run, where there are any, and a cancel in any case. Uses up a
+/// credit.
 void Pipeline::publish_change(const Step& step, std::string_view reason) noexcept {
   if (!step.ended_any && !cancelling_) {
     if (identity_.level != Durability::Memory) host_.journal()->release(1);
@@ -339,7 +343,8 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
   const PipelineState to = cancelling_ || open_ == 0 ? end_state() : PipelineState::Running;
-  publish({host_.clock().unix_ns(), PipelineChanged{identity_.pipeline_no, to, step.successors, reason}}, step, 0);
+  publish({host_.clock().unix_ns(), PipelineChanged{identity_.pipeline_no, to, step.successors, reason}},
+          step, 0);
 }
 
 }  // namespace leat
