@@ -39,8 +39,8 @@ class ArenaWorkers final : public Workers {
     std::uint64_t busy = busy_.load(std::memory_order_seq_cst);
     for (int free; (free = std::countr_one(busy)) < static_cast<int>(count_);) {
       const std::uint64_t bit = std::uint64_t{1} << free;
-      // seq_cst: counted before the look at stopping_, so that stop() waits (4, 5) for the drain or the drain
-      // never is.
+      // (8) seq_cst: counted before the look at stopping_, so that stop() waits (4, 5) for the drain or the
+      // drain never is.
       alive_.fetch_add(1, std::memory_order_seq_cst);
       if (!stopping_.load(std::memory_order_seq_cst) &&
           // (2) seq_cst: takes over the worker's state from the drain that had the number before (3).
@@ -50,14 +50,14 @@ class ArenaWorkers final : public Workers {
           drain(static_cast<std::uint32_t>(free));
         });
       }
-      alive_.fetch_sub(1, std::memory_order_release);         // (6)
+      alive_.fetch_sub(1, std::memory_order_release);         // (6) release: pairs with (5)
       if (stopping_.load(std::memory_order_relaxed)) return;  // relaxed: seen above
     }
   }
 
   void stop() noexcept override {
-    // (4) seq_cst: a producer that took a number before this is counted in alive_, or gives the number back
-    // (2).
+    // (4) seq_cst: a producer that took a number before this is counted in alive_, or gives the
+    // number back (2).
     stopping_.store(true, std::memory_order_seq_cst);
     // (5) acquire: pairs with (6): nothing of a drain follows its leave.
     for (std::uint32_t alive; (alive = alive_.load(std::memory_order_acquire)) != 0;) {
@@ -70,16 +70,16 @@ class ArenaWorkers final : public Workers {
   static constexpr std::int64_t kStopLookNs = 200'000;
 
   void drain(std::uint32_t worker) noexcept {
-    // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where TSan can
-    // see it.
+    // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where
+    // TSan can see it.
     static_cast<void>(busy_.load(std::memory_order_acquire));
     while (lane_.run_some(worker, kTasksPerTurn) > 0) {
     }
     // (3) seq_cst: W1, and release of the worker's state to (2).
     busy_.fetch_and(~(std::uint64_t{1} << worker), std::memory_order_seq_cst);
     if (lane_.has_work()) notify();  // W2
-    alive_.fetch_sub(
-        1, std::memory_order_release);  // (6) release: the last touch of this object; pairs with (5)
+    // (6) release: the last touch of this object; pairs with (5).
+    alive_.fetch_sub(1, std::memory_order_release);
   }
 
   Lane& lane_;
@@ -100,9 +100,9 @@ struct ArenaBudget::Control {
   oneapi::tbb::global_control limit;
 };
 
-// oneTBB takes the lowest of all limits that are set in a process, so a limit that just fits one Runner would
-// starve the next. It is set to what oneTBB can have at all; how many threads there are is bounded by the
-// arenas.
+// oneTBB takes the lowest of all limits that are set in a process, so a limit that just fits one Runner
+// would starve the next. It is set to what oneTBB can have at all; how many threads there are is bounded
+// by the arenas.
 constexpr std::uint32_t kThreadsMax = 256;
 
 ArenaBudget::ArenaBudget()

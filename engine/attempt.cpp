@@ -66,8 +66,8 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
   std::uint64_t word = word_.load(std::memory_order_acquire);
   do {
     if (generation_of(word) != generation || phase_of(word) != Phase::Running) return;
-    // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with our
-    // reference.
+    // (3) acq_rel: whoever completes the attempt later (4) sees that its end is already taken, with
+    // our reference.
   } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 2, std::memory_order_acq_rel,
                                         std::memory_order_acquire));
   listener->overdue(*this);
@@ -83,8 +83,8 @@ Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
   }
   do {
     LEAT_CHECK(generation_of(word) == generation && phase_of(word) != Phase::Ended);
-    // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3) of a
-    // time-out.
+    // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3)
+    // of a time-out.
   } while (!word_.compare_exchange_weak(word, with_phase(word, Phase::Ended), std::memory_order_acq_rel,
                                         std::memory_order_relaxed));
   return phase_of(word);
@@ -132,7 +132,7 @@ void Attempt::request_stop(std::uint32_t generation) noexcept {
   std::function<void()> callback;
   {
     std::lock_guard lock(cancel_mutex_);
-    // acquire: pairs with (1); a record in its next use is not ours to stop.
+    // (8) acquire: pairs with (1); a record in its next use is not ours to stop.
     const std::uint64_t word = word_.load(std::memory_order_acquire);
     if (generation_of(word) != generation || phase_of(word) == Phase::Ended) return;
     if (!stop_.stop_possible()) stop_ = std::stop_source();
@@ -243,7 +243,8 @@ Attempt* AttemptPool::try_take() noexcept {
     const std::uint64_t tag = (top >> 32) + 1;
     if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel,
                                    std::memory_order_acquire)) {
-      active_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see Lane::run_some (6)
+      // (9) seq_cst: before the look at closed_ (6 in lane.cpp); pairs with (11).
+      active_.fetch_add(1, std::memory_order_seq_cst);
       return &attempts_[index];
     }
   }
@@ -251,25 +252,27 @@ Attempt* AttemptPool::try_take() noexcept {
 
 void AttemptPool::give_back(Attempt& attempt) noexcept {
   const auto index = static_cast<std::uint32_t>(&attempt - attempts_.get());
-  active_.fetch_sub(1, std::memory_order_release);  // release: who sees 0 sees all that the attempts did
+  // (10) release: who sees 0 (11) sees all that the attempts did.
+  active_.fetch_sub(1, std::memory_order_release);
   std::uint64_t top = top_.load(std::memory_order_relaxed);
   std::uint64_t next;
   do {
-    next_[index].store(static_cast<std::uint32_t>(top),
-                       std::memory_order_relaxed);  // relaxed: published by (7)
+    // relaxed: published by (7).
+    next_[index].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
     next = ((top >> 32) + 1) << 32 | index;
-    // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so that
-    // a worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
+    // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so
+    // that a worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
   } while (!top_.compare_exchange_weak(top, next, std::memory_order_seq_cst, std::memory_order_relaxed));
 }
 
 bool AttemptPool::any_free() const noexcept {
-  // seq_cst: part of a worker's last look before it sleeps; pairs with (7).
+  // (12) seq_cst: part of a worker's last look before it sleeps; pairs with (7).
   return static_cast<std::uint32_t>(top_.load(std::memory_order_seq_cst)) != kNone;
 }
 
 std::uint32_t AttemptPool::active() const noexcept {
-  return active_.load(std::memory_order_seq_cst);  // seq_cst: see Lane::close (7)
+  // (11) seq_cst: after closed_ was set (7 in lane.cpp); pairs with (9), and as an acquire with (10).
+  return active_.load(std::memory_order_seq_cst);
 }
 
 Attempt* running_attempt() noexcept {

@@ -57,13 +57,14 @@ class AttemptListener {
 /// the run permit, so that who runs what is one look at an array.
 ///
 /// Thread-safety: the fields belong to the thread that completes the attempt, then to the owner of the
-/// pipeline; word_ says who that is. Invariants:
+/// pipeline; word_ says who that is.
+/// Invariants:
 ///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
-///   2. The record is free again when its last reference is dropped: one is the worker's while start() runs,
-///   one is
-///      the attempt's end; a time-out has two, its message's and its own while it tells the executor.
-///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it needs
-///   neither.
+///   2. The record is free again when its last reference is dropped: one is the worker's while
+///      start() runs, one is the attempt's end; a time-out has two, its message's and its own while
+///      it tells the executor.
+///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it
+///      needs neither.
 class Attempt final : public TimerListener {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
@@ -105,8 +106,8 @@ class Attempt final : public TimerListener {
   /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane
   /// where that was the last.
   void settle() noexcept;
-  /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the record to
-  /// itself.
+  /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the
+  /// record to itself.
   bool settled_inline() const noexcept { return settled_inline_; }
 
   std::stop_token stop_token();
@@ -148,8 +149,8 @@ class AttemptPool {
   const std::uint32_t count_;
   std::unique_ptr<Attempt[]> attempts_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> next_;
-  alignas(
-      64) std::atomic<std::uint64_t> top_;  // tag (32 bits, rises with each change) and index of the first
+  // Tag (32 bits, rises with each change) and index of the first.
+  alignas(64) std::atomic<std::uint64_t> top_;
   std::atomic<std::uint32_t> active_{0};
 };
 

@@ -24,9 +24,9 @@ class SlotListener {
 ///
 /// Thread-safety: any number of threads.  Progress: lock-free.
 /// Invariants:
-///   1. 0 <= admitted <= limit at every moment: an acquire that would pass the limit changes nothing. (An add
-///   with
-///      undo would let a failing acquire hide a free slot from the parked task that looks for one.)
+///   1. 0 <= admitted <= limit at every moment: an acquire that would pass the limit changes nothing.
+///      (An add with undo would let a failing acquire hide a free slot from the parked task that
+///      looks for one.)
 ///   2. Every slot taken is given back once.
 class Capacity {
  public:
@@ -36,7 +36,7 @@ class Capacity {
   std::size_t try_acquire(std::size_t wanted) noexcept {
     // (1) seq_cst: a refusal is ordered against give-backs (2): whoever parks a task counts it before it
     // comes here, whoever gives back looks at that count afterwards, so that one of the two sees the other.
-    // See Lane::park().
+    // See Lane::admit_or_park().
     std::uint64_t admitted = admitted_.load(std::memory_order_seq_cst);
     for (;;) {
       const std::size_t taken = std::min<std::uint64_t>(wanted, limit_ - admitted);
@@ -47,20 +47,20 @@ class Capacity {
   }
 
   void release(std::size_t count) noexcept {
-    // (2) seq_cst: before the look at the parked count; pairs with (1).
+    // (2) seq_cst: before the look at the parked count; pairs with (1), and as a release with (3).
     const std::uint64_t before = admitted_.fetch_sub(count, std::memory_order_seq_cst);
     LEAT_CHECK(before >= count);
     listener_.slots_released();
   }
 
   /// A count to look at. Who sees 0 sees also what the tasks did that had the slots.
-  // acquire: pairs with (2).
+  // (3) acquire: pairs with (2).
   std::uint64_t admitted() const noexcept { return admitted_.load(std::memory_order_acquire); }
   std::uint64_t limit() const noexcept { return limit_; }
 
  private:
-  alignas(64) std::atomic<std::uint64_t> admitted_{
-      0};  // a line of its own: producers and workers both write it
+  // A line of its own: producers and workers both write it.
+  alignas(64) std::atomic<std::uint64_t> admitted_{0};
   const std::uint64_t limit_;
   SlotListener& listener_;
 };

@@ -1,5 +1,5 @@
-// LEAT_CHECK: an invariant whose breach means that going on would be worse than ending. Active in every
-// build.
+// LEAT_CHECK: an invariant whose breach means that going on would be worse than ending. Active
+// in every build.
 #pragma once
 
 #include <cstdio>

@@ -31,17 +31,17 @@ void Completion::end(Attempt& attempt) noexcept {
 }
 
 void Completion::overdue(Attempt& attempt) noexcept {
-  // First the task's end, then the wish to the executor, which may complete at once.
-  pipeline_of(attempt.task.event)
-      ->post(attempt.overdue_message);  // only tasks of pipelines have a run-time limit
+  // First the task's end, then the wish to the executor, which may complete at once. Only tasks of
+  // pipelines have a run-time limit.
+  pipeline_of(attempt.task.event)->post(attempt.overdue_message);
   attempt.request_stop(attempt.generation());
   attempt.settle();
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
   attempt.end_message.kind = PipelineMessage::Kind::AttemptReturned;
-  pipeline_of(attempt.task.event)
-      ->post(attempt.end_message);  // only those are overdue, or kept from beginning
+  // Only tasks of pipelines are overdue, or kept from beginning.
+  pipeline_of(attempt.task.event)->post(attempt.end_message);
 }
 
 void Completion::end_alone(Attempt& attempt) noexcept {

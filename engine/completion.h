@@ -15,8 +15,8 @@ namespace leat {
 
 class Pipeline;
 
-/// Tasks of a pipeline end in that pipeline's step; tasks dispatched alone at level Memory, of which nothing
-/// is remembered, end here.
+/// Tasks of a pipeline end in that pipeline's step; tasks dispatched alone at level Memory, of which
+/// nothing is remembered, end here.
 ///
 /// Thread-safety: any number of threads.
 class Completion final : public AttemptListener, public TimerListener {

@@ -17,8 +17,8 @@
 
 namespace leat {
 
-/// At level Memory an event goes straight to its lane. Above it the task is a pipeline of its own, which the
-/// journal remembers before it starts.
+/// At level Memory an event goes straight to its lane. Above it the task is a pipeline of its own, which
+/// the journal remembers before it starts.
 ///
 /// Thread-safety: any number of threads.
 class DefaultDispatcher final : public Dispatcher {

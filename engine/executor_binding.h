@@ -49,8 +49,8 @@ class ExecutorBinding final : public ExecutorServices {
   const std::shared_ptr<TaskExecutor> executor_;
   Scheduler& scheduler_;
   std::mutex mutex_;  // add()
-  std::vector<std::unique_ptr<const Lanes>>
-      versions_;  // of the list of lanes: few, and kept for their readers
+  // Of the list of lanes: few, and kept for their readers.
+  std::vector<std::unique_ptr<const Lanes>> versions_;
   const Lanes none_;
   std::atomic<const Lanes*> lanes_{&none_};
 };

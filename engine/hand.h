@@ -15,9 +15,8 @@ namespace leat {
 /// Thread-safety: steal, empty: any number of threads. The rest: the owner alone.
 /// Progress: lock-free; a refill is refused, not delayed, while a thief still copies.
 /// Invariants:
-///   1. [begin, end) of range_ are the tasks in the hand; both only rise, so a stale exchange cannot succeed.
-///   Whoever
-///      moves begin past a task owns it.
+///   1. [begin, end) of range_ are the tasks in the hand; both only rise, so a stale exchange cannot
+///      succeed. Whoever moves begin past a task owns it.
 ///   2. A cell is written only when the range is empty and nobody copies out of it.
 class Hand {
  public:
@@ -39,7 +38,7 @@ class Hand {
   /// @return how many were put in; 0 also where a thief has not finished
   template <class Fill>
   std::size_t refill(const Fill& fill) noexcept {
-    const std::uint64_t range = range_.load(std::memory_order_acquire);  // acquire: pairs with (4)
+    const std::uint64_t range = range_.load(std::memory_order_acquire);  // (6) acquire: pairs with (4)
     // (2) acquire: pairs with (5): nobody reads the cells any more.
     if (begin_of(range) != end_of(range) || thieves_.load(std::memory_order_acquire) != 0) return 0;
     const std::size_t offset = end_of(range) % kSize;
@@ -55,7 +54,7 @@ class Hand {
   bool steal(QueuedTask& task) noexcept {
     if (empty()) return false;
     thieves_.fetch_add(1, std::memory_order_relaxed);              // relaxed: published with the claim (4)
-    std::uint64_t range = range_.load(std::memory_order_acquire);  // acquire: pairs with (3)
+    std::uint64_t range = range_.load(std::memory_order_acquire);  // (7) acquire: pairs with (3)
     bool stolen = false;
     while (!stolen && begin_of(range) != end_of(range)) {
       // (4) acq_rel: sees the cells (3); shows the owner's (2) that somebody copies.
@@ -68,7 +67,7 @@ class Hand {
   }
 
   bool empty() const noexcept {
-    const std::uint64_t range = range_.load(std::memory_order_seq_cst);  // seq_cst: pairs with (3)
+    const std::uint64_t range = range_.load(std::memory_order_seq_cst);  // (8) seq_cst: pairs with (3)
     return begin_of(range) == end_of(range);
   }
 

@@ -16,8 +16,8 @@ class IdSource {
  public:
   IdSource(Clock& clock, Rng& rng) noexcept : clock_(clock), rng_(rng) {}
 
-  /// A fresh time-ordered identifier: RFC 9562 version 7, with a counter in the 12 bits behind the
-  /// millisecond.
+  /// A fresh time-ordered identifier: RFC 9562 version 7, with a counter in the 12 bits behind
+  /// the millisecond.
   Uuid next() noexcept {
     // relaxed: only the counter's own value matters, no other data is published with it.
     const std::uint32_t counter = counter_.fetch_add(1, std::memory_order_relaxed);

@@ -10,8 +10,8 @@
 namespace leat {
 
 /// @param text  any JSON value
-/// @return      its canonical text (no spaces, keys in the order of their bytes), or InvalidArgument with the
-///              byte (from 1) where it is wrong
+/// @return      its canonical text (no spaces, keys in the order of their bytes), or InvalidArgument with
+///              the byte (from 1) where it is wrong
 std::expected<std::string, Error> canonical_json(std::string_view text);
 
 }  // namespace leat

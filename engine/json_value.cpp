@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t kMessageBytesMax = 200;
 
-/// How deep arrays and objects are nested. Exact up to the first syntax error, which is as far as a parser
-/// gets.
+/// How deep arrays and objects are nested. Exact up to the first syntax error, which is as far as
+/// a parser gets.
 std::size_t nesting(std::string_view text) noexcept {
   std::size_t depth = 0;
   std::size_t deepest = 0;
@@ -65,8 +65,8 @@ std::partial_ordering reversed(std::partial_ordering order) noexcept {
   return 0 <=> order;
 }
 
-/// Appends what is not in `into` yet. Items are known by their text: linear, and equal texts are equal
-/// values.
+/// Appends what is not in `into` yet. Items are known by their text: linear, and equal texts
+/// are equal values.
 void merge_arrays(Json& into, const Json& later) {
   std::unordered_set<std::string> known;
   for (const Json& item : into) known.insert(json_text(item));

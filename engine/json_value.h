@@ -1,5 +1,6 @@
-// JSON values as the engine handles them: read within bounds, compared exactly, merged. The one private home
-// of nlohmann::json; what needs no value includes json_text.h instead, which compiles in a tenth of the time.
+// JSON values as the engine handles them: read within bounds, compared exactly, merged. The one
+// private home of nlohmann::json; what needs no value includes json_text.h instead, which compiles in
+// a tenth of the time.
 #pragma once
 
 #include <compare>

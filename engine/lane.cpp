@@ -63,9 +63,10 @@ void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
   const bool stored =
       queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
   producers_[i]->busy.store(false, std::memory_order_release);  // (2) release: pairs with (1)
-  LEAT_CHECK(stored);                                           // out of memory: slots bound what is needed
-  // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the sleeper's last
-  // look.
+  // Only out of memory: slots bound what is needed.
+  LEAT_CHECK(stored);
+  // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the
+  // sleeper's last look.
   depth_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
   workers_->notify();
 }
@@ -81,8 +82,8 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
       slots.detach();
     }
   }
-  if (taken < events.size())
-    rejected_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count for metrics
+  // relaxed: a count for metrics.
+  if (taken < events.size()) rejected_.fetch_add(1, std::memory_order_relaxed);
   return taken;
 }
 
@@ -93,8 +94,8 @@ Slots Lane::reserve() noexcept {
 
 void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
   const QueuedTask task{event, clock_.steady_ns()};
-  if (slot.count() == 0 || !slot.belongs_to(capacity_))
-    slot = reserve();  // routed anew: the old slot goes back
+  // Routed anew: the old slot goes back.
+  if (slot.count() == 0 || !slot.belongs_to(capacity_)) slot = reserve();
   if (slot.count() == 1) {
     push(1, [&](std::size_t) { return task; });
     slot.detach();
@@ -120,8 +121,8 @@ bool Lane::has_capacity() const noexcept {
 
 /// Whether a task waits in the queue or in a worker's hand.
 bool Lane::anything_queued() const noexcept {
-  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand before
-  // depth_ falls.
+  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand
+  // before depth_ falls.
   if (depth_.load(std::memory_order_seq_cst) > 0) return true;
   return std::ranges::any_of(worker_states_, [](const auto& worker) { return !worker->hand.empty(); });
 }
@@ -132,7 +133,8 @@ bool Lane::has_work() const noexcept {
 }
 
 void Lane::close() noexcept {
-  closed_.store(true, std::memory_order_seq_cst);  // (7) before the look at active(); pairs with (6)
+  // (7) seq_cst: before the look at active(); pairs with (6).
+  closed_.store(true, std::memory_order_seq_cst);
 }
 
 std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
@@ -143,8 +145,8 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   while (begun < budget) {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     QueuedTask task;
-    // (6) seq_cst: after the permit was taken, which counts as active; pairs with (7): either a stop sees
-    // that something is active, or nothing begins.
+    // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
+    // either a stop sees that something is active, or nothing begins.
     if (closed_.load(std::memory_order_seq_cst) || !next(worker, task)) break;
     ++begun;
     attempt = run(*attempt, task, worker);
@@ -164,8 +166,8 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
     // (5) seq_cst: after the tasks are in the hand (3 in hand.h); pairs with (4).
     const auto taken = static_cast<std::int64_t>(count);
     const bool more = depth_.fetch_sub(taken, std::memory_order_seq_cst) > taken;
-    if (more || count > 1)
-      workers_->notify();  // a bulk rings once: who finds more than one task passes it on
+    // A bulk rings once: who finds more than one task passes it on.
+    if (more || count > 1) workers_->notify();
   }
   for (std::size_t i = 1; i < worker_states_.size(); ++i) {
     if (!worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) continue;

@@ -1,5 +1,5 @@
-// A lane: everything between the dispatcher and the tasks of one executor key. Admission, queue, run permits,
-// execution and counts; it knows nothing of pipelines, journals or rules.
+// A lane: everything between the dispatcher and the tasks of one executor key. Admission, queue, run
+// permits, execution and counts; it knows nothing of pipelines, journals or rules.
 #pragma once
 
 #include <atomic>
@@ -31,8 +31,8 @@ namespace leat {
 /// Invariants:
 ///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
 ///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
-///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one looks at the
-///   lot.
+///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
+///      looks at the lot.
 class Lane final : public SlotListener {
  public:
   /// @param limits   max_concurrent already resolved, from 1
@@ -78,13 +78,13 @@ class Lane final : public SlotListener {
 
   void recycle(Attempt& attempt) noexcept;
   /// A thread that is none of the workers ends an attempt: stop() waits until it has left the engine.
-  void enter() noexcept {
-    visitors_.fetch_add(1, std::memory_order_relaxed);
-  }  // relaxed: before active() falls
-  void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }  // (8) the thread's last step
+  // relaxed: it comes before active() falls (10 in attempt.cpp).
+  void enter() noexcept { visitors_.fetch_add(1, std::memory_order_relaxed); }
+  // (8) release: the thread's last step; pairs with (9).
+  void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }
   /// Nothing runs, and nobody is about to leave.
   bool quiet() const noexcept {
-    return active() == 0 && visitors_.load(std::memory_order_acquire) == 0;  // acquire: pairs with (8)
+    return active() == 0 && visitors_.load(std::memory_order_acquire) == 0;  // (9) acquire: pairs with (8)
   }
   enum class Outcome { Completed, Failed, Retried, Late };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
@@ -109,8 +109,8 @@ class Lane final : public SlotListener {
   };
   using Queue = moodycamel::ConcurrentQueue<QueuedTask, QueueTraits>;
 
-  // A producer token serves one thread at a time; a few of them serve any number, so that no thread leaves an
-  // implicit producer behind in a queue that never frees memory.
+  // A producer token serves one thread at a time; a few of them serve any number, so that no thread leaves
+  // an implicit producer behind in a queue that never frees memory.
   struct alignas(64) Producer {
     explicit Producer(Queue& queue) : token(queue) {}
     std::atomic<bool> busy{false};
@@ -153,8 +153,8 @@ class Lane final : public SlotListener {
   std::vector<std::unique_ptr<Worker>> worker_states_;
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
-  alignas(64) std::atomic<std::int64_t> depth_{
-      0};  // below zero for a moment, when a pop overtakes its push's add
+  // Below zero for a moment, when a pop overtakes its push's add.
+  alignas(64) std::atomic<std::int64_t> depth_{0};
   std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint32_t> visitors_{0};
   std::atomic<bool> closed_{false};

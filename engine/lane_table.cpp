@@ -55,7 +55,7 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
       return std::unexpected(std::move(lent.error()));
     }
   }
-  // (2) release: publishes the lane; pairs with (1)
+  // (2) release: publishes the lane; pairs with (1).
   by_key_[router_.intern_key(key)].store(lane, std::memory_order_release);
   return lane;
 }
@@ -65,8 +65,7 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
   const ExecutorKeyId key =
       executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
   Lane* const lane = find(key);
-  LEAT_CHECK(lane !=
-             nullptr);  // keys are checked when routes and workflows come, and none is ever taken away
+  LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come; none is ever taken away
   lane->admit_or_park(event, std::move(slot));
 }
 

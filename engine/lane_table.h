@@ -23,15 +23,14 @@
 
 namespace leat {
 
-/// Thread-safety: find, release, reroute: any number of threads, lock-free. add: any, one
-/// at a time. start, stop: once each.
+/// Thread-safety: find, release, reroute: any number of threads, lock-free. add: any, one at a time.
+/// start, stop: once each.
 class LaneTable {
  public:
   static constexpr std::size_t kKeysMax = 4096;
   static constexpr std::size_t kKeyBytesMax = 256;
   static constexpr std::uint32_t kConcurrentMax = 1'000'000;  // attempts of one key
-  static constexpr std::uint32_t kThreadsMax =
-      1024;  // of one key; each costs about 100 KB of counts and stack
+  static constexpr std::uint32_t kThreadsMax = 1024;  // of one key; each costs 74 KB of counts, and a stack
   static constexpr std::uint32_t kArenaThreadsMax = 64;  // of one key: the bits of ArenaWorkers
   using Log = std::function<void(Severity, std::string_view)>;
 

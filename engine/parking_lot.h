@@ -30,8 +30,8 @@ class ParkingLot {
     count_.fetch_add(1, std::memory_order_seq_cst);
   }
 
-  /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or no slot is
-  /// free
+  /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or
+  /// no slot is free
   std::optional<QueuedTask> pop(Capacity& capacity, Slots& slot) {
     std::lock_guard lock(mutex_);
     if (turns_.empty()) return std::nullopt;
@@ -49,7 +49,7 @@ class ParkingLot {
   }
 
   std::size_t count() const noexcept {
-    // (4) seq_cst: pairs with (3).
+    // (4) seq_cst: pairs with (3), and as an acquire with (5).
     return count_.load(std::memory_order_seq_cst);
   }
 
@@ -65,15 +65,15 @@ class ParkingLot {
     } else {
       turns_.push_back(tenant);
     }
-    // release: whoever sees the count fallen sees the slot that the task took before; late by one does no
-    // harm.
+    // (5) release: whoever sees the count fallen (4) sees the slot that the task took before; late by
+    // one does no harm.
     count_.fetch_sub(1, std::memory_order_release);
     return task;
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::string_view, std::deque<QueuedTask>>
-      lines_;                           // by tenant; its order decides nothing
+  // By tenant; its order decides nothing.
+  std::unordered_map<std::string_view, std::deque<QueuedTask>> lines_;
   std::deque<std::string_view> turns_;  // tenants that wait, each once
   std::atomic<std::size_t> count_{0};
 };

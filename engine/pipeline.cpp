@@ -214,8 +214,8 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   std::uint32_t ready = word_of(TaskState::Ready, static_cast<std::uint32_t>(attempt.task.event.attempt));
   const std::uint32_t running =
       word_of(TaskState::Running, static_cast<std::uint32_t>(attempt.task.event.attempt));
-  // (6) acq_rel: a cancel that sees Running (7) sees whom to stop; we see the context that made the task
-  // Ready.
+  // (6) acq_rel: a cancel that sees Running (7) sees whom to stop; we see the context that made
+  // the task Ready.
   if (!task.word.compare_exchange_strong(ready, running, std::memory_order_acq_rel,
                                          std::memory_order_relaxed)) {
     task.running.store(nullptr, std::memory_order_relaxed);
@@ -314,8 +314,8 @@ std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context
   bool differ = false;
   for (const std::uint32_t dependency : after) {
     const auto& context = tasks_[dependency].context;
-    if (context == nullptr || (only != nullptr && context == *only))
-      continue;  // not Completed, or the text we have
+    // Not Completed, or the text we have.
+    if (context == nullptr || (only != nullptr && context == *only)) continue;
     differ = only != nullptr;
     only = &context;
     if (differ) break;
@@ -354,8 +354,8 @@ std::vector<std::shared_ptr<Pipeline>> PipelineList::all() const {
 
 Attempt* Pipeline::running(std::uint32_t task, std::int32_t attempt) const noexcept {
   const std::uint32_t wanted = word_of(TaskState::Running, static_cast<std::uint32_t>(attempt));
-  // acquire, twice: pairs with (6). The record belongs to the attempt if the task ran it before and after the
-  // look.
+  // (20) acquire, twice: pairs with (6). The record belongs to the attempt if the task ran it before and
+  // after the look.
   if (tasks_[task].word.load(std::memory_order_acquire) != wanted) return nullptr;
   Attempt* const record = tasks_[task].running.load(std::memory_order_acquire);
   return tasks_[task].word.load(std::memory_order_relaxed) == wanted ? record : nullptr;

@@ -52,17 +52,15 @@ class PipelineHost {
 };
 
 /// Thread-safety: what is told to it goes through post(), which is lock-free; the step behind it runs on
-/// whichever thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after start
-/// or restore, [owned] by the step, [atomic]. Invariants:
-///   1. A task's state changes only as may_become() allows: Ready -> Running by the worker that begins it (a
-///   CAS, so
-///      that a cancel cannot be overtaken), everything else by the step.
+/// whichever thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after
+/// start or restore, [owned] by the step, [atomic].
+/// Invariants:
+///   1. A task's state changes only as may_become() allows: Ready -> Running by the worker that begins it
+///      (a CAS, so that a cancel cannot be overtaken), everything else by the step.
 ///   2. Every change is in the group that the step publishes before anything acts on it: a successor is
-///   released by
-///      the commit of the group that made it Ready (at level Memory: by the step itself).
+///      released by the commit of the group that made it Ready (at level Memory: by the step itself).
 ///   3. A Ready or Running task is outstanding: some lane, timer or thread refers to this object. It goes
-///   when its end
-///      is committed and nothing is outstanding.
+///      when its end is committed and nothing is outstanding.
 class Pipeline final : public CommitListener,
                        public TimerListener,
                        public std::enable_shared_from_this<Pipeline> {
@@ -78,12 +76,12 @@ class Pipeline final : public CommitListener,
                                         std::shared_ptr<const RegisteredWorkflow> workflow,
                                         const Identity& identity, std::string context);
 
-  /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved (above level
-  /// Memory)
+  /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved
+  /// (above level Memory)
   void start(Slots slot);
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
-  /// @pre one journal credit is reserved for each Running task and one more; no other thread knows the
-  /// pipeline
+  /// @pre one journal credit is reserved for each Running task and one more; no other thread
+  ///      knows the pipeline
   void restore(PipelineImage&& image);
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
@@ -112,8 +110,8 @@ class Pipeline final : public CommitListener,
   std::expected<Ack, Error> wait_acknowledged() const;
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
   std::expected<void, Error> cancel();
-  /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing holds
-  /// it either.
+  /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing
+  /// holds it either.
   void abandon(bool unused) noexcept;
 
  private:
@@ -225,8 +223,8 @@ class Pipeline final : public CommitListener,
   std::shared_ptr<Pipeline> self_;  // keeps it alive while it is held, see holds_
 
   std::atomic<std::uintptr_t> inbox_{0};  // [atomic] 0: unowned; 1: owned; else owned, the latest message
-  std::atomic<std::uint32_t> holds_{
-      2};  // [atomic] the step's (until nothing is outstanding) and the commit's
+  // [atomic] the step's (until nothing is outstanding) and the commit's
+  std::atomic<std::uint32_t> holds_{2};
   std::atomic<std::uint32_t> phase_{0};  // [atomic] a Phase; waited for
   mutable std::atomic<std::uint32_t> waiters_{0};
   std::atomic<PipelineState> state_{PipelineState::Pending};

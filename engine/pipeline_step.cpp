@@ -37,8 +37,8 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
   const std::uint32_t index = attempt.task.event.task_number;
   --outstanding_;
   if (is_current(attempt)) {
-    tasks_[index].running.store(nullptr,
-                                std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    // relaxed: only the step reads it from here on.
+    tasks_[index].running.store(nullptr, std::memory_order_relaxed);
     const Ending ending = judge(attempt);
     attempt.lane->count(attempt, outcome_of(ending.to));
     conclude(index, ending, attempt.journal_credits);
@@ -174,8 +174,8 @@ void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
   } else if (auto input = input_context(index)) {
     tasks_[index].context = std::move(*input);
   } else {
-    tasks_[index].context =
-        std::make_shared<const std::string>("{}");  // unmergeable, and the task did not look
+    // Unmergeable, and the task did not look.
+    tasks_[index].context = std::make_shared<const std::string>("{}");
   }
 }
 
@@ -305,8 +305,8 @@ void Pipeline::cancel_tasks() noexcept {
         (state_in(word) == TaskState::Ready &&
          tasks_[i].word.compare_exchange_strong(word, cancelled, std::memory_order_acq_rel,
                                                 std::memory_order_acquire))) {
-      end_unstarted(i, TaskState::Cancelled,
-                    step);  // a Ready one stays outstanding until its lane lets go of it
+      // A Ready one stays outstanding until its lane lets go of it.
+      end_unstarted(i, TaskState::Cancelled, step);
     } else if (state_in(word) == TaskState::Running) {
       // relaxed: seen with Running (7); the step alone clears it.
       if (Attempt* attempt = tasks_[i].running.load(std::memory_order_relaxed)) {
@@ -318,23 +318,23 @@ void Pipeline::cancel_tasks() noexcept {
 }
 
 void Pipeline::interrupt_tasks() noexcept {
-  if (identity_.level != Durability::Memory)
-    host_.journal()->release(1);  // each attempt brings its own credit
+  // Each attempt brings its own credit.
+  if (identity_.level != Durability::Memory) host_.journal()->release(1);
   for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
     if (state_of(i) != TaskState::Running) continue;
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     Attempt* const attempt = tasks_[i].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
-    tasks_[i].running.store(nullptr,
-                            std::memory_order_relaxed);  // relaxed: only the step reads it from here on
+    // relaxed: only the step reads it from here on.
+    tasks_[i].running.store(nullptr, std::memory_order_relaxed);
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
     const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
     conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);
   }
 }
 
-/// Publishes tasks that ended without having run, where there are any, and a cancel in any case. Uses up a
-/// credit.
+/// Publishes tasks that ended without having run, where there are any, and a cancel in any case.
+/// Uses up a credit.
 void Pipeline::publish_change(const Step& step, std::string_view reason) noexcept {
   if (!step.ended_any && !cancelling_) {
     if (identity_.level != Durability::Memory) host_.journal()->release(1);

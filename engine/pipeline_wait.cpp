@@ -17,27 +17,27 @@ void Pipeline::acknowledge(std::uint64_t sequence) noexcept {
 }
 
 void Pipeline::set_phase(Phase phase) noexcept {
-  // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps on
-  // the old phase while nobody was seen waiting.
+  // (10) seq_cst: before the look at the waiters (11); with (12) and (13) it forbids that a waiter sleeps
+  // on the old phase while nobody was seen waiting. As a release it publishes how the pipeline went; pairs
+  // with (13) and (16) to (19).
   // It never goes back: a stop may come between a commit and its word.
   std::uint32_t now = phase_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
   do {
     if (now >= static_cast<std::uint32_t>(phase)) return;
   } while (!phase_.compare_exchange_weak(now, static_cast<std::uint32_t>(phase), std::memory_order_seq_cst,
                                          std::memory_order_relaxed));
-  if (waiters_.load(std::memory_order_seq_cst) > 0) futex_wake(phase_);  // (11)
+  if (waiters_.load(std::memory_order_seq_cst) > 0) futex_wake(phase_);  // (11) see (10)
 }
 
 /// Blocks until the phase is at least `phase`. @return false: the time ran out
 bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept {
-  using SteadyClock =
-      std::chrono::steady_clock;  // a caller waits in real time, whatever clock the engine has
+  using SteadyClock = std::chrono::steady_clock;  // real time, whatever clock the engine has
   const bool for_ever = timeout == std::chrono::nanoseconds::max();
   const auto begin = SteadyClock::now();
-  waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12)
+  waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) before (13); see (10)
   bool reached = false;
   for (;;) {
-    const std::uint32_t now = phase_.load(std::memory_order_seq_cst);  // (13)
+    const std::uint32_t now = phase_.load(std::memory_order_seq_cst);  // (13) see (10)
     if ((reached = now >= static_cast<std::uint32_t>(phase))) break;
     const std::chrono::nanoseconds left = timeout - (SteadyClock::now() - begin);
     if (!for_ever && left.count() <= 0) break;
@@ -49,7 +49,7 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const n
 
 /// Why the pipeline will never end in this Runner; empty: it may, or it has.
 std::optional<Error> Pipeline::broken() const {
-  switch (static_cast<Phase>(phase_.load(std::memory_order_acquire))) {  // acquire: pairs with (10)
+  switch (static_cast<Phase>(phase_.load(std::memory_order_acquire))) {  // (16) acquire: pairs with (10)
     case Phase::StoreFailed:
       return Error{ErrorCode::Storage,
                    "the store has failed: the outcome of the pipeline's last step is unknown"};
@@ -61,6 +61,7 @@ std::optional<Error> Pipeline::broken() const {
 }
 
 std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
+  // (17) acquire: pairs with (10).
   if (running_attempt() != nullptr && phase_.load(std::memory_order_acquire) == 0) {
     return std::unexpected(
         Error{ErrorCode::WouldDeadlock, "acknowledged() must not be waited for inside a task"});
@@ -72,6 +73,7 @@ std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
 }
 
 std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds timeout) const {
+  // (18) acquire: pairs with (10).
   if (running_attempt() != nullptr &&
       phase_.load(std::memory_order_acquire) < static_cast<std::uint32_t>(Phase::Ended)) {
     return std::unexpected(Error{ErrorCode::WouldDeadlock, "wait() must not be called inside a task"});
@@ -108,6 +110,7 @@ TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
 
 std::expected<void, Error> Pipeline::cancel() {
   if (auto error = broken()) return std::unexpected(std::move(*error));
+  // (19) acquire: pairs with (10).
   if (phase_.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Phase::Ended)) {
     return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
   }

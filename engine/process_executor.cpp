@@ -81,8 +81,7 @@ void ProcessExecutor::start_with(const TaskReadyEvent& event, std::string_view c
   attempt->token.on_cancel([this, attempt = std::weak_ptr(attempt)] {
     const auto running = attempt.lock();
     if (!running) return;
-    // (1) acq_rel: pairs with (2) below: whoever comes
-    // second sees the other and terminates.
+    // (1) acq_rel: pairs with (2) below: whoever comes second sees the other and terminates.
     const ProcessId id = running->process.exchange(ProcessAttempt::kCancelled, std::memory_order_acq_rel);
     if (id != 0 && id != ProcessAttempt::kCancelled) runner_.terminate(id);
   });

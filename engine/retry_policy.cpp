@@ -89,8 +89,8 @@ std::chrono::nanoseconds retry_delay(const RetryPolicy& policy, std::int32_t att
                                      std::uint64_t random) noexcept {
   double delay = backoff_ns(policy, std::max(attempt, 1));
   if (policy.jitter) {
-    const double unit =
-        static_cast<double>(random >> 11) * 0x1p-53;  // 0 <= unit < 1, all 53 bits of a double
+    // 0 <= unit < 1, all 53 bits of a double.
+    const double unit = static_cast<double>(random >> 11) * 0x1p-53;
     delay *= 1.0 - kJitter + 2.0 * kJitter * unit;
   }
   if (!(delay > 0)) return std::chrono::nanoseconds(0);  // 0 times infinity included

@@ -54,8 +54,8 @@ Runner::~Runner() {
   const auto stopped = stop(std::chrono::seconds(30));
   const bool inside_a_task = !stopped && stopped.error().code == ErrorCode::WouldDeadlock;
   if (inside_a_task || state_->phase == RunnerState::Phase::Stuck) {
-    // A task never came back, or is this very one: a thread still uses the engine, so the engine must outlive
-    // it.
+    // A task never came back, or is this very one: a thread still uses the engine, so the engine
+    // must outlive it.
     if (inside_a_task) state_->log(Severity::Warning, "~Runner inside a task: its threads are given up");
     static_cast<void>(state_.release());
   }
@@ -88,8 +88,8 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   std::lock_guard lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
   const auto none_runs = [&] { return state.lanes.quiet(); };
-  // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and begins
-  // nothing.
+  // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and
+  // begins nothing.
   bool quiet = wait_until(none_runs, after(deadline));
   if (!quiet) {
     state.scheduler.interrupt();
@@ -192,8 +192,8 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
     return sum;
   };
   // Work moves from place to place while they are looked at one after the other, but never without an
-  // attempt's end: that none ended meanwhile makes the looks one. (Parked before in flight: a task is in both
-  // while it moves.)
+  // attempt's end: that none ended meanwhile makes the looks one. (Parked before in flight: a task is in
+  // both while it moves.)
   const auto idle = [&] {
     const std::uint64_t before = executed();
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&

@@ -28,8 +28,8 @@ std::expected<std::unique_ptr<StateStore>, Error> open_url(std::string_view url)
 
 void log_to_stderr(Severity severity, std::string_view line) {
   if (severity == Severity::Info) return;
-  const std::string whole =
-      fmt::format("leat: {}\n", line);  // one write, so that lines of threads do not mix
+  // One write, so that lines of threads do not mix.
+  const std::string whole = fmt::format("leat: {}\n", line);
   std::fwrite(whole.data(), 1, whole.size(), stderr);
 }
 

@@ -72,7 +72,8 @@ std::expected<void, Error> Scheduler::start() {
     std::lock_guard lock(mutex_);
     started_ = true;
   }
-  accepting_.store(true, std::memory_order_release);  // pairs with the acquire in accepting()
+  // (5) release: who may begin a pipeline sees the engine started; pairs with (7) in accepting().
+  accepting_.store(true, std::memory_order_release);
   for (const Registered& workflow : known_workflows()) {
     if (auto adopted = adopt(workflow); !adopted) return adopted;
   }
@@ -84,7 +85,8 @@ void Scheduler::committer_starts() {
   has_committer_ = true;
 }
 
-/// A credit for a record that is not a task's. Never taken under mutex_, which the committer needs to free credits.
+/// A credit for a record that is not a task's. Never taken under mutex_, which the committer needs
+/// to free credits.
 bool Scheduler::reserve_one() {
   {
     std::lock_guard lock(helping_);
@@ -256,9 +258,9 @@ std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, 
 
 const RegisteredWorkflow* Scheduler::find_task(Namespace name) const noexcept {
   if (!name.valid() || name.index() >= kChunk * kChunks) return nullptr;
-  const Chunk* const chunk = chunks_[name.index() / kChunk].load(std::memory_order_acquire);  // (3)
-  return chunk == nullptr ? nullptr
-                          : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);  // (4)
+  // (3) acquire: sees the chunk of (1). (4) acquire: sees the workflow of (2).
+  const Chunk* const chunk = chunks_[name.index() / kChunk].load(std::memory_order_acquire);
+  return chunk == nullptr ? nullptr : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);
 }
 
 std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
@@ -335,8 +337,8 @@ TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) 
 
 void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                         Slots slot) noexcept {
-  if (accepting())
-    lanes_.release(event, task.executor, std::move(slot));  // else it stays Ready for the next Runner
+  // Otherwise it stays Ready for the next Runner.
+  if (accepting()) lanes_.release(event, task.executor, std::move(slot));
 }
 
 /// @pre mutex_ is held
@@ -346,8 +348,8 @@ void Scheduler::add_live(Pipeline& pipeline) noexcept {
 }
 
 void Scheduler::ended(Pipeline&) noexcept {
-  unfinished_.fetch_sub(
-      1, std::memory_order_release);  // release: who sees 0 sees what the tasks did; pairs with idle()
+  // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
+  unfinished_.fetch_sub(1, std::memory_order_release);
 }
 
 void Scheduler::unused(Pipeline& pipeline) noexcept {
@@ -356,11 +358,11 @@ void Scheduler::unused(Pipeline& pipeline) noexcept {
 }
 
 void Scheduler::close() noexcept {
-  accepting_.store(false, std::memory_order_release);
+  accepting_.store(false, std::memory_order_release);  // (6) release: pairs with (7) in accepting()
 }
 
 bool Scheduler::accepting() const noexcept {
-  return accepting_.load(std::memory_order_acquire);  // acquire: pairs with the release in start()
+  return accepting_.load(std::memory_order_acquire);  // (7) acquire: pairs with (5) and (6)
 }
 
 void Scheduler::interrupt() {
@@ -409,7 +411,7 @@ std::vector<PipelineHandle> Scheduler::resumed() const {
 }
 
 bool Scheduler::idle() const noexcept {
-  return unfinished_.load(std::memory_order_acquire) == 0;  // acquire: pairs with ended()
+  return unfinished_.load(std::memory_order_acquire) == 0;  // (9) acquire: pairs with (8)
 }
 
 }  // namespace leat

@@ -66,8 +66,8 @@ class Scheduler final : public PipelineHost {
   bool accepting() const noexcept;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
-  /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a pipeline any
-  /// more.
+  /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a
+  /// pipeline any more.
   void abandon(bool threads_gone) noexcept;
 
   std::vector<UnfinishedWorkflow> unfinished() const;

@@ -19,8 +19,8 @@ std::expected<ExecutionResult, DispatchError> ThreadTaskExecutor::execute(const 
       event, services(), [&attempt] { return attempt.stop_token(); },
       [&attempt](std::string_view text) { attempt.append_output(text); });
   std::expected<void, TaskError> done = (*function)(context);
-  if (const auto& error =
-          context.load_error()) {  // outweighs what the function made of a context that was not there
+  // Outweighs what the function made of a context that was not there.
+  if (const auto& error = context.load_error()) {
     return ExecutionResult::failed(event.task_execution_id, "Context build failed: " + error->message);
   }
   if (!done) {

@@ -1,5 +1,5 @@
-// What stands behind a trigger rule that is more than a plain word, shared by its evaluation and its JSON
-// form.
+// What stands behind a trigger rule that is more than a plain word, shared by its evaluation and
+// its JSON form.
 #pragma once
 
 #include <cstddef>

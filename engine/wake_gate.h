@@ -4,10 +4,10 @@
 //   P1  make the task visible                 W1  say "asleep"            (sleepers, or searching = 0)
 //   P2  look for a searcher or a sleeper      W2  look for a task
 //
-// P1 and W1 are read-modify-writes, P2 and W2 loads, all of them seq_cst, so they have one order. If P2 comes
-// before W1 in it, then P1 comes before W2, and the worker sees the task. Otherwise P2 sees the searcher or
-// the sleeper: a searcher will look again after it has said that it stopped, and a sleeper is claimed by
-// exactly one producer, who wakes it. Either way no task waits while its worker sleeps.
+// P1 and W1 are read-modify-writes, P2 and W2 loads, all of them seq_cst, so they have one order. If P2
+// comes before W1 in it, then P1 comes before W2, and the worker sees the task. Otherwise P2 sees the
+// searcher or the sleeper: a searcher will look again after it has said that it stopped, and a sleeper is
+// claimed by exactly one producer, who wakes it. Either way no task waits while its worker sleeps.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ namespace leat {
 
 /// Thread-safety: notify and stop: any number of threads. wait(i): worker i alone.
 /// Invariants:
-///   1. A set bit in sleepers_ means that the worker sleeps or is about to; who clears it (a claim) must wake
-///   it.
+///   1. A set bit in sleepers_ means that the worker sleeps or is about to; who clears it
+///      (a claim) must wake it.
 ///   2. At most one worker searches; while it does, nobody is woken.
 class WakeGate {
  public:
@@ -35,8 +35,9 @@ class WakeGate {
         sleepers_(std::make_unique<std::atomic<std::uint64_t>[]>((workers + 63) / 64)),
         beds_(std::make_unique<Bed[]>(workers)) {}
 
+  /// Wakes a worker. Costs a futex call only if somebody sleeps and nobody searches.
+  ///
   /// @pre the caller made work visible by a seq_cst read-modify-write
-  /// Costs a futex call only if somebody sleeps and nobody searches.
   void notify() noexcept {
     // (1) seq_cst: P2. A searcher looks for work after (4).
     if (searching_.load(std::memory_order_seq_cst) != 0) return;
@@ -67,16 +68,17 @@ class WakeGate {
     }
     // A claim that came in between rings later, for nothing: the next sleep ends at once and looks again.
     rung.store(0, std::memory_order_relaxed);  // relaxed: only this worker sleeps here
-    sleepers_[worker / 64].fetch_and(~bit,
-                                     std::memory_order_relaxed);  // relaxed: awake; a late claim only rings
+    // relaxed: awake; a late claim only rings.
+    sleepers_[worker / 64].fetch_and(~bit, std::memory_order_relaxed);
   }
 
   void stop() noexcept {
-    // (7) seq_cst: as P1; pairs with the look in wait() after (5).
+    // (7) seq_cst: as P1; pairs with (9), the look in wait() after (5).
     stopped_.store(true, std::memory_order_seq_cst);
     for (std::uint32_t i = 0; i < workers_; ++i) wake(i);
   }
 
+  // (9) seq_cst: as W2; pairs with (7).
   bool stopped() const noexcept { return stopped_.load(std::memory_order_seq_cst); }
 
  private:

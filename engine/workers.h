@@ -1,5 +1,5 @@
-// Threads that a lane is served by. A lane calls notify() when there may be work; the workers call
-// run_some().
+// Threads that a lane is served by. A lane calls notify() when there may be work; the workers
+// call run_some().
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ std::unique_ptr<Workers> make_thread_workers(Lane& lane, std::uint32_t count, Id
 /// @pre oneTBB may use that many threads besides the caller's (see ArenaBudget::granted())
 std::unique_ptr<Workers> make_arena_workers(Lane& lane, std::uint32_t count);
 
-/// Lifts oneTBB's default limit of one thread for each CPU while it lives; a lower limit of the host still
-/// counts.
+/// Lifts oneTBB's default limit of one thread for each CPU while it lives; a lower limit of the
+/// host still counts.
 class ArenaBudget {
  public:
   ArenaBudget();

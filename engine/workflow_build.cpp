@@ -112,8 +112,8 @@ std::string_view to_string(WorkflowErrorCode code) noexcept {
   return "unknown";
 }
 
-/// One build: the passes in the order in which they run. Each fills its part of the definition or says what
-/// is wrong.
+/// One build: the passes in the order in which they run. Each fills its part of the definition or says
+/// what is wrong.
 class WorkflowBuild {
  public:
   explicit WorkflowBuild(const Workflow::Builder& builder)
@@ -270,9 +270,9 @@ class WorkflowBuild {
     return fail(Code::CyclicDependency, "tasks wait for each other: " + show_cycle(waiting));
   }
 
-  /// @param waiting  by task: how many of its dependencies could not be ordered. A task for which that is not
-  /// 0 has
-  ///                 such a dependency, so walking from one to the next must come back to a task seen before.
+  /// @param waiting  by task: how many of its dependencies could not be ordered. A task for which that is
+  ///                 not 0 has such a dependency, so walking from one to the next must come back to a
+  ///                 task seen before.
   std::string show_cycle(const std::vector<std::uint32_t>& waiting) const {
     const auto blocked = [&](std::uint32_t task) { return waiting[task] != 0; };
     std::vector<std::uint32_t> path;

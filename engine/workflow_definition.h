@@ -1,5 +1,5 @@
-// What the copies of a workflow share. Built in one place (workflow_build.cpp), never moved: its parts view
-// each other.
+// What the copies of a workflow share. Built in one place (workflow_build.cpp), never moved: its parts
+// view each other.
 #pragma once
 
 #include <cstdint>

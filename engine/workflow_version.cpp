@@ -1,5 +1,6 @@
-// A workflow's version: a hash over a canonical encoding. Every text goes in with its length, every number as
-// eight bytes, lowest first, so that no two workflows share an encoding and no machine's byte order shows.
+// A workflow's version: a hash over a canonical encoding. Every text goes in with its length, every
+// number as eight bytes, lowest first, so that no two workflows share an encoding and no machine's
+// byte order shows.
 #include <array>
 #include <bit>
 #include <cstddef>

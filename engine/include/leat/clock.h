@@ -7,8 +7,8 @@
 
 namespace leat {
 
-/// Two clocks in nanoseconds. Timers and durations use the steady one, stored deadlines and events the wall
-/// clock.
+/// Two clocks in nanoseconds. Timers and durations use the steady one, stored deadlines and events
+/// the wall clock.
 ///
 /// Thread-safety: any number of threads.
 class Clock {

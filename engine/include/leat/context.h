@@ -1,5 +1,5 @@
-// Contexts: the JSON object that a pipeline's tasks hand on. Knows nothing of tasks or stores; text in, text
-// out.
+// Contexts: the JSON object that a pipeline's tasks hand on. Knows nothing of tasks or stores;
+// text in, text out.
 #pragma once
 
 #include <concepts>
@@ -18,7 +18,7 @@
 
 namespace leat {
 
-/// The largest context that a task may save, in bytes of JSON text, unless its Runner says otherwise.
+/// The largest context that a task may save, in bytes of JSON text.
 inline constexpr std::size_t kContextBytesMax = std::size_t{1} << 20;
 
 /// How deep arrays and objects may be nested in any JSON text that leat reads; deeper text is refused.
@@ -37,8 +37,8 @@ concept ScalarLike = std::is_arithmetic_v<T> || std::convertible_to<const T&, st
 /// A JSON object by key. Its keys are kept in the order of their bytes, so equal contexts have equal texts.
 ///
 /// Numbers keep their kind: 1 and 1.0 are different values. Integers beyond 64 bits become floating point.
-/// Numbers that are not finite become null, bytes that are not UTF-8 become U+FFFD. Of a key given twice the
-/// last counts.
+/// Numbers that are not finite become null, bytes that are not UTF-8 become U+FFFD. Of a key given twice
+/// the last counts.
 /// ```cpp
 /// auto context = leat::Context::parse(R"({"rows": 3})");
 /// context->set("status", "ready");
@@ -60,12 +60,11 @@ class Context {
   static std::expected<Context, Error> parse(std::string_view text);
 
   /// Merges contexts in order, as a task with several dependencies sees them: objects key by key,
-  /// recursively; of two arrays the earlier one as it is, then the later one's items that are not in it yet;
-  /// otherwise the later value wins.
+  /// recursively; of two arrays the earlier one as it is, then the later one's items that are not in it
+  /// yet; otherwise the later value wins.
   ///
   /// @param texts  JSON objects; none gives "{}". Where all that are not "{}" are equal, that text is given
-  /// back
-  ///               as it is, unread: whoever reads it finds the damage
+  ///               back as it is, unread: whoever reads it finds the damage
   /// @return       the merged text, or InvalidArgument that names the damaged text by its index
   /// Complexity: linear in the size of the texts.
   static std::expected<std::string, Error> merge(std::span<const std::string_view> texts);
@@ -76,9 +75,8 @@ class Context {
   /// The text without spaces, keys in the order of their bytes.
   std::string to_json() const;
 
-  /// @return the value of `key`; empty where it is absent or of another type. An integer is a double as well;
-  /// one
-  ///         beyond int64 is no int64. With <leat/json.h>, T may be nlohmann::json.
+  /// @return the value of `key`; empty where it is absent or of another type. An integer is a double as
+  ///         well; one beyond int64 is no int64. With <leat/json.h>, T may be nlohmann::json.
   template <class T>
   std::optional<T> get(std::string_view) const {
     static_assert(sizeof(T) == 0,

@@ -23,8 +23,8 @@ enum class DispatchErrorCode : std::uint8_t {
   NoCapacity,       ///< the routed executor is full: the task stays Ready
   ExecutionFailed,  ///< an executor could not run the task; the retry policy decides
   Stopped,          ///< the Runner no longer admits
-  InvalidEvent,  ///< the event's namespace was not interned by this Runner, or its attempt numbers are wrong
-  Storage,       ///< the journal refused
+  InvalidEvent,     ///< its task is not known to this Runner, or its attempt numbers are wrong
+  Storage,          ///< the journal refused
 };
 
 /// @return the enumerator's name
@@ -47,8 +47,8 @@ struct ExecutionResult {
   ExecutionStatus status = ExecutionStatus::Completed;
   std::string error_message;             ///< empty when Completed
   std::chrono::nanoseconds duration{0};  ///< 0: measured by the lane
-  std::optional<std::chrono::nanoseconds>
-      retry_after;  ///< the task's own wish for its next delay; with Retry only
+  /// The task's own wish for its next delay; with Retry only.
+  std::optional<std::chrono::nanoseconds> retry_after;
   TaskError::Class error_class = TaskError::Class::Task;  ///< for retry policies that look at it
 
   bool should_retry() const noexcept { return status == ExecutionStatus::Retry; }
@@ -63,8 +63,8 @@ struct ExecutionResult {
 class Attempt;
 class Context;
 
-/// The right, and the duty, to say how one attempt ended: once, from any thread. Dropped without a word, the
-/// attempt is Failed with that reason.
+/// The right, and the duty, to say how one attempt ended: once, from any thread. Dropped without a word,
+/// it ends the attempt with an error that says so and goes through the retry policy like a task's own.
 ///
 /// Thread-safety: one thread at a time; may be moved to another.
 class CompletionToken {
@@ -81,8 +81,9 @@ class CompletionToken {
   /// Adds captured output to the task's record; what exceeds 64 KiB in all is cut at the front.
   void append_output(std::string_view text);
 
-  /// Called at most once, from another thread, when the attempt should end early (timeout, cancel, stop); it
-  /// must not block. Set it before the work is started.
+  /// Called at most once, when the attempt should end early (timeout, cancel, stop): on the thread that
+  /// asks for it, or at once on the caller's, where the stop came first. It must not block. Set it before
+  /// the work is started.
   void on_cancel(std::function<void()> callback);
 
   /// Tells of the same wish to end early, for code that polls.
@@ -107,8 +108,8 @@ class ExecutorServices {
  public:
   /// The context that the event's task starts from: initial, or its dependencies' contexts merged. JSON text.
   virtual std::expected<std::string, Error> load_context(const TaskReadyEvent& event) const = 0;
-  /// Sets what the task saves; it lands in the same commit as Completed. Without it the loaded context is
-  /// kept.
+  /// Sets what the task saves; it lands in the same commit as Completed. Without it the loaded
+  /// context is kept.
   virtual std::expected<void, Error> stage_context(const TaskReadyEvent& event, std::string_view json) = 0;
   /// The function registered for the event's task; null: none.
   virtual const TaskFunction* find_task(const TaskReadyEvent& event) const noexcept = 0;
@@ -125,24 +126,24 @@ class ExecutorServices {
   ~ExecutorServices() = default;
 };
 
-/// An execution backend. Write `execute` for work that this thread does, or `start` for work that ends
-/// elsewhere.
+/// An execution backend. Write `execute` for work that this thread does, or `start` for work that
+/// ends elsewhere.
 ///
 /// Thread-safety: every method is called from several threads at once.
 class TaskExecutor {
  public:
   virtual ~TaskExecutor() = default;
 
-  /// Runs one attempt to its end on the calling worker. An exception counts as Failed, an error as
-  /// ExecutionFailed (the retry policy decides).
+  /// Runs one attempt to its end on the calling worker. An exception or an error goes through
+  /// the retry policy like a task's own error.
   virtual std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent& event);
 
   /// Begins one attempt and returns; the token ends it. The default runs execute().
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
 
-  /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides them, see
-  /// ExecutorServices::capacity_changed(). Called by whoever dispatches and by the journal's committer: it must not
-  /// block or throw.
+  /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides
+  /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches and by the journal's
+  /// committer: it must not block or throw.
   virtual bool has_capacity() const;
 
   /// The default is what its lanes count; all zero before registration.
@@ -166,7 +167,9 @@ enum class IdlePolicy : std::uint8_t { Park, SpinThenPark, Spin };
 /// Which threads serve a lane.
 enum class Backend : std::uint8_t {
   Threads,  ///< own named threads: for any task, also one that blocks
-  Arena,    ///< a oneTBB arena: for tasks that compute, and may use oneTBB themselves
+  /// A oneTBB arena: for tasks that compute, and may use oneTBB themselves. Asked for more than 64 threads,
+  /// or for more than oneTBB grants, the lane is served by own threads instead, with a warning.
+  Arena,
 };
 
 /// Limits of one executor key.
@@ -175,9 +178,9 @@ struct ExecutorLimits {
   std::uint32_t max_queued = 1024;   ///< tasks admitted beyond those
   Backend backend = Backend::Threads;
   IdlePolicy idle = IdlePolicy::SpinThenPark;
-  /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count (Arena).
-  /// An executor that overrides start() and returns at once needs one or two, however many attempts it has
-  /// under way.
+  /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count
+  /// (Arena). An executor that overrides start() and returns at once needs one or two, however many
+  /// attempts it has under way. The lane's counts take about 74 KB for each thread.
   std::uint32_t threads = 0;
 };
 

@@ -1,5 +1,5 @@
-// Contexts as nlohmann::json values, for those who use that library anyway. No other header of leat includes
-// it.
+// Contexts as nlohmann::json values, for those who use that library anyway. No other header of
+// leat includes it.
 #pragma once
 
 #include <expected>

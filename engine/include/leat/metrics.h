@@ -13,8 +13,8 @@ struct LatencySummary {
   std::uint64_t max = 0;
 };
 
-/// One lane at one moment. Counts are exact once the lane is idle; while it works they may be a few tasks
-/// apart.
+/// One lane at one moment. Counts are exact once the lane is idle; while it works they may be a
+/// few tasks apart.
 struct ExecutorMetrics {
   std::uint64_t active_tasks = 0;
   std::uint64_t queued_tasks = 0;

@@ -47,8 +47,8 @@ class PipelineHandle {
 
   /// Blocks until the pipeline has ended and its end has reached its level.
   ///
-  /// @return Timeout, WouldDeadlock (called from inside a task), Stopped (the Runner stopped first) or
-  /// Storage
+  /// @return Timeout, WouldDeadlock (called from inside a task), Stopped (the Runner stopped
+  ///         first) or Storage
   std::expected<PipelineResult, Error> wait(
       std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
 

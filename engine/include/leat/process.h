@@ -79,8 +79,8 @@ class ProcessRunner {
 
 /// Runs tasks as child processes. A task's config is {"run": ["program", "argument", ...], "cwd":
 /// "directory", "env": {"NAME": "value"}}; `cwd` and `env` may be absent. The child finds its task in
-/// LEAT_TASK, LEAT_PIPELINE and LEAT_ATTEMPT. Exit status 0 is Completed, another or a signal is left to the
-/// retry policy, a program that cannot be run is Failed at once. The output goes to the task's record.
+/// LEAT_TASK, LEAT_PIPELINE and LEAT_ATTEMPT. Exit status 0 is Completed, another or a signal is left to
+/// the retry policy, a program that cannot be run is Failed at once. The output goes to the task's record.
 ///
 /// Thread-safety: any number of threads. A running child holds its slot and permit, but no thread.
 class ProcessExecutor final : public TaskExecutor {

@@ -29,8 +29,8 @@ enum class RetryOn : std::uint8_t {
 std::string_view to_string(Backoff backoff) noexcept;
 std::string_view to_string(RetryOn condition) noexcept;
 
-/// When and how often a task is tried again. An error is retried where `on` says so, OR one of `patterns` is
-/// in it.
+/// When and how often a task is tried again. An error is retried where `on` says so, OR one of
+/// `patterns` is in it.
 /// ```cpp
 /// {.max_attempts = 5, .initial = 200ms, .cap = 10s}
 /// {.on = RetryOn::Never, .patterns = {"deadlock", "lock timeout"}}
@@ -49,9 +49,9 @@ struct RetryPolicy {
   bool operator==(const RetryPolicy&) const = default;
 };
 
-/// @return whether a further try may succeed: by class, or (class Task) by a word of the text: connection,
-/// network,
-///         timeout, temporary, unavailable, busy, overloaded, "rate limit"; ASCII case does not count
+/// @return whether a further try may succeed: by class, or (class Task) by a word of the text:
+///         connection, network, timeout, temporary, unavailable, busy, overloaded, "rate limit"; ASCII
+///         case does not count
 bool is_transient(std::string_view error, TaskError::Class error_class = TaskError::Class::Task) noexcept;
 
 /// @param attempt    the attempt that has just failed, from 1

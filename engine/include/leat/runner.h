@@ -54,11 +54,12 @@ class Runner {
 
   Runner(Runner&&) noexcept;
   Runner& operator=(Runner&&) = delete;
-  /// stop(30 s). Inside a task, or where a task never comes back, the engine and its threads are given up, not freed.
+  /// stop(30 s). Inside a task, or where a task never comes back, the engine and its threads are given
+  /// up, not freed.
   ~Runner();
 
-  /// Checks that every routed key has an executor, lends the engine its threads and carries on what the store
-  /// holds unfinished of registered workflows.
+  /// Checks that every routed key has an executor, lends the engine its threads and carries on what the
+  /// store holds unfinished of registered workflows.
   std::expected<void, Error> start();
 
   /// Admits nothing more, starts nothing more, waits for what runs until the deadline, then interrupts it;
@@ -83,6 +84,8 @@ class Runner {
     return add_task(name, make_task_function(std::forward<F>(function)));
   }
   /// An event with fresh identifiers for a registered task.
+  ///
+  /// @param max_attempts  counts the first try; not remembered across a restart: then 1 applies
   TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts = 1) noexcept;
 
   Dispatcher& dispatcher() noexcept;
@@ -122,8 +125,7 @@ class Runner::Builder {
   ~Builder();
 
   /// @param url  `rocksdb:///absolute/path`, `rocksdb://./relative/path` (the default is
-  /// `rocksdb://./leat.db`), or
-  ///             `memory:` for no store: then every level is Memory
+  ///             `rocksdb://./leat.db`), or `memory:` for no store: then every level is Memory
   Builder& database_url(std::string url);
   Builder& routing_config(RoutingConfig config);
   /// "default" replaces the thread executor that is registered under that key otherwise.

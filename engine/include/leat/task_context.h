@@ -21,8 +21,8 @@
 namespace leat {
 
 /// One attempt as its task function sees it. The context is loaded at the first look at it, so that a task
-/// which never looks costs nothing; what it changes is saved with Completed, what it leaves alone is handed
-/// on unread.
+/// which never looks costs nothing; what it changes is saved with Completed, what it leaves alone is
+/// handed on unread.
 /// ```cpp
 /// [](leat::TaskContext& task) -> std::expected<void, leat::TaskError> {
 ///   const auto rows = task.get<std::int64_t>("rows");
@@ -36,7 +36,7 @@ class TaskContext {
  public:
   /// @param stop    gives the token of stop_token(), at the first call of that
   /// @param output  where append_output() goes; empty: nowhere
-  /// @pre `event` and `services` outlive this object
+  /// @pre           `event` and `services` outlive this object
   TaskContext(const TaskReadyEvent& event, ExecutorServices& services,
               std::function<std::stop_token()> stop = {}, std::function<void(std::string_view)> output = {});
   TaskContext(const TaskContext&) = delete;
@@ -96,8 +96,8 @@ class TaskContext {
 
   /// For executors, after the task function succeeded: stages the context if it was changed.
   ///
-  /// @return nothing, or the error of load(), of the size limit or of the services: the attempt has failed
-  /// for good
+  /// @return nothing, or the error of load(), of the size limit or of the services: the attempt has
+  ///         failed for good
   std::expected<void, Error> save();
 
  private:

@@ -16,7 +16,9 @@ struct TaskReadyEvent {
   Namespace task_namespace;       ///< tenant::package::workflow::task
   std::int32_t attempt = 1;       ///< from 1
   std::int32_t max_attempts = 1;  ///< counts the first try
-  void* origin = nullptr;  ///< the engine's own: the pipeline's block; null for a task dispatched alone
+  /// The engine's own: the pipeline's block. Null only for a task dispatched alone at level Memory; above
+  /// it the task is a pipeline of its own.
+  void* origin = nullptr;
   std::uint32_t task_number = 0;  ///< the engine's own: the task's index within its workflow
 };
 

@@ -20,8 +20,8 @@ namespace leat {
 /// How deep conditions may be nested; a bare rule has depth 1.
 inline constexpr std::size_t kTriggerDepthMax = 32;
 
-/// How a ContextValue condition compares. A key that is absent fails Equals, GreaterThan, LessThan, Contains
-/// and Exists, and satisfies their negations.
+/// How a ContextValue condition compares. A key that is absent fails Equals, GreaterThan, LessThan,
+/// Contains and Exists, and satisfies their negations.
 enum class TriggerOperator : std::uint8_t {
   Equals,  ///< the same JSON value; 1 and 1.0 are not
   NotEquals,
@@ -44,13 +44,13 @@ struct DependencyCounts {
   std::uint32_t cancelled = 0;
 };
 
-/// What a rule may ask about. The context is loaded only when a condition needs it, at most once in an
-/// evaluation.
+/// What a rule may ask about. The context is loaded only when a condition needs it, at most once in
+/// an evaluation.
 struct TriggerFacts {
   DependencyCounts counts;
   std::function<TaskState(std::string_view task_name)> state_of;  ///< of a dependency, as the rule names it
-  std::function<std::expected<const Context*, Error>()>
-      load_context;  ///< what the task itself would see, merged
+  /// What the task itself would see, merged.
+  std::function<std::expected<const Context*, Error>()> load_context;
 };
 
 /// One rule, or one condition of a rule: a tree, immutable, cheap to copy.
@@ -96,9 +96,10 @@ class TriggerRule {
                                                          std::string_view value_json = "null");
 
   /// Reads a plain word (all_success, all_done, one_success, none_failed) or the JSON form:
-  /// {"type":"Always"}, {"type":"All","conditions":[..]} (Any, None), {"type":"TaskSuccess","task_name":".."}
-  /// (TaskFailed, TaskSkipped), {"type":"ContextValue","key":"..","operator":"Equals","value":..}. Types and
-  /// operators may be spelled in snake_case too.
+  /// {"type":"Always"}, {"type":"All","conditions":[..]} (Any, None),
+  /// {"type":"TaskSuccess","task_name":".."} (TaskFailed, TaskSkipped),
+  /// {"type":"ContextValue","key":"..","operator":"Equals","value":..}. Types and operators may be spelled
+  /// in snake_case too.
   ///
   /// @return the rule, or InvalidArgument that names the part and the accepted values
   static std::expected<TriggerRule, Error> parse(std::string_view text);
@@ -117,8 +118,7 @@ class TriggerRule {
   std::optional<bool> decide(const DependencyCounts& counts) const noexcept;
 
   /// @param facts  `state_of` may stay empty for a rule without task_names(), `load_context` for one that
-  /// does not
-  ///               need the context
+  ///               does not need the context
   /// @return       true: run; false: skip; an error: the context could not be loaded, the task must fail
   std::expected<bool, Error> evaluate(const TriggerFacts& facts) const;
 

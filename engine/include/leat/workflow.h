@@ -1,5 +1,5 @@
-// Workflows: tasks and what each waits for, checked once and immutable from then on. Knows nothing of
-// execution.
+// Workflows: tasks and what each waits for, checked once and immutable from then on. Knows
+// nothing of execution.
 #pragma once
 
 #include <chrono>
@@ -77,8 +77,8 @@ struct TaskDefinition {
 ///                .task("extract", [](leat::TaskContext& task) { task.set("rows", 3); })
 ///                .task("load", &load, {.after = {"extract"}, .retry = {.max_attempts = 5}})
 ///                .build();
-/// if (!etl) return fail(etl.error().message);   // "task 'load' waits for 'extrct', which is not in the
-/// workflow"
+/// // As in: "task 'load' waits for 'extrct', which is not in the workflow".
+/// if (!etl) return fail(etl.error().message);
 /// ```
 /// Thread-safety: immutable.
 class Workflow {
