@@ -8,8 +8,10 @@
 
 namespace leat {
 
-/// @param glob  with at least one `*`; both are padded
 /// Each literal part but the last takes its leftmost place, the last one the end: parts never overlap.
+///
+/// @param glob  with at least one `*`
+/// @pre         both are padded
 /// Complexity: O(bytes of glob x bytes of text) at worst; no recursion.
 inline bool glob_matches(std::string_view glob, std::string_view text) noexcept {
   const std::size_t first = glob.find('*');

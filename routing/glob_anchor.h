@@ -18,8 +18,8 @@ inline std::uint32_t ends_tag(std::string_view segment, std::size_t prefix, std:
 }
 
 struct GlobAnchor {
-  static constexpr std::size_t kInnerMax =
-      8;  // so that one place of a segment has eight sizes to look up at most
+  /// So that one place of a segment has eight sizes to look up at most.
+  static constexpr std::size_t kInnerMax = 8;
 
   std::size_t prefix;      ///< bytes
   std::size_t suffix;      ///< bytes

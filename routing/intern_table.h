@@ -1,5 +1,5 @@
-// Texts to dense numbers, for ever: what namespaces and executor keys are kept in. Readers never lock. Knows
-// nothing of what the texts mean.
+// Texts to dense numbers, for ever: what namespaces and executor keys are kept in. Readers never lock.
+// Knows nothing of what the texts mean.
 #pragma once
 
 #include <atomic>
@@ -16,12 +16,14 @@
 
 namespace leat {
 
-/// Grows only. `Entry` is constructed in place from (index, text, more...) and has `std::string_view view()
-/// const`.
+/// Grows only. `Entry` is constructed in place from (index, text, more...) and has
+/// `std::string_view view() const`.
 ///
 /// Thread-safety: any number of threads.
-/// Invariants: (1) an entry is complete before a directory points to it; (2) a directory that was replaced
-/// stays alive, so that a reader may finish in it: all old ones together are smaller than the present one.
+/// Invariants:
+///   1. An entry is complete before a directory points to it.
+///   2. A directory that was replaced stays alive, so that a reader may finish in it: all old ones together
+///      are smaller than the present one.
 template <class Entry>
 class InternTable {
  public:
@@ -31,13 +33,14 @@ class InternTable {
   [[nodiscard]] const Entry* find(std::string_view text) const noexcept {
     const Directory& directory = *directory_.load(std::memory_order_acquire);  // (1) pairs with (2)
     for (std::size_t at = XXH3_64bits(text.data(), text.size());; ++at) {
-      const Entry* entry =
-          directory.by_hash[at & directory.mask].load(std::memory_order_acquire);  // (3) pairs with place()
+      // (3) acquire: pairs with place().
+      const Entry* entry = directory.by_hash[at & directory.mask].load(std::memory_order_acquire);
       if (entry == nullptr || entry->view() == text) return entry;
     }
   }
 
   /// Finds or adds.
+  ///
   /// Progress: locks against other writers.
   template <class... More>
   const Entry& intern(std::string_view text, More&&... more) {
@@ -75,10 +78,10 @@ class InternTable {
   void place(Directory& directory, const Entry& entry, std::uint32_t index) {
     directory.by_index[index].store(&entry, std::memory_order_release);  // (4) publishes the entry
     std::size_t at = XXH3_64bits(entry.view().data(), entry.view().size());
-    while (directory.by_hash[at & directory.mask].load(std::memory_order_relaxed) != nullptr)
-      ++at;  // writer only
-    directory.by_hash[at & directory.mask].store(&entry,
-                                                 std::memory_order_release);  // (3) publishes the entry
+    // relaxed: only the writer, under the mutex, comes here
+    while (directory.by_hash[at & directory.mask].load(std::memory_order_relaxed) != nullptr) ++at;
+    // (3) release: publishes the entry; pairs with find().
+    directory.by_hash[at & directory.mask].store(&entry, std::memory_order_release);
   }
 
   void grow(std::size_t slots) {

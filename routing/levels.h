@@ -1,5 +1,5 @@
-// The positions at which a pattern may stand in a name: how many of its segments are consumed. A set of them
-// is one word, so that a search that would have to try each position in turn advances all of them at once.
+// The positions at which a pattern may stand in a name: how many of its segments are consumed. A set of
+// them is one word, so that a search that would try each position in turn advances all of them at once.
 #pragma once
 
 #include <bit>
@@ -10,11 +10,10 @@
 
 namespace leat {
 
-/// A set of positions in a name of 1 to 64 segments: bit i of `open`: the next segment is i; `end`: none is
-/// left.
+/// A set of positions in a name of 1 to 64 segments.
 struct Levels {
-  std::uint64_t open;
-  bool end;
+  std::uint64_t open;  ///< bit i: the next segment is i
+  bool end;            ///< no segment is left
 
   [[nodiscard]] bool none() const noexcept { return open == 0 && !end; }
 };
@@ -34,6 +33,7 @@ class LevelRange {
   }
 
   /// Wherever any number of segments leads from `levels`.
+  ///
   /// @pre !levels.none()
   [[nodiscard]] Levels anywhere_from(Levels levels) const noexcept {
     return {levels.open == 0 ? 0 : all_ & (~std::uint64_t{0} << std::countr_zero(levels.open)), true};

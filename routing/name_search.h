@@ -1,5 +1,5 @@
-// Finds a name that some patterns match and others do not, or shows that there is none: what the lint and the
-// difference of rule sets rest on.
+// Finds a name that some patterns match and others do not, or shows that there is none: what the lint and
+// the difference of rule sets rest on.
 #pragma once
 
 #include <cstdint>

@@ -30,6 +30,7 @@ inline Words load_words(const char* text) noexcept {
 }
 
 /// The first `size` bytes of `words`, others zero.
+///
 /// @param size  at most 16
 inline Words first_bytes(Words words, std::size_t size) noexcept {
   static constexpr unsigned char kMask[32] = {255, 255, 255, 255, 255, 255, 255, 255,
@@ -40,6 +41,7 @@ inline Words first_bytes(Words words, std::size_t size) noexcept {
 }
 
 /// The sixteen bytes at `text`, of which those behind `last` + 16 are not read and come as zero.
+///
 /// @pre text < last + 16
 inline Words load_words_until(const char* text, const char* last) noexcept {
   __extension__ using Wide = unsigned __int128;

@@ -1,5 +1,5 @@
-// One routing pattern, checked and brought into a normal form, so that patterns that differ in spelling only
-// are equal. Knows nothing of keys, of the order of rules, or of how they are searched.
+// One routing pattern, checked and brought into a normal form, so that patterns that differ in spelling
+// only are equal. Knows nothing of keys, of the order of rules, or of how they are searched.
 #pragma once
 
 #include <algorithm>
@@ -35,9 +35,8 @@ struct TextError {
   std::size_t position;
 };
 
-/// A sequence of segments in normal form: of neighbouring `*` and `**` one `**` at most is left, in front of
-/// the
-/// `*` where the pattern begins with them (so that `*::**::b` reads as `**::*::b`) and behind them elsewhere.
+/// A sequence of segments in normal form: of neighbouring `*` and `**` at most one `**` is left, in front
+/// of the `*` where the pattern begins with them (`*::**::b` reads as `**::*::b`), behind them elsewhere.
 class Pattern {
  public:
   /// @return  the pattern, or the first thing wrong with it

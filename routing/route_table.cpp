@@ -63,7 +63,7 @@ class RouteTable::Search {
            [&](std::size_t level) { return ends_tag(segment(level), shape.prefix, shape.suffix); });
   }
 
-  /// Takes the edges from `from` that the segments at `open` call for: each edge once, for all its segments.
+  /// Takes the edges from `from` that the segments at `open` call for: each once, for all its segments.
   template <class TagAt>
   void follow(Ref from, std::uint64_t open, std::uint32_t filter, TagAt tag_at) noexcept {
     while (open != 0) {
@@ -83,8 +83,7 @@ class RouteTable::Search {
     }
   }
 
-  /// The same for a piece of text that may stand anywhere in a segment; its first place in the name takes the
-  /// edge.
+  /// The same for a piece of text that may stand anywhere in a segment; its first place takes the edge.
   void follow_inner(Ref shape_ref, std::uint64_t open) noexcept {
     const std::size_t size = table_.shapes_[shape_ref].inner;
     for (std::uint64_t rest = open; rest != 0; rest &= rest - 1) {

@@ -13,10 +13,10 @@
 
 namespace leat {
 
-/// Two tries over the patterns: one read from the first segment on and, for patterns that begin with `**`,
-/// one read from the last segment backwards. The tries only propose rules, and may propose too many (edges
-/// are compared by 32-bit tags, globs by a part of their text); the RuleStore decides. They never leave out
-/// one that matches.
+/// Two tries over the patterns: one read from the first segment on and, for patterns that begin with
+/// `**`, one read from the last segment backwards. The tries only propose rules, and may propose too
+/// many (edges are compared by 32-bit tags, globs by a part of their text); the RuleStore decides. They
+/// never leave out one that matches.
 ///
 /// Thread-safety: any number of threads may match.
 class RouteTable {
@@ -27,8 +27,7 @@ class RouteTable {
 
   /// @return  the first rule, from 0, that matches; kNoRule if none does
   /// Progress: wait-free; no allocation; recursion no deeper than 65.
-  /// Complexity: each trie node is visited once at most, with all positions in the name at which it can
-  /// stand.
+  /// Complexity: each trie node is visited at most once, with all positions in the name where it can stand.
   [[nodiscard]] std::uint32_t match(const SplitName& name) const noexcept;
 
   [[nodiscard]] std::size_t rule_count() const noexcept { return same_path_.size(); }
@@ -48,8 +47,8 @@ class RouteTable {
   static constexpr std::uint8_t kUnbounded = 0xFF;
 
   struct Node {
-    std::uint32_t first =
-        kNoRule;  ///< smallest rule at or below: a branch behind a better match is not entered
+    /// Smallest rule at or below: a branch behind a better match is not entered.
+    std::uint32_t first = kNoRule;
     std::uint32_t ends = kNoRule;     ///< smallest rule that ends here; more in same_path_
     Ref any = kNone;                  ///< behind `*`
     Ref run = kNone;                  ///< behind `**`
@@ -68,8 +67,8 @@ class RouteTable {
     std::uint32_t first;  ///< smallest rule behind it, so that a useless node is not even read
   };
 
-  /// Globs that leave one node and are found by texts of the same place and size: a prefix and a suffix, or,
-  /// where they have neither, a piece of `inner` bytes that stands anywhere.
+  /// Globs that leave one node and are found by texts of the same place and size: a prefix and a suffix,
+  /// or, where they have neither, a piece of `inner` bytes that stands anywhere.
   struct Shape {
     std::uint16_t prefix;
     std::uint16_t suffix;

@@ -1,5 +1,5 @@
-// Builds a RouteTable by inserting one rule after the other. A rule alone in its branch is a leaf there, and
-// gets nodes only as far as it shares its way with others: a table has about as many nodes as rules.
+// Builds a RouteTable by inserting one rule after the other. A rule alone in its branch is a leaf there,
+// and gets nodes only as far as it shares its way with others: a table has about as many nodes as rules.
 #include <algorithm>
 #include <array>
 

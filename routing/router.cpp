@@ -54,7 +54,7 @@ std::size_t reader_shard() noexcept {
 struct Router::Routes {
   RoutingConfig config;
   RouteTable table;
-  std::vector<std::uint64_t> route;  ///< of each rule, and behind them of the default; as Namespace caches it
+  std::vector<std::uint64_t> route;  ///< of each rule, then of the default; as Namespace caches it
   std::vector<Split> splits;
 
   [[nodiscard]] std::size_t rule_of(const SplitName& name) const noexcept {
@@ -94,11 +94,12 @@ struct Router::State {
 };
 
 /// Holds the rules in force in place while they are read. Two programs decide whether they may be freed:
+///
 ///   reader: count up (2), then look whether the slot is still in force (1)
 ///   swap:   put the other slot in force (1), then look whether anybody is counted (3)
+///
 /// In the one order of sequentially consistent operations, either the reader sees the new slot and goes
-/// there, or swap() sees the reader and waits. A thread that routes nothing holds nothing, so it may sleep
-/// for ever.
+/// there, or swap() sees the reader and waits. A thread that routes nothing holds nothing and may sleep.
 class Router::Pin {
  public:
   explicit Pin(const Router& router) noexcept {
@@ -115,9 +116,8 @@ class Router::Pin {
       readers_->fetch_sub(1, std::memory_order_release);  // (4)
     }
   }
-  ~Pin() {
-    readers_->fetch_sub(1, std::memory_order_release);
-  }  // (4) our reads end before (3) sees the count fall
+  // (4) release: our reads end before (3) sees the count fall.
+  ~Pin() { readers_->fetch_sub(1, std::memory_order_release); }
   Pin(const Pin&) = delete;
   Pin& operator=(const Pin&) = delete;
 
@@ -173,8 +173,8 @@ ExecutorKeyId Router::resolve_uncached(Namespace name, std::uint64_t sticky_hash
     SplitName split;
     (void)split.split(name.view());  // four segments, checked when it was registered
     route = pin.epoch_bits() | pin.routes().route[pin.routes().rule_of(split)];
-    name.entry_->route.store(route,
-                             std::memory_order_relaxed);  // one word: any thread that races writes the same
+    // relaxed: one word, and any thread that races writes the same
+    name.entry_->route.store(route, std::memory_order_relaxed);
   }
   return pin.routes().pick(route, sticky_hash);
 }

@@ -6,7 +6,7 @@
 namespace leat {
 namespace {
 
-// So that the place of a compiled rule, of at most 772 bytes, fits 32 bits, and the number of a node fits 31.
+// So that the place of a compiled rule, of at most 772 bytes, fits 32 bits, and a node's number fits 31.
 constexpr std::size_t kRulesMax = std::size_t{1} << 22;
 
 RouteError refused(const RoutingRule& rule, std::size_t index, RouteErrorCode code, std::size_t position) {

@@ -1,4 +1,4 @@
-// A RoutingConfig after all checks: patterns in normal form. What the router compiles and the analysis reads.
+// A RoutingConfig after all checks, as patterns in normal form: what the router and the analysis work on.
 #pragma once
 
 #include <cstdint>

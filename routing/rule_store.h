@@ -11,8 +11,8 @@
 
 namespace leat {
 
-/// Patterns, numbered from 0, each in one run of bytes (header, steps, texts), so that a comparison touches
-/// one or two cache lines.
+/// Patterns, numbered from 0, each in one run of bytes (header, steps, texts), so that a comparison
+/// touches one or two cache lines.
 class RuleStore {
  public:
   /// How far a name follows a pattern.
@@ -31,9 +31,9 @@ class RuleStore {
   /// As compare(), without the account of it.
   [[nodiscard]] bool matches(std::uint32_t rule, const SplitName& name) const noexcept;
 
+  /// Progress: no allocation, no recursion.
   /// Complexity: O(segments of the pattern x segments of the name) comparisons of segments, whatever the
-  /// number of
-  /// `**`; no recursion, no allocation.
+  ///             number of `**`.
   [[nodiscard]] Progress compare(std::uint32_t rule, const SplitName& name) const noexcept;
 
  private:

@@ -26,8 +26,8 @@ struct SegmentClasses {
 
 /// Finds the classes by running all predicates at once over texts of growing length.
 ///
-/// @param predicates   literals and globs, each once
-/// @param states_max   when to give up
+/// @param predicates  literals and globs, each once
+/// @param states_max  when to give up
 [[nodiscard]] SegmentClasses classify_segments(std::span<const PatternSegment* const> predicates,
                                                std::size_t states_max);
 

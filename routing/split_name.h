@@ -36,7 +36,7 @@ class SplitName {
     std::size_t begin = 0;
     for (std::size_t block = 0; block + 1 < name.size(); block += 64) {
       std::uint64_t ends = 0;
-      for (std::size_t at = block; at < block + 64; at += 16) {  // always four: what is not there shifts out
+      for (std::size_t at = block; at < block + 64; at += 16) {  // always four: what is missing shifts out
         const std::size_t from = std::min(at, readable - 17);
         ends |= std::uint64_t{separators(text + from)} >> (at - from) << (at - block);
       }

@@ -1,6 +1,6 @@
 // One group commit as bytes: packed by the journal's committer, unpacked by recovery, inspection and
-// verification. record_format.h documents the form. What is unpacked may be damaged: nothing read is believed
-// before it is checked.
+// verification. record_format.h documents the form. What is unpacked may be damaged: nothing read is
+// believed before it is checked.
 #pragma once
 
 #include <cstddef>

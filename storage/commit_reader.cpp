@@ -20,8 +20,7 @@ std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_vi
 
 }  // namespace
 
-/// Takes values off the front of a span. After the first failure every value is zero or empty, and ok() is
-/// false.
+/// Takes values off the front of a span. After the first failure every value is zero or empty, ok() false.
 class CommitReader::Parser {
  public:
   explicit Parser(std::span<const std::byte> rest) noexcept : rest_(rest) {}
@@ -220,8 +219,7 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   if (commit.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
   const auto version = static_cast<std::uint8_t>(commit[0]);
   const auto checked = commit.first(commit.size() - record_format::kChecksumBytes);
-  // The checksum first: a flipped version byte is damage, not a later leat. It keeps its place in later
-  // versions.
+  // The checksum first: a flipped version byte is damage, not a later leat. Later versions keep its place.
   if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) !=
       record_format::get_u64(checked.data() + checked.size())) {
     return damaged(first_sequence, "checksum mismatch");

@@ -1,5 +1,4 @@
-// Packs a group commit: the groups grow behind room for the longest header, which is written last, right
-// before them.
+// Packs a group commit: groups grow behind room for the longest header, written last, right before them.
 #include <xxhash.h>
 #include <cstring>
 
@@ -12,7 +11,7 @@ namespace {
 
 using record_format::kVarintBytesMax;
 
-// version, then epoch, gap, unsynced, transitions, groups, then the base time
+// Version, then epoch, gap, unsynced, transitions, groups, then the base time.
 constexpr std::size_t kHeaderBytesMax = 1 + 5 * kVarintBytesMax + 8;
 
 }  // namespace

@@ -3,17 +3,21 @@
 // Two protocols keep everybody awake who must be. Each is a pair of short programs; both are the store-load
 // pattern that only sequential consistency settles, so all four accesses of a pair are seq_cst.
 //
-//   Committer falls asleep            Producer publishes           If (2) does not see (3), it precedes it in
-//   the (1) asleep = 1                    (3) turn = published         single total order: 1 < 2 < 3 < 4, so
-//   (4) sees (2) head published? then awake    (4) asleep? then wake it     the 1 (or a 0 by which another
-//   producer woke it).
-//       else sleep while asleep == 1                               Woken, the committer starts at (1) again.
+//   Committer falls asleep               Producer publishes
+//   (1) asleep = 1                       (3) turn = published
+//   (2) head published? then awake       (4) asleep? then wake it
+//       else sleep while asleep == 1
 //
-//   Producer waits for credits        Credits come back            The same argument: if (6) misses (7), then
-//   (5) ++waiting                     (7) credits += n             5 < 6 < 7 < 8, and (8) sees the waiter.
-//   The (6) enough credits? then done     (8) waiting? then ++freed    waiter read `freed` before (6), so it
-//   does not
-//       else sleep while freed is same    and wake all             sleep on the new value.
+// If (2) does not see (3), it precedes it in the single total order: 1 < 2 < 3 < 4, so (4) sees the 1
+// (or a 0 by which another producer woke it). Woken, the committer starts at (1) again.
+//
+//   Producer waits for credits           Credits come back
+//   (5) ++waiting                        (7) credits += n
+//   (6) enough credits? then done        (8) waiting? then ++freed and wake all
+//       else sleep while freed is same
+//
+// The same argument: if (6) misses (7), then 5 < 6 < 7 < 8, and (8) sees the waiter. The waiter read
+// `freed` before (6), so it does not sleep on the new value.
 #include "leat/journal.h"
 
 #include <atomic>
@@ -28,10 +32,10 @@
 namespace leat {
 namespace {
 
-constexpr std::size_t kLine =
-    128;  // two cache lines: x86 fetches them in pairs, some aarch64 lines are that long
+// Two cache lines: x86 fetches them in pairs, some aarch64 lines are that long.
+constexpr std::size_t kLine = 128;
 
-/// One place of the ring. `turn` is t while it is free for ticket t, t + 1 once t's group is published in it.
+/// One place of the ring. `turn` is t while it is free for ticket t, t + 1 once t's group is published.
 struct alignas(kLine) Cell {
   std::atomic<std::uint64_t> turn{0};
   TransitionGroup group;
@@ -49,7 +53,8 @@ class Count {
     // relaxed: one writer, and readers want a recent value, not an order
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
-  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }  // relaxed: as above
+  // relaxed: as above
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<std::uint64_t> value_{0};
@@ -77,9 +82,8 @@ struct Journal::State {
   void tell(std::uint64_t end, bool disk, bool reached) noexcept;
   void free_cells(std::uint64_t end) noexcept;
   void fail(StoreError&& what) noexcept;
-  bool healthy() const noexcept {
-    return !failed.load(std::memory_order_relaxed);
-  }  // relaxed: the committer wrote it
+  // relaxed: the committer wrote it
+  bool healthy() const noexcept { return !failed.load(std::memory_order_relaxed); }
 
   StateStore& store;
   const Options options;
@@ -136,8 +140,8 @@ void Journal::State::give_credits(std::uint64_t count) noexcept {
 }
 
 void Journal::State::wake_committer() noexcept {
-  // (4) seq_cst: pairs with (1) in wait_for_work(), see the top. The exchange lets one of many producers wake
-  // it; relaxed: it carries nothing, the committer reads the cell's turn again.
+  // (4) seq_cst: pairs with (1) in wait_for_work(), see the top. The exchange lets one of many producers
+  // wake it; relaxed: it carries nothing, the committer reads the cell's turn again.
   if (asleep.load(std::memory_order_seq_cst) == 1 && asleep.exchange(0, std::memory_order_relaxed) == 1) {
     asleep.notify_one();
   }
@@ -183,8 +187,8 @@ void Journal::release(std::size_t count) noexcept {
 void Journal::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
                       std::uint64_t token) noexcept {
   State& state = *state_;
-  // (13) acq_rel: the ticket may need a credit that another thread took; through the chain of tickets its (9)
-  // happens before the stores below.
+  // (13) acq_rel: the ticket may need a credit that another thread took; through the chain of tickets its
+  // (9) happens before the stores below.
   const std::uint64_t ticket = state.tickets.fetch_add(1, std::memory_order_acq_rel);
   Cell& cell = state.cell(ticket);
   cell.group = std::move(group);
@@ -200,8 +204,8 @@ void Journal::publish(TransitionGroup&& group, Durability level, CommitListener*
 bool Journal::wait_for_work() noexcept {
   State& state = *state_;
   for (;;) {
-    if (state.head_published(std::memory_order_relaxed))
-      return true;  // relaxed: pack() reads it again with (14)
+    // relaxed: pack() reads it again with (14)
+    if (state.head_published(std::memory_order_relaxed)) return true;
     if (state.stopped.load(std::memory_order_acquire)) {
       // (15) acquire: what was published before stop() is seen by this second look.
       return state.head_published(std::memory_order_acquire);
@@ -224,10 +228,12 @@ void Journal::stop() noexcept {
   state.freed.notify_all();
 }
 
-/// Packs the published prefix. @return the ticket after it
+/// Packs the published prefix.
+///
+/// @return  the ticket after it
 std::uint64_t Journal::State::pack() noexcept {
-  writer.begin(next_sequence, journal_end, store.epoch(),
-               synced.load(std::memory_order_relaxed));  // relaxed: own
+  // relaxed: the committer itself wrote it
+  writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
   process_waits = disk_waits = false;
   std::uint64_t end = head;
   while (end - head < cells.size() && writer.size_bytes() < options.commit_bytes_max) {
@@ -253,7 +259,8 @@ void Journal::State::append() noexcept {
 }
 
 void Journal::State::acknowledge() noexcept {
-  const std::uint64_t end = written.load(std::memory_order_relaxed);  // relaxed: the committer itself wrote it
+  // relaxed: the committer itself wrote it
+  const std::uint64_t end = written.load(std::memory_order_relaxed);
   if (end == 0) return;  // nothing was written by this opening
   if (auto done = store.acknowledge(end); !done) fail(std::move(done.error()));
 }
@@ -286,8 +293,8 @@ void Journal::State::free_cells(std::uint64_t end) noexcept {
   for (; head < end; ++head) {
     Cell& cell = this->cell(head);
     cell.group.reset();
-    cell.turn.store(head + cells.size(),
-                    std::memory_order_relaxed);  // relaxed: handed over by (7), (9) and (13)
+    // relaxed: handed over by (7), (9) and (13)
+    cell.turn.store(head + cells.size(), std::memory_order_relaxed);
   }
   give_credits(count);
 }
@@ -313,8 +320,8 @@ std::size_t Journal::commit_some() noexcept {
 
 namespace {
 
-/// Waits for one group on behalf of flush(). Its mutex and condition variable are the journal's, so that the
-/// committer touches nothing of a flush that has returned.
+/// Waits for one group on behalf of flush(). Its mutex and condition variable are the journal's, so that
+/// the committer touches nothing of a flush that has returned.
 class FlushListener final : public CommitListener {
  public:
   FlushListener(std::mutex& mutex, std::condition_variable& flushed) noexcept
@@ -361,7 +368,7 @@ std::expected<void, StoreError> Journal::flush(Durability level) {
     lock.unlock();
     const std::size_t committed = commit_some();
     lock.lock();
-    LEAT_CHECK(committed > 0 || listener.done());  // else a ticket before ours was taken by this very thread
+    LEAT_CHECK(committed > 0 || listener.done());  // else this very thread took a ticket before ours
   }
   if (!listener.reached()) return std::unexpected(*failure());
   return {};

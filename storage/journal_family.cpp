@@ -73,8 +73,8 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
-  options.file_checksum_gen_factory =
-      rocksdb::GetFileChecksumGenCrc32cFactory();  // of whole tables, for verification
+  // Checksums of whole tables, for verification.
+  options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   return options;
 }
 

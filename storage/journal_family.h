@@ -1,5 +1,5 @@
-// How the journal lies in RocksDB: one column family, one pair per group commit, key = first sequence number,
-// big endian; and what follows from that for options, reading and checking. Private: includes RocksDB.
+// How the journal lies in RocksDB: one column family, one pair per group commit, key = first sequence
+// number, big endian; what follows from that for options, reading, checking. Private: includes RocksDB.
 #pragma once
 
 #include <rocksdb/db.h>

@@ -1,7 +1,7 @@
-// Whether what RocksDB would recover is all that was acknowledged. No recovery mode of RocksDB answers that:
-// its default opens without a word behind a flipped byte, the strict one refuses an innocent torn tail, and a
-// missing write-ahead log opens as an empty store. So our facts decide, before anything is opened for
-// writing.
+// Whether what RocksDB would recover is all that was acknowledged. No recovery mode of RocksDB answers
+// that: its default opens without a word behind a flipped byte, the strict one refuses an innocent
+// torn tail, and a missing write-ahead log opens as an empty store. So our facts decide, before
+// anything is opened for writing.
 #pragma once
 
 #include <rocksdb/options.h>
@@ -35,9 +35,8 @@ std::expected<void, StoreError> check_promise(const std::string& directory, cons
 
 /// Reads the store, without writing, as an opening would recover it.
 ///
-/// @return  the recovery mode with which an opening loses nothing that was acknowledged: strict, or point in
-/// time for
-///          a torn tail; or Damaged
+/// @return  the recovery mode with which an opening loses nothing that was acknowledged: strict, or point
+///          in time for a torn tail; or Damaged
 std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::string& directory,
                                                                   const Superblock& block,
                                                                   const StoreEnvironment& environment);

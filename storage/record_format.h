@@ -1,38 +1,77 @@
 // The form in which the journal's bytes lie on disk: STORE_FORMAT 1. This file alone owns it.
 //
-//   integers   little endian; varint: 7 bits a byte, low bits first, at most 10 bytes, no longer than needed;
-//              zigzag: a signed number as varint (0, -1, 1, -2 ...); text: varint length, then the bytes
+// Types     u8, u64, i64    little endian
+//           varint          7 bits a byte, low bits first, at most 10 bytes, no longer than needed
+//           zigzag          a signed number as varint: 0, -1, 1, -2 ... are 0, 1, 2, 3 ...
+//           text            varint length, then the bytes
 //
-//   commit   = u8 version (1)
-//              varint epoch           of the opening that wrote it
-//              varint gap             numbers left out since the end of the commit before it (0 but after a
-//              reopening) varint unsynced        first sequence number - synced watermark as known when it
-//              was written varint transitions     it takes max(1, transitions) sequence numbers from the
-//              first one on varint groups i64 base               Unix time in ns group ... u64 checksum
-//              XXH3-64 of all bytes before it, seeded with the first sequence number
-//   group    = zigzag (time - base), then one record:
+// commit    u8              version: 1
+//           varint          epoch: of the opening that wrote it
+//           varint          gap: numbers left out since the commit before it; 0 but after a reopening
+//           varint          unsynced: first sequence number - synced watermark as known when it was written
+//           varint          transitions: max(1, transitions) sequence numbers are taken from the first on
+//           varint          groups
+//           i64             base: Unix time in ns
+//           group ...       so many
+//           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number
 //
-//   1 WorkflowDefined = u8 1, varint workflow_no, text name, u64 version, varint count, text task ..., text
-//   definition 2 KeyDefined      = u8 2, varint key_no, text key 3 PipelineCreated = u8 3, varint
-//   pipeline_no, 16 bytes id, varint workflow_no, varint task_count,
-//                       u8 (level | 4 ready | 8 context), [changes ready], [text context]
-//   4 TaskStarted     = u8 4, varint pipeline_no, varint task, varint attempt, varint key_no
-//   5 TaskEnded       = u8 5, varint pipeline_no, varint task, u8 (from | to << 3), u8 flags: in this order,
-//   where set,
-//                       1 varint attempt (else 1), 2 u8 cause (else Result), 4 zigzag (retry_at_ns - time),
-//                       8 changes successors, 16 u8 pipeline state, 32 text error, 64 text context, 128 text
-//                       output
-//   6 PipelineChanged = u8 6, varint pipeline_no, u8 (to | 8 successors | 16 reason), [changes], [text
-//   reason]
+// group     zigzag          time - base, in ns
+//           u8              kind, then the fields of its record:
 //
-//   changes  = varint runs, then per run: varint (zigzag (first task - end of the run before) << 3 | long <<
-//   2 | state),
-//              long: varint tasks in the run - 2; state: 0 Ready, 1 Skipped, 2 Cancelled.
-//              So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3.
+// 1 WorkflowDefined         takes no sequence number
+//           varint          workflow_no
+//           text            name
+//           u64             version of the workflow
+//           varint          count of tasks
+//           text ...        so many names
+//           text            definition
 //
-// A sequence number per transition: PipelineCreated takes task_count + ready, TaskStarted 1, TaskEnded
-// 1 + successors, PipelineChanged its successors, the definitions none.
-// A later format raises the version; a reader refuses versions that it does not know.
+// 2 KeyDefined              takes no sequence number
+//           varint          key_no
+//           text            key
+//
+// 3 PipelineCreated         takes task_count + ready
+//           varint          pipeline_no
+//           16 bytes        id, as Uuid::bytes
+//           varint          workflow_no
+//           varint          task_count
+//           u8              Durability | 4 ready | 8 context
+//           changes         ready, where flagged; all to Ready
+//           text            context, where flagged
+//
+// 4 TaskStarted             takes 1
+//           varint          pipeline_no
+//           varint          task
+//           varint          attempt
+//           varint          key_no
+//
+// 5 TaskEnded               takes 1 + successors
+//           varint          pipeline_no
+//           varint          task
+//           u8              TaskState from | TaskState to << 3
+//           u8              flags: which of the following are there
+//           varint          1: attempt; else 1
+//           u8              2: TaskEnded::Cause; else Result
+//           zigzag          4: retry_at - time, in ns; else no retry time
+//           changes         8: successors
+//           u8              16: PipelineState, where this step changed it
+//           text            32: error
+//           text            64: context
+//           text            128: output
+//
+// 6 PipelineChanged         takes its successors
+//           varint          pipeline_no
+//           u8              PipelineState to | 8 successors | 16 reason
+//           changes         successors, where flagged
+//           text            reason, where flagged
+//
+// changes   varint          runs of neighbouring tasks with one new state; for each run:
+//           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
+//                           state: 0 Ready, 1 Skipped, 2 Cancelled
+//           varint          where long: tasks in the run - 2; else the run is one task
+//
+// So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
+// number. A later format raises the version; a reader refuses versions that it does not know.
 #pragma once
 
 #include <bit>

@@ -14,8 +14,7 @@
 namespace leat {
 namespace {
 
-// Numbers reserved by one superblock: after a crash at most so many are skipped, and one file is synced per
-// so many.
+// Numbers reserved by one superblock: a crash skips at most so many; one file is synced for each so many.
 constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 
 class RocksdbStore final : public StateStore {

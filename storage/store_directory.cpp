@@ -153,8 +153,7 @@ std::expected<Superblock, StoreError> Superblock::parse(std::string_view text) {
   constexpr std::size_t kChecksumLineBytes = std::string_view("checksum 0123456789abcdef\n").size();
   const auto damaged = [] { return error(StoreErrorCode::Damaged, "the superblock is damaged"); };
   if (text.size() < kChecksumLineBytes) return damaged();
-  // The checksum first, so that a flipped digit is not taken for a later format, which keeps it in this
-  // place.
+  // The checksum first: a flipped digit is damage, not a later format. Later formats keep its place.
   std::string_view rest = text.substr(0, text.size() - kChecksumLineBytes);
   if (text.substr(rest.size()) != fmt::format("checksum {:016x}\n", XXH3_64bits(rest.data(), rest.size()))) {
     return damaged();

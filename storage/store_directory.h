@@ -1,6 +1,6 @@
-// What leat keeps beside RocksDB in a store's directory: the lock, the superblock, and the acknowledged
-// floor. They hold the facts by which an opening tells an innocent torn tail from lost data. Knows nothing of
-// RocksDB.
+// What leat keeps beside RocksDB in a store's directory: the lock, the superblock, and the
+// acknowledged floor. They hold the facts by which an opening tells an innocent torn tail from lost
+// data. Knows nothing of RocksDB.
 //
 // LEAT    text, replaced as a whole (temporary file, fsync, rename, fsync of the directory):
 //           leat store format 1
@@ -11,9 +11,13 @@
 //           reserved_end N      no number from here on was ever used
 //           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 while open
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
-// FLOOR   two sectors written in turn, 48 bytes each: u64 turn, epoch, synced, written, boot, checksum.
-//           `synced` holds after a power cut (it is written after the sync); `written`, up to where somebody
-//           was told, holds within one boot of the machine
+// FLOOR   two sectors written in turn, in each 48 bytes:
+//           u64 turn
+//           u64 epoch
+//           u64 synced          holds after a power cut: it is written after the sync
+//           u64 written         up to where somebody was told: holds within one boot of the machine
+//           u64 boot
+//           u64 checksum
 #pragma once
 
 #include <cstdint>
@@ -38,7 +42,7 @@ struct Superblock {
   std::uint64_t manifest = 0;
 
   std::string to_text() const;
-  /// @return Damaged or NewerFormat, without the place
+  /// @return  Damaged or NewerFormat, without the place
   static std::expected<Superblock, StoreError> parse(std::string_view text);
 };
 
@@ -56,7 +60,7 @@ struct Floor {
   }
 };
 
-/// @return a number for this boot of the machine; 0 where it cannot be told
+/// @return  a number for this boot of the machine; 0 where it cannot be told
 std::uint64_t current_boot();
 
 /// @return  NotFound, NotAStore, NewerFormat, Damaged, Io
@@ -87,7 +91,7 @@ class DirectoryLock {
 /// Thread-safety: one thread at a time.
 class StoreDirectory {
  public:
-  /// Makes the directory where absent, locks it, and reads the superblock, which is new where there was none.
+  /// Makes the directory where absent, locks it, reads the superblock, which is new where there was none.
   ///
   /// @return  Locked, NewerFormat, NotAStore, NotWritable, Damaged, Io; nothing was changed then
   static std::expected<StoreDirectory, StoreError> open(const std::string& path);
@@ -104,7 +108,7 @@ class StoreDirectory {
 
   /// Makes the floor anew, in both sectors, durably.
   std::expected<void, StoreError> begin_floor(std::uint64_t epoch, std::uint64_t end, std::uint64_t boot);
-  /// Raises the floor. It survives the death of the process; a power cut may take it back, never advance it.
+  /// Raises the floor. It survives the process's death; a power cut may take it back, never advance it.
   std::expected<void, StoreError> raise_floor(std::uint64_t synced, std::uint64_t written);
 
  private:

@@ -104,7 +104,7 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
 }
 
 const char* StoreImage::Fold::change_pipeline(PipelineState to) {
-  if (to == pipeline_->state && !is_terminal(to)) return nullptr;  // tasks were taken along, the pipeline goes on
+  if (to == pipeline_->state && !is_terminal(to)) return nullptr;  // its tasks were taken along, it goes on
   if (!may_become(pipeline_->state, to)) return "moves a pipeline to a state that may not follow";
   pipeline_->state = to;
   if (is_terminal(to)) pipeline_->finished_ns = time_ns_;

@@ -1,5 +1,4 @@
-// Reads a store beside its owner: everything is checked in a first pass, so that what is told needs no taking
-// back.
+// Reads a store beside its owner: a first pass checks everything, so that nothing told must be taken back.
 #include "leat/store_reader.h"
 
 #include <fmt/format.h>
@@ -36,8 +35,8 @@ std::expected<StoreImage, StoreError> read_once(const std::string& directory,
   if (!promise) return std::unexpected(promise.error());
 
   rocksdb::DBOptions options = journal_db_options(rocksdb::Env::Default());
-  options.wal_recovery_mode =
-      rocksdb::WALRecoveryMode::kPointInTimeRecovery;  // a live log's tail may be half written
+  // A live log's tail may be half written.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   const auto journal = JournalDb::open(directory, JournalDb::Access::Read, options);
   if (!journal) return std::unexpected(to_store_error(journal.error(), "opening"));
   auto image = fold(*journal, {});

@@ -1,5 +1,4 @@
-// UUIDs of version 7: text form, making, hashing. Byte order is fixed, so every machine gives the same
-// answers.
+// UUIDs of version 7: text form, making, hashing. Byte order is fixed: all machines give the same answers.
 #include "leat/uuid.h"
 
 #include <bit>
@@ -32,8 +31,8 @@ void store_big_endian(std::uint64_t value, std::uint8_t* bytes) {
   std::memcpy(bytes, &value, sizeof value);
 }
 
-/// Source: the finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
-/// 2014).
+/// Source: the finaliser of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
+///         Generators, 2014).
 std::uint64_t mix(std::uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
   value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;

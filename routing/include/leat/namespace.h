@@ -28,7 +28,7 @@ struct NamespaceParts {
 /// @return      the segments, or EmptyName, EmptySegment, NotFourSegments, TooLong
 [[nodiscard]] std::expected<NamespaceParts, RouteError> parse_namespace(std::string_view name);
 
-/// A task's name, interned: eight bytes that are copied freely and stay good as long as their NamespaceTable.
+/// A task's name, interned: eight bytes, copied freely and good for as long as their NamespaceTable lives.
 class Namespace {
  public:
   Namespace() = default;
@@ -49,6 +49,7 @@ class Namespace {
   [[nodiscard]] std::string_view task() const noexcept { return segment(3); }
 
   /// A number from 0 in order of registration, dense within one NamespaceTable.
+  ///
   /// @pre valid()
   [[nodiscard]] std::uint32_t index() const noexcept { return entry_->index; }
 
@@ -60,7 +61,7 @@ class Namespace {
   friend class Router;
 
   struct Entry {
-    /// Executor key or split rule, with the epoch of the route table that it was read from in the upper half.
+    /// Executor key or split rule; in the upper half the epoch of the route table that it was read from.
     mutable std::atomic<std::uint64_t> route{0};
     std::uint32_t index;
     std::uint16_t size;    ///< bytes

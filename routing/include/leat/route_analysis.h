@@ -1,5 +1,5 @@
-// What a set of routing rules does, told to a person: why a name goes where it goes, which rules are useless,
-// and which names a new set of rules would send elsewhere. Slow and allocating; never on the way of a task.
+// What a set of routing rules does, told to a person: why a name goes where it goes, which rules are
+// useless, which names a new set of rules would send elsewhere. Slow and allocating; never on a task's way.
 #pragma once
 
 #include <cstdint>
@@ -58,16 +58,16 @@ struct RouteFinding {
   std::string message;  ///< one line
 };
 
-/// Finds the rules that cannot do what their author meant. There is no false alarm: where the bounded search
-/// does not come to an end, the finding says Undecided.
+/// Finds the rules that cannot do what their author meant. There is no false alarm: where the bounded
+/// search does not come to an end, the finding says Undecided.
 ///
 /// @param executor_keys  keys that have an executor, for UnroutedKey; may be empty
 /// @return               findings in the order of the rules, or what is wrong with a rule
 [[nodiscard]] std::expected<std::vector<RouteFinding>, RouteError> lint(
     const RoutingConfig& config, std::span<const std::string> executor_keys = {});
 
-/// Names that two sets of rules send to different places: those that `from_rule` takes in the old set and
-/// `to_rule` in the new one.
+/// Names that two sets of rules send to different places: those that `from_rule` takes in the old set
+/// and `to_rule` in the new one.
 struct RouteDifference {
   std::optional<std::uint32_t> from_rule;  ///< in the old set, from 1; none: its default
   std::optional<std::uint32_t> to_rule;    ///< in the new set, from 1; none: its default

@@ -24,6 +24,7 @@ class RouteCache {
   RouteCache& operator=(const RouteCache&) = delete;
 
   /// As Router::resolve(). Names over 104 bytes and those of split rules are looked up every time.
+  ///
   /// Progress: lock-free; no allocation.
   [[nodiscard]] std::expected<ExecutorKeyId, RouteErrorCode> resolve(std::string_view name,
                                                                      std::uint64_t sticky_hash) noexcept;

@@ -1,5 +1,5 @@
-// Why a routing rule or a name was refused. Configuration errors carry a sentence for a person; the hot path
-// returns the bare code. Knows nothing of executors: that a key has no executor is the engine's to find out.
+// Why a routing rule or a name was refused. Configuration errors carry a sentence for a person; the hot
+// path returns the bare code. Knows nothing of executors: the engine finds out that a key has none.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ enum class RouteErrorCode : std::uint8_t {
 struct RouteError {
   RouteErrorCode code;
   std::string message;                       ///< one line: rule, position, reason
-  std::optional<std::uint32_t> rule = {};    ///< number of the rule, from 1; none: the default key, or a name
+  std::optional<std::uint32_t> rule = {};    ///< number of the rule, from 1; none: the default key, a name
   std::optional<std::size_t> position = {};  ///< byte in the pattern or name, from 1
 };
 

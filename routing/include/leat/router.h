@@ -1,5 +1,5 @@
-// Where does a task go? Name -> executor key, by ordered rules that may be swapped while others route. Knows
-// names, rules and keys, and nothing of executors.
+// Where does a task go? Name -> executor key, by ordered rules that may be swapped while others route.
+// Knows names, rules and keys, and nothing of executors.
 #pragma once
 
 #include <atomic>
@@ -37,8 +37,9 @@ struct RouteReport {
 /// Routes names to executor keys.
 ///
 /// Thread-safety: any number of threads, swap() included.
-/// Invariants: (1) a name is routed by one complete set of rules, the old or the new one, never by a mixture.
-/// (2) When swap() returns, no thread routes by the old rules any more and they are freed.
+/// Invariants:
+///   1. A name is routed by one complete set of rules, the old or the new one, never by a mixture.
+///   2. When swap() returns, no thread routes by the old rules any more and they are freed.
 class Router {
  public:
   /// Compiles the rules.
@@ -66,16 +67,16 @@ class Router {
   /// Routes any name of 1 to 64 segments.
   ///
   /// @return  the key, or EmptyName, EmptySegment, TooManySegments, TooLong
-  /// Progress: lock-free; no allocation.  Complexity: in the length of the name, not in the number of rules.
+  /// Progress: lock-free; no allocation.  Complexity: in the length of the name, not the number of rules.
   [[nodiscard]] std::expected<ExecutorKeyId, RouteErrorCode> resolve(
       std::string_view name, std::uint64_t sticky_hash) const noexcept;
 
   /// Replaces the rules. Numbers of keys stay as they are.
   ///
-  /// @return  which registered names change their destination; or a refused rule, and the old ones stay in
-  /// force Progress: waits for other swaps, and for those that are just routing by the old rules (about a
-  /// microsecond,
-  ///           or until the operating system lets them run again).
+  /// @return  which registered names change their destination; or a refused rule, and the old ones stay
+  ///          in force
+  /// Progress: waits for other swaps, and for those that are just routing by the old rules (about a
+  ///           microsecond, or until the operating system lets them run again).
   [[nodiscard]] std::expected<RouteReport, RouteError> swap(const RoutingConfig& config);
 
   /// Gives a key its number, or finds it.
@@ -96,8 +97,8 @@ class Router {
 
   /// Rises with every swap.
   [[nodiscard]] std::uint32_t epoch() const noexcept {
-    return static_cast<std::uint32_t>(publication_.load(std::memory_order_acquire) >>
-                                      32);  // (1) see is_current()
+    // (1) see is_current()
+    return static_cast<std::uint32_t>(publication_.load(std::memory_order_acquire) >> 32);
   }
 
   /// Which rule wins, from 1; none: the default.
@@ -114,8 +115,7 @@ class Router {
   struct Routes;
   class Pin;
 
-  /// A cached route: the epoch in the upper half, below it this flag and the number of a key or of a split
-  /// rule.
+  /// A cached route: the epoch in the upper half, below it this flag and the number of a key or split rule.
   static constexpr std::uint64_t kSplit = std::uint64_t{1} << 31;
 
   explicit Router(NamespaceTable& names);
@@ -124,8 +124,8 @@ class Router {
   [[nodiscard]] bool is_current(std::uint64_t route) const noexcept {
     // (1) acquire: the keys of the rules in force are visible; pairs with the store in swap() and make().
     const std::uint64_t current = publication_.load(std::memory_order_acquire);
-    return ((route ^ current) >> 31) ==
-           0;  // the epochs are equal and the flag is clear, as it is in `current`
+    // The epochs are equal and the flag is clear, as it is in `current`.
+    return ((route ^ current) >> 31) == 0;
   }
 
   [[nodiscard]] ExecutorKeyId resolve_uncached(Namespace name, std::uint64_t sticky_hash) const noexcept;

@@ -1,5 +1,5 @@
-// Routing rules as the user writes them: an ordered list of patterns, and where the rest goes. A plain value;
-// nothing is checked before a Router compiles it.
+// Routing rules as the user writes them: an ordered list of patterns, and where the rest goes. A plain
+// value; nothing is checked before a Router compiles it.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,7 @@ struct Share {
 /// Sends the names that match `pattern` to the executor key `key`, or to several keys by percentage.
 ///
 /// Segments are separated by `::`. `*` is exactly one segment, `**` zero or more; a `*` inside a segment
-/// stands for any run of bytes within it (`heavy_*`, `*_gpu`, `a*b*c`). Everything else is compared byte by
-/// byte.
+/// stands for any run of bytes within it (`heavy_*`, `*_gpu`, `a*b*c`). All else is compared byte by byte.
 struct RoutingRule {
   RoutingRule(std::string pattern_text, std::string executor_key)
       : pattern(std::move(pattern_text)), key(std::move(executor_key)) {}

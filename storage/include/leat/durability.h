@@ -1,4 +1,4 @@
-// How much an acknowledgement promises. The words are used by every layer above storage, so they stand alone.
+// How much an acknowledgement promises. Every layer above storage uses these words, so they stand alone.
 #pragma once
 
 #include <cstdint>

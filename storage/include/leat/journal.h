@@ -1,6 +1,6 @@
-// The write-ahead journal: many producers publish transition groups into a bounded ring, one committer packs
-// what is there into one value per group commit. Natural batching: what arrives while a sync runs is the next
-// commit.
+// The write-ahead journal: many producers publish transition groups into a bounded ring, one
+// committer packs what is there into one value per group commit. Natural batching: what arrives while
+// a sync runs is the next commit.
 #pragma once
 
 #include <cstddef>
@@ -22,22 +22,21 @@ class CommitListener {
   ///
   /// @param token     the value given to publish()
   /// @param sequence  the number of the group's first transition (for a group without one: the next number)
-  /// @param reached   whether the level asked for was reached; false: the outcome is unknown, the store has
-  /// failed
+  /// @param reached   whether the level asked for was reached; false: the outcome is unknown, the store
+  ///                  has failed
   virtual void on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept = 0;
 
  protected:
   ~CommitListener() = default;
 };
 
-/// The ring and its committer step. Owns no thread: the shell (or the simulator) lends one to commit_some().
+/// The ring and its committer step. Owns no thread: the shell or the simulator lends one to commit_some().
 ///
 /// Thread-safety: reserve, release, publish, flush, stop, the watermarks: any number of threads.
 ///   commit_some, wait_for_work: one thread at a time.
 /// Invariants:
-///   1. Credits given out and not yet returned + free credits = cells. A ticket is taken only with a credit,
-///   so the
-///      cell of a new ticket is free: publishing never waits.
+///   1. Credits given out and not yet returned + free credits = cells. A ticket is taken only with a
+///      credit, so the cell of a new ticket is free: publishing never waits.
 ///   2. Cells are committed and freed in ticket order; sequence numbers rise in ticket order.
 ///   3. synced() <= written(); neither ever falls; after failure() neither rises.
 class Journal {
@@ -45,8 +44,8 @@ class Journal {
   struct Options {
     std::size_t cells = std::size_t{1} << 16;             ///< ring size, a power of two
     std::size_t commit_bytes_max = std::size_t{4} << 20;  ///< a commit is closed when it passes this
-    bool waits_commit =
-        false;  ///< no thread is lent to commit_some(): reserve() and flush() call it instead of waiting
+    /// No thread is lent to commit_some(): reserve() and flush() call it instead of waiting.
+    bool waits_commit = false;
   };
 
   Journal(StateStore& store, Options options);
@@ -56,18 +55,19 @@ class Journal {
   [[nodiscard]] bool try_reserve(std::size_t count) noexcept;
   /// The same, waiting for the committer to free cells.
   ///
-  /// @return  false where it would have to wait after stop(), or, with waits_commit, for credits that nobody
-  /// can free
+  /// @return  false where it would have to wait after stop(), or, with waits_commit, for credits that
+  ///          nobody can free
   [[nodiscard]] bool reserve(std::size_t count) noexcept;
   /// Returns credits that were not used.
   void release(std::size_t count) noexcept;
 
   /// Publishes one group; uses up one credit.
   ///
-  /// @param listener  told when `level` is reached (Memory counts as Process); null: nobody waits, nothing is
-  /// synced Progress: lock-free; no allocation. Ordering: groups published one after the other (one thread,
-  /// or through happens-before) are committed in that
-  ///   order; what the caller did before is visible to on_commit().
+  /// @param listener  told when `level` is reached (Memory counts as Process); null: nobody waits, nothing
+  ///                  is synced
+  /// Progress: lock-free; no allocation.
+  /// Ordering: groups published one after the other (one thread, or through happens-before) are committed
+  ///           in that order; what the caller did before is visible to on_commit().
   void publish(TransitionGroup&& group, Durability level, CommitListener* listener,
                std::uint64_t token) noexcept;
 
@@ -76,23 +76,25 @@ class Journal {
   /// @return  the store's failure, or Closed after stop()
   std::expected<void, StoreError> flush(Durability level);
 
-  /// Packs the published prefix into one commit, writes it, syncs it where somebody waits for Disk, tells the
-  /// listeners and frees the cells. @return the number of groups committed; 0: there was nothing to do.
+  /// Packs the published prefix into one commit, writes it, syncs it where somebody waits for Disk, tells
+  /// the listeners and frees the cells.
+  ///
+  /// @return  the number of groups committed; 0: there was nothing to do
   std::size_t commit_some() noexcept;
 
   /// Blocks the committer's thread until something is published or stop() is called.
   ///
   /// @return  false: stopped, and everything published so far is committed
   bool wait_for_work() noexcept;
-  /// Ends wait_for_work() and the waiting in reserve(). What is published afterwards waits for commit_some().
+  /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some().
   void stop() noexcept;
 
   /// Every transition below is in the operating system's hands / on the device.
   std::uint64_t written() const noexcept;
   std::uint64_t synced() const noexcept;
 
-  /// The first error of the store; null while it is healthy. From then on nothing is written or acknowledged,
-  /// while credits still circulate and listeners hear `reached == false`, so that nobody hangs.
+  /// The first error of the store; null while it is healthy. From then on nothing is written or
+  /// acknowledged, while credits circulate and listeners hear `reached == false`, so that nobody hangs.
   const StoreError* failure() const noexcept;
 
   struct Counters {

@@ -18,7 +18,7 @@ namespace leat {
 /// Keeps packed group commits in the order in which they were appended.
 ///
 /// Thread-safety: one thread at a time; the journal's committer is the only writer.
-/// After any error of append() or sync() the outcome of that call is unknown and every later write fails.
+/// Invariant: after an error of append() or sync() its outcome is unknown and every later write fails.
 class StateStore {
  public:
   /// @param first_sequence  the number of the commit's first transition
@@ -28,7 +28,7 @@ class StateStore {
 
   virtual ~StateStore() = default;
 
-  /// The number of this opening, from 1: every opening for writing makes it rise, durably, before it returns.
+  /// The number of this opening, from 1: each opening for writing raises it, durably, before it returns.
   virtual std::uint64_t epoch() const noexcept = 0;
 
   /// The lowest sequence number that no opening of this store has ever used.
@@ -61,8 +61,7 @@ class StateStore {
   virtual std::expected<void, StoreError> close() = 0;
 };
 
-/// What a memory store writes to. It outlives the store as a disk outlives a process: for tests and
-/// simulation.
+/// What a memory store writes to, for tests and simulation. Outlives the store as a disk does a process.
 ///
 /// Thread-safety: that of the store which uses it.
 struct MemoryMedium {
@@ -90,9 +89,9 @@ std::unique_ptr<StateStore> make_memory_store(std::shared_ptr<MemoryMedium> medi
 /// Opens, or makes, a store in RocksDB.
 ///
 /// @param directory  made where absent (its parent must exist); refused where it holds anything but a leat
-/// store
+///                   store
 /// @return           the store, or Locked, NewerFormat, NotWritable, NotAStore, Damaged, Io: nothing was
-/// changed
+///                   changed
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory);
 
 }  // namespace leat

@@ -43,7 +43,8 @@ bool is_terminal(PipelineState state) noexcept;
 ///   Running     |  yes  |         |    yes    |  yes   |   yes   |    yes
 ///
 /// Running -> Ready is a retry (attempt + 1), a rescue after a crash or an interruption (same attempt).
-/// Ready -> Failed is a task that can no longer run (abandoned after too many rescues, queue time-out).
+/// Ready -> Failed is a task given up before it ran. It is allowed and nothing uses it yet: a task that is
+/// abandoned after too many rescues goes Running -> Failed.
 bool may_become(TaskState from, TaskState to) noexcept;
 
 /// The transition table of a pipeline; a terminal state is left never again.

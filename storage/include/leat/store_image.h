@@ -1,5 +1,5 @@
-// What a store's journal amounts to: the fold of its transition groups. Recovery, inspection and verification
-// all use this one fold.
+// What a store's journal amounts to: the fold of its transition groups. Recovery, inspection and
+// verification all use this one fold.
 #pragma once
 
 #include <cstdint>
@@ -66,12 +66,11 @@ struct TransitionEvent {
 };
 
 /// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the
-/// unknown.
+/// unknown: a workflow, key, pipeline or task that no record introduced.
 ///
 /// Thread-safety: as a value.
-/// Invariant: after an error the image is that of the journal up to the group that was refused, which may be
-/// applied
-///   in part; nothing more can be applied.
+/// Invariant: after an error the image is that of the journal up to the group that was refused, which may
+///   be applied in part; nothing more can be applied.
 class StoreImage {
  public:
   /// Unfinished: a pipeline leaves the image once its state and those of all its tasks are terminal.

@@ -1,5 +1,4 @@
-// Reads a store without owning it: for inspection, beside a live process too. Never writes, never bumps the
-// epoch.
+// Reads a store without owning it, for inspection, beside a live process too. Never writes anything.
 #pragma once
 
 #include <expected>
@@ -15,7 +14,7 @@ namespace leat {
 ///
 /// @param on_event  called for each task transition, in order; may be empty
 /// @return          the image of everything the store remembers, or NotFound, NotAStore, NewerFormat,
-/// Damaged, Io
+///                  Damaged, Io
 std::expected<StoreImage, StoreError> read_rocksdb_store(
     const std::string& directory, const std::function<void(const TransitionEvent&)>& on_event = {});
 

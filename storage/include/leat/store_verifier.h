@@ -9,11 +9,11 @@
 
 namespace leat {
 
-/// Reads everything and writes nothing; the store must not be open for writing.
+/// Reads everything and writes nothing.
 ///
 /// @return  what is wrong, most fundamental first, as Damaged or NewerFormat; empty: nothing. Or NotFound,
-/// NotAStore,
-///          Locked, Io where it could not be examined
+///          NotAStore, Locked, Io where it could not be examined
+/// @pre     the store is not open for writing
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory);
 
 }  // namespace leat

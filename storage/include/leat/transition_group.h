@@ -1,6 +1,5 @@
 // The journal's records: what one step of the engine changes, as one unit that is never cut.
-// The encoded form is documented in record_format.h; transition_group.cpp writes it, commit_reader.cpp reads
-// it.
+// record_format.h documents the encoded form; transition_group.cpp writes it, commit_reader.cpp reads it.
 #pragma once
 
 #include <array>
@@ -17,12 +16,12 @@
 
 namespace leat {
 
-/// Limits of the format. What a store holds beyond them is damage; a caller checks before it builds a group.
+/// Limits of the format. What a store holds beyond them is damage; callers check before they build a group.
 inline constexpr std::uint32_t kTasksPerPipelineMax = std::uint32_t{1} << 20;
-inline constexpr std::size_t kGroupBytesMax = std::size_t{64}
-                                              << 20;  ///< contexts, output and definition included
+/// Contexts, output and definition included.
+inline constexpr std::size_t kGroupBytesMax = std::size_t{64} << 20;
 
-/// Introduces a workflow version to the journal, before the first pipeline that runs it. Takes no transition.
+/// Introduces a workflow version, before the first pipeline that runs it. Takes no transition.
 struct WorkflowDefined {
   std::uint32_t workflow_no = 0;                 ///< dense, from 1, unique for the store's life
   std::string_view name = {};                    ///< "tenant::package::workflow"
@@ -31,7 +30,7 @@ struct WorkflowDefined {
   std::string_view definition = {};  ///< free bytes of the definer, enough to build the workflow again
 };
 
-/// Introduces an executor key to the journal. Takes no transition.
+/// Introduces an executor key. Takes no transition.
 struct KeyDefined {
   std::uint32_t key_no = 0;  ///< dense, from 1
   std::string_view key = {};
@@ -92,8 +91,8 @@ struct TaskEnded {
   std::string_view output = {};                ///< captured output, bounded by the executor
 };
 
-/// Tasks end without having run, and with them, perhaps, the pipeline (cancelled, skipped roots); `to` is its
-/// state from then on, which may be the one it has. Transitions: each successor's.
+/// Tasks end without having run, and with them, perhaps, the pipeline (cancelled, skipped roots); `to` is
+/// its state from then on, which may be the one it has. Transitions: each successor's.
 struct PipelineChanged {
   std::uint64_t pipeline_no = 0;
   PipelineState to = PipelineState::Running;
@@ -104,8 +103,7 @@ struct PipelineChanged {
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
-/// Thread-safety: as a value.  Complexity: linear in the size of its parts; allocates only above
-/// kInlineBytes.
+/// Thread-safety: as a value.  Progress: allocates only above kInlineBytes.  Complexity: O(bytes).
 class TransitionGroup {
  public:
   static constexpr std::size_t kInlineBytes = 72;
@@ -134,7 +132,7 @@ class TransitionGroup {
   std::span<const std::byte> bytes() const noexcept {
     return {size_ > kInlineBytes ? heap() : inline_.data(), size_};
   }
-  /// Unix time
+  /// Unix time.
   std::int64_t time_ns() const noexcept { return time_ns_; }
   /// How many sequence numbers the group takes.
   std::uint32_t transitions() const noexcept { return transitions_; }
@@ -151,8 +149,7 @@ class TransitionGroup {
   std::int64_t time_ns_ = 0;
   std::uint32_t size_ = 0;
   std::uint32_t transitions_ = 0;
-  std::array<std::byte, kInlineBytes>
-      inline_;  ///< the bytes, or, where size_ is larger, the address of theirs
+  std::array<std::byte, kInlineBytes> inline_;  ///< the bytes, or, where size_ is larger, their address
 };
 
 }  // namespace leat
