@@ -27,33 +27,36 @@ struct Group {
   std::map<Uuid, std::string> names;  ///< of the pipelines' workflows
 };
 
-/// By the text of their settings, so the order is always the same.
-using Groups = std::map<std::string, Group>;
+struct Unfinished {
+  std::map<std::string, Group> groups;  ///< by the text of their settings, so the order is always the same
+  bool left_behind = false;  ///< a workflow whose definition is not ours to read
+};
 
-std::expected<Groups, Failure> unfinished_groups(const std::string& store) {
+std::expected<Unfinished, Failure> find_unfinished(const std::string& store) {
   auto image = read_rocksdb_store(store);
   if (!image) return std::unexpected(opening_failure(image.error()));
   std::map<std::uint32_t, std::vector<Uuid>> unfinished;  // by workflow_no
   for (const auto& [number, pipeline] : image->pipelines()) {
     if (!is_terminal(pipeline.state)) unfinished[pipeline.workflow_no].push_back(pipeline.id);
   }
-  Groups groups;
+  Unfinished found;
   for (const auto& [number, pipelines] : unfinished) {
     const WorkflowImage& stored = image->workflows().at(number);
     auto run = parse_definition(stored.definition);
     if (!run) {
       fmt::print(stderr, "leat: {} stays unfinished: {}\n", stored.name, run.error());
+      found.left_behind = true;
       continue;
     }
     auto workflow = build_workflow(run->plan, stored.definition);
     if (!workflow)
       return std::unexpected(Failure{kStoreFailure, fmt::format("{}: {}", store, workflow.error())});
-    Group& group = groups[settings_text(run->settings)];
+    Group& group = found.groups[settings_text(run->settings)];
     group.settings = std::move(run->settings);
     for (const Uuid& id : pipelines) group.names.emplace(id, stored.name);
     group.workflows.push_back(std::move(*workflow));
   }
-  return groups;
+  return found;
 }
 
 /// Carries one group on in its own directory, with its own executors and routes.
@@ -88,12 +91,12 @@ std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::s
 
 int resume(const ResumeOptions& options) {
   const std::string store = std::filesystem::absolute(options.store).string();
-  auto groups = unfinished_groups(store);
-  if (!groups) return fail(groups.error());
-  if (groups->empty()) fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
+  const auto found = find_unfinished(store);
+  if (!found) return fail(found.error());
+  if (found->groups.empty() && !found->left_behind) fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
   block_termination_signals();
   SessionOutcome all;
-  for (const auto& [text, group] : *groups) {
+  for (const auto& [text, group] : found->groups) {
     auto outcome = carry_on(group, store);
     if (!outcome) return fail(outcome.error());
     all.report.add(std::move(outcome->report));
@@ -101,7 +104,8 @@ int resume(const ResumeOptions& options) {
     all.store_error = std::move(outcome->store_error);
     if (all.signal != 0 || !all.store_error.empty()) break;
   }
-  return conclude(all, options.json);
+  const int status = conclude(all, options.json);
+  return status == kGood && found->left_behind ? kFailed : status;
 }
 
 }  // namespace leat::tools

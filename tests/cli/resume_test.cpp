@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "command_line.h"
+#include "leat/leat.h"
 
 namespace leat::tests {
 namespace {
@@ -219,6 +221,25 @@ TEST_F(ResumeTest, TheSameFileAgainDoesNotCarryTheFirstRunOn) {
   ASSERT_EQ(pipelines.size(), 2);
   EXPECT_EQ(pipelines[0].at("state"), "Running");
   EXPECT_EQ(pipelines[1].at("state"), "Completed");
+}
+
+TEST_F(ResumeTest, APipelineOfAnotherProgramStaysUnfinishedAndIsNotPassedOver) {
+  {
+    auto runner = Runner::builder().database_url("rocksdb://" + (directory() / "leat.db").string()).build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    ASSERT_TRUE(runner->start());
+    const auto workflow = Workflow::builder("theirs")
+                              .task("waits",
+                                    [](TaskContext& task) {
+                                      while (!task.stop_requested()) std::this_thread::yield();
+                                    })
+                              .build();
+    ASSERT_TRUE(runner->submit(*workflow));
+    ASSERT_TRUE(runner->stop(std::chrono::nanoseconds(0)));
+  }
+  const CommandResult resumed = leat({"resume"});
+  EXPECT_EQ(resumed.status, 1);
+  EXPECT_THAT(resumed.err, HasSubstr("public::embedded::theirs stays unfinished"));
 }
 
 TEST_F(ResumeTest, NothingToDoIsGoodAndNoStoreIsBadInput) {
