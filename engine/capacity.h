@@ -41,6 +41,7 @@ class Capacity {
     for (;;) {
       const std::size_t taken = std::min<std::uint64_t>(wanted, limit_ - admitted);
       if (taken == 0) return 0;
+      // seq_cst, as (1).
       if (admitted_.compare_exchange_weak(admitted, admitted + taken, std::memory_order_seq_cst))
         return taken;
     }

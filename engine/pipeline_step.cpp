@@ -303,6 +303,7 @@ void Pipeline::cancel_tasks() noexcept {
     const std::uint32_t cancelled = word_of(TaskState::Cancelled, attempt_of(word));
     if (state_in(word) == TaskState::NotStarted ||
         (state_in(word) == TaskState::Ready &&
+         // (7), or a begin() that was first: then the word says Running now.
          tasks_[i].word.compare_exchange_strong(word, cancelled, std::memory_order_acq_rel,
                                                 std::memory_order_acquire))) {
       // A Ready one stays outstanding until its lane lets go of it.

@@ -46,6 +46,7 @@ class WakeGate {
       std::uint64_t asleep = sleepers_[word].load(std::memory_order_seq_cst);
       while (asleep != 0) {
         const int bit = std::countr_zero(asleep);
+        // (2) seq_cst: the claim; one producer gets it.
         if (sleepers_[word].compare_exchange_weak(asleep, asleep & ~(std::uint64_t{1} << bit),
                                                   std::memory_order_seq_cst)) {
           return wake(word * 64 + static_cast<std::uint32_t>(bit));
