@@ -32,6 +32,7 @@ class Execution {
         ancestors_(ancestors(plan_)),
         begun_(plan_.tasks.size()),
         ended_(plan_.tasks.size()),
+        attempts_(plan_.tasks.size()),
         workflow_(build("random" + std::to_string(number), random)) {}
   Execution(const Execution&) = delete;
 
@@ -59,12 +60,19 @@ class Execution {
     for (std::uint32_t i = 0; i < fates_.size(); ++i) {
       SCOPED_TRACE(DagPlan::name(i));
       EXPECT_EQ(states[i], fates_[i].state);
-      EXPECT_EQ(begun_[i], fates_[i].attempts);
     }
     EXPECT_TRUE(may_be_last(result->context)) << result->context;
     EXPECT_EQ(early_, 0);
-    EXPECT_EQ(wrong_attempt_, 0);
     EXPECT_EQ(wrong_input_, 0);
+  }
+
+  /// Each attempt ran once. @pre the Runner is idle: an attempt that overran may end after its pipeline
+  void check_attempts() const {
+    for (std::uint32_t i = 0; i < fates_.size(); ++i) {
+      SCOPED_TRACE(DagPlan::name(i));
+      EXPECT_EQ(begun_[i], fates_[i].attempts);
+      EXPECT_EQ(attempts_[i], (1U << fates_[i].attempts) - 1);
+    }
   }
 
   PipelineState end_state() const {
@@ -112,14 +120,13 @@ class Execution {
 
   std::expected<void, TaskError> run(std::uint32_t number, TaskContext& context) {
     const TaskPlan& task = plan_.tasks[number];
-    const int begun = ++begun_[number];
-    const int attempt = context.attempt();
-    // An attempt that overruns may lose its time before its function is entered: the next one can be here first.
-    if (task.failure != TaskPlan::Failure::Overrun && attempt != begun) ++wrong_attempt_;
+    const std::int32_t attempt = context.attempt();
+    ++begun_[number];
+    attempts_[number] |= 1U << (attempt - 1);
     for (const std::uint32_t before : ancestors_[number]) {
-      // The end of an attempt that overran is the time-out's, not the function's.
-      const bool overran = plan_.tasks[before].failure == TaskPlan::Failure::Overrun;
-      if ((overran ? begun_ : ended_)[before] < fates_[before].attempts) ++early_;
+      // An attempt that overran has ended by its time-out: its function may not even have begun by then.
+      if (plan_.tasks[before].failure == TaskPlan::Failure::Overrun) continue;
+      if (ended_[before] < fates_[before].attempts) ++early_;
     }
     if (task.looks && context.context().to_json() != to_json(fates_[number].input)) ++wrong_input_;
     if (task.writes) {
@@ -164,8 +171,8 @@ class Execution {
   const std::vector<std::vector<std::uint32_t>> ancestors_;
   std::vector<std::atomic<int>> begun_;
   std::vector<std::atomic<int>> ended_;
+  std::vector<std::atomic<std::uint32_t>> attempts_;  // which, one bit each
   std::atomic<int> early_ = 0;
-  std::atomic<int> wrong_attempt_ = 0;
   std::atomic<int> wrong_input_ = 0;
   const Workflow workflow_;
   std::optional<PipelineHandle> handle_;
@@ -193,6 +200,7 @@ class RandomDags : public testing::TestWithParam<Backend> {
     }
     for (const auto& execution : executions) execution->check();
     EXPECT_TRUE(runner->wait_idle(kLong));
+    for (const auto& execution : executions) execution->check_attempts();
     check_metrics(runner->metrics("default"), executions);
     EXPECT_TRUE(runner->stop(kLong));
     return executions;
@@ -214,7 +222,7 @@ class RandomDags : public testing::TestWithParam<Backend> {
     EXPECT_EQ(metrics.total_retried, retried);
     EXPECT_EQ(metrics.total_failed, failed);
     EXPECT_EQ(metrics.total_late, late);
-    EXPECT_EQ(metrics.active_tasks + metrics.queued_tasks + metrics.parked_tasks, 0U);
+    EXPECT_EQ(metrics.queued_tasks + metrics.parked_tasks, 0U);
     EXPECT_EQ(metrics.queue_wait.count, executed);
     EXPECT_EQ(metrics.run_time.count, executed);
   }
