@@ -315,6 +315,27 @@ TEST_P(Stress, ABulkOfTasksThatWaitForEachOtherGetsAWorkerEach) {
   }
 }
 
+TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {
+  auto random = seeded_generator();
+  const auto spin = [](std::uint32_t rounds) {
+    for (std::atomic<std::uint32_t> spun = 0; spun < rounds;) ++spun;
+  };
+  for (const std::uint32_t workers : {1, 2}) {
+    Runner runner = make_runner(limits(workers, 16));
+    std::atomic<std::uint32_t> begun = 0, rest = 0;
+    const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) { ++begun, spin(rest); });
+    ASSERT_TRUE(runner.start());
+    for (std::uint32_t i = 1; i <= 2500 * kScale; ++i) {
+      rest = pick(random, 200);  // the next task comes before, at, or after the end of this one
+      ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(task), {.durability = Durability::Memory}));
+      for (int looks = 0; begun < i && looks < 5000; ++looks) {
+      }
+      ASSERT_TRUE(eventually([&] { return begun >= i; }, 10s)) << "task " << i << " waits while all sleep";
+      spin(pick(random, 200));
+    }
+  }
+}
+
 TEST_P(Stress, WaitIdleReturnsWhenNothingIsLeftAndNoSooner) {
   auto built = Runner::builder()
                    .database_url("memory:")
