@@ -31,7 +31,8 @@ constexpr std::uint64_t with_phase(std::uint64_t word, Attempt::Phase phase) {
 
 void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
   task = queued;
-  started_ns = now_ns;
+  // relaxed: who looks for old attempts may see the time of the use before or after the one that it found.
+  started_ns.store(now_ns, std::memory_order_relaxed);
   result.error_message.clear();
   output.clear();
   staged_context.reset();
@@ -59,6 +60,16 @@ CompletionToken Attempt::token() noexcept {
 std::uint32_t Attempt::generation() const noexcept {
   // relaxed: read by the holder of the record or of its token, to whom the record was handed over.
   return generation_of(word_.load(std::memory_order_relaxed));
+}
+
+Attempt::Phase Attempt::phase() const noexcept {
+  return phase_of(word_.load(std::memory_order_relaxed));  // relaxed: a figure
+}
+
+std::optional<std::int64_t> Attempt::running_since_ns() const noexcept {
+  const Phase now = phase();
+  if (now != Phase::Running && now != Phase::Overdue) return std::nullopt;
+  return started_ns.load(std::memory_order_relaxed);  // relaxed: a figure
 }
 
 void Attempt::on_timer(std::uint64_t generation) noexcept {

@@ -73,9 +73,9 @@ class Attempt final : public TimerListener {
   Slots slot;  ///< the admission slot; back when the end is published
   Lane* lane = nullptr;
   AttemptListener* listener = nullptr;
-  std::int64_t started_ns = 0;
-  std::uint32_t journal_credits = 0;  ///< cells of the journal's ring that this attempt may still fill
-  bool timed_out = false;             ///< [the pipeline's] its task has ended without it
+  std::atomic<std::int64_t> started_ns = 0;  ///< steady clock; read by whoever looks for old attempts
+  std::uint32_t journal_credits = 0;         ///< cells of the journal's ring that this attempt may still fill
+  bool timed_out = false;                    ///< [the pipeline's] its task has ended without it
   bool overdue = false;     ///< it came back after overdue() was called, whose message is certain to come
   bool came_back = false;   ///< [the pipeline's] its return was handled before that message
   bool has_timer = false;   ///< on_timer() may come
@@ -96,6 +96,10 @@ class Attempt final : public TimerListener {
   void complete_thrown(const char* message) noexcept;
 
   std::uint32_t generation() const noexcept;
+  /// A figure to look at.
+  Phase phase() const noexcept;
+  /// When the use began that runs now, in time or overdue, by the steady clock; empty: none does.
+  std::optional<std::int64_t> running_since_ns() const noexcept;
   /// The run time is up for use `generation`, unless it has ended.
   void on_timer(std::uint64_t generation) noexcept override;
   /// Asks the running use to end early: stop token and cancel callback.
@@ -143,6 +147,7 @@ class AttemptPool {
   std::uint32_t size() const noexcept { return count_; }
   std::uint32_t active() const noexcept;
   std::span<Attempt> all() noexcept { return {attempts_.get(), count_}; }
+  std::span<const Attempt> all() const noexcept { return {attempts_.get(), count_}; }
 
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};

@@ -63,6 +63,14 @@ class Histogram {
       return result;
     }
 
+    /// visit(value_ns, count) for each bucket that is not empty, ascending; the value is the bucket's middle.
+    template <class Visit>
+    void each(const Visit& visit) const {
+      for (std::size_t i = 0; i < kBuckets; ++i) {
+        if (counts_[i] > 0) visit(value_of(i), counts_[i]);
+      }
+    }
+
    private:
     std::array<std::uint64_t, kBuckets> counts_{};
   };

@@ -115,6 +115,12 @@ void Lane::slots_released() noexcept {
   }
 }
 
+std::vector<QueuedTask> Lane::unpark() {
+  std::vector<QueuedTask> all = lot_.take_all();
+  unparked_.fetch_add(all.size(), std::memory_order_relaxed);  // relaxed: a count for the watchdog
+  return all;
+}
+
 bool Lane::has_capacity() const noexcept {
   return has_slots() && lot_.count() == 0 && !braked();
 }
@@ -195,7 +201,11 @@ Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worke
 }
 
 void Lane::execute(Attempt& attempt) noexcept {
-  if (!attempt.listener->begin(attempt)) return attempt.complete_unbegun();
+  if (!attempt.listener->begin(attempt)) {
+    // relaxed: a count for the watchdog; only this worker writes its shard.
+    shards_[attempt.shard].dropped.fetch_add(1, std::memory_order_relaxed);
+    return attempt.complete_unbegun();
+  }
   const char* thrown = nullptr;
   std::string message;
   try {
@@ -215,11 +225,11 @@ void Lane::recycle(Attempt& attempt) noexcept {
   if (anything_queued()) workers_->notify();
 }
 
-void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
+void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {
   const bool own = running_attempt() == &attempt;
   Shard& shard = shards_[own ? attempt.shard : shared_shard_];
   const std::int64_t now = clock_.steady_ns();
-  const std::int64_t ran = now - attempt.started_ns;
+  const std::int64_t ran = now - attempt.started_ns.load(std::memory_order_relaxed);  // relaxed: its own
   if (own) worker_states_[attempt.shard]->now_ns = now;
   const auto add = [own](std::atomic<std::uint64_t>& counter) {
     // relaxed: counts alone. The own shard has one writer, so it needs no locked instruction.
@@ -233,6 +243,7 @@ void Lane::count(const Attempt& attempt, Outcome outcome) noexcept {
   add(shard.executed);
   if (outcome == Outcome::Failed) add(shard.failed);
   if (outcome == Outcome::Retried) add(shard.retried);
+  if (journalled) add(shard.journalled);
   if (own) {
     shard.run_time.record(ran);
   } else {
@@ -262,25 +273,75 @@ ExecutorMetrics Lane::metrics_of(std::span<const Lane* const> lanes) {
   return sum;
 }
 
+std::uint64_t Lane::queued() const noexcept {
+  // relaxed: a figure; below zero for a moment, when a pop overtakes its push's add.
+  std::uint64_t sum =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
+  for (const auto& worker : worker_states_) sum += worker->hand.size();
+  return sum;
+}
+
 void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const {
+  std::uint64_t journalled = 0;
+  // relaxed, here and below: a snapshot never stops the workers; its counts may be a few tasks apart.
+  // Committed before journalled, so that their difference is not below 0.
+  const std::uint64_t committed = committed_ends_.load(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
     const Shard& shard = shards_[i];
-    // relaxed: a snapshot never stops the workers; its counts may be a few tasks apart.
     sum.total_executed += shard.executed.load(std::memory_order_relaxed);
     sum.total_failed += shard.failed.load(std::memory_order_relaxed);
     sum.total_retried += shard.retried.load(std::memory_order_relaxed);
     sum.total_late += shard.late.load(std::memory_order_relaxed);
+    journalled += shard.journalled.load(std::memory_order_relaxed);
     queue_wait.add(shard.queue_wait);
     run_time.add(shard.run_time);
   }
   sum.active_tasks += attempts_.active();
-  sum.queued_tasks +=
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
-  for (const auto& worker : worker_states_) sum.queued_tasks += worker->hand.size();
+  sum.queued_tasks += queued();
   sum.parked_tasks += lot_.count();
+  sum.completing_tasks += journalled - std::min(journalled, committed);
   sum.max_concurrent += limits_.max_concurrent;
   sum.max_queued += limits_.max_queued;
   sum.total_rejected += rejected_.load(std::memory_order_relaxed);
+  sum.stalled_lanes += stalled_.load(std::memory_order_relaxed) ? 1 : 0;
+  const std::int64_t now = clock_.steady_ns();
+  const auto age = [now](std::int64_t since) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - since));
+  };
+  const std::int64_t ready_since = ready_since_ns_.load(std::memory_order_relaxed);
+  if (ready_since != kNothingWaits) sum.oldest_ready_ns = std::max(sum.oldest_ready_ns, age(ready_since));
+  if (attempts_.active() == 0) return;
+  for (const Attempt& attempt : attempts_.all()) {
+    if (const auto since = attempt.running_since_ns())
+      sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(*since));
+  }
+}
+
+Lane::Flow Lane::flow() const noexcept {
+  Flow flow{.left =
+                unparked_.load(std::memory_order_relaxed)};  // relaxed, here and below: figures to compare
+  for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
+    const Shard& shard = shards_[i];
+    flow.left +=
+        shard.executed.load(std::memory_order_relaxed) + shard.dropped.load(std::memory_order_relaxed);
+  }
+  const std::uint64_t queued_now = queued(), parked_now = lot_.count();
+  flow.waiting = queued_now + parked_now;
+  if (flow.waiting == 0) return flow;
+  if (attempts_.active() > 0) {
+    flow.left += static_cast<std::uint64_t>(std::ranges::count_if(
+        attempts_.all(), [](const Attempt& attempt) { return attempt.phase() == Attempt::Phase::Running; }));
+  }
+  flow.could_begin =
+      !closed_.load(std::memory_order_relaxed) &&
+      ((queued_now > 0 && attempts_.any_free()) || (parked_now > 0 && has_slots() && !braked()));
+  return flow;
+}
+
+void Lane::note(std::optional<std::int64_t> ready_since_ns, bool stalled) noexcept {
+  // relaxed, twice: figures for metrics.
+  ready_since_ns_.store(ready_since_ns.value_or(kNothingWaits), std::memory_order_relaxed);
+  stalled_.store(stalled, std::memory_order_relaxed);
 }
 
 }  // namespace leat

@@ -60,7 +60,7 @@ class Lane final : public SlotListener {
   /// Whether a slot is free, whatever the executor says.
   bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit(); }
   /// Takes the parked tasks out, in turn.
-  std::vector<QueuedTask> unpark() { return lot_.take_all(); }
+  std::vector<QueuedTask> unpark();
   /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
   void slots_released() noexcept override;
 
@@ -88,7 +88,10 @@ class Lane final : public SlotListener {
   }
   enum class Outcome { Completed, Failed, Retried, Late };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
-  void count(const Attempt& attempt, Outcome outcome) noexcept;
+  /// @param journalled  the end goes to the journal, which counts committed_ends() when it is there
+  void count(const Attempt& attempt, Outcome outcome, bool journalled = false) noexcept;
+  /// Ends that have reached the store; written by the journal's committer alone.
+  std::atomic<std::uint64_t>& committed_ends() noexcept { return committed_ends_; }
   std::span<Attempt> attempts() noexcept { return attempts_.all(); }
   /// Attempts that run now.
   std::size_t active() const noexcept { return attempts_.active(); }
@@ -100,6 +103,21 @@ class Lane final : public SlotListener {
   ExecutorMetrics metrics() const;
   /// Of several lanes taken together.
   static ExecutorMetrics metrics_of(std::span<const Lane* const> lanes);
+  /// Adds what the lane counted to plain sums.
+  void add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const;
+
+  // --- what the watchdog looks at ---
+
+  /// How far the lane has come; exact where nothing moves.
+  struct Flow {
+    std::uint64_t left = 0;     ///< tasks that came in and wait no more: begun, dropped, or sent elsewhere
+    std::uint64_t waiting = 0;  ///< queued and parked
+    bool could_begin = false;   ///< some wait, and a permit (or for parked ones: a slot) is free
+  };
+  Flow flow() const noexcept;
+  /// The watchdog's findings, for metrics. @param ready_since_ns  steady clock; empty: nothing waits
+  void note(std::optional<std::int64_t> ready_since_ns, bool stalled) noexcept;
+
   /// Tasks admitted and not yet given back.
   std::uint64_t in_flight() const noexcept { return capacity_.admitted(); }
 
@@ -117,7 +135,8 @@ class Lane final : public SlotListener {
     moodycamel::ProducerToken token;
   };
   struct alignas(64) Shard {  // written by one worker; the last one by every other thread
-    std::atomic<std::uint64_t> executed{0}, failed{0}, retried{0}, late{0};
+    // journalled: of executed, those whose end the journal is told; dropped: taken, and not to be begun.
+    std::atomic<std::uint64_t> executed{0}, failed{0}, retried{0}, late{0}, journalled{0}, dropped{0};
     Histogram queue_wait, run_time;
   };
   struct Worker {
@@ -128,8 +147,9 @@ class Lane final : public SlotListener {
   };
 
   static constexpr std::size_t kProducers = 8;
+  static constexpr std::int64_t kNothingWaits = INT64_MIN;
 
-  void add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const;
+  std::uint64_t queued() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }
@@ -156,6 +176,10 @@ class Lane final : public SlotListener {
   // Below zero for a moment, when a pop overtakes its push's add.
   alignas(64) std::atomic<std::int64_t> depth_{0};
   std::atomic<std::uint64_t> rejected_{0};
+  std::atomic<std::uint64_t> unparked_{0};
+  std::atomic<std::uint64_t> committed_ends_{0};
+  std::atomic<std::int64_t> ready_since_ns_{kNothingWaits};
+  std::atomic<bool> stalled_{false};
   std::atomic<std::uint32_t> visitors_{0};
   std::atomic<bool> closed_{false};
 };

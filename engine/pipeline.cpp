@@ -235,13 +235,15 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   return true;
 }
 
-void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t flags) noexcept {
+/// @param lane  told when the group is in the store; null: nobody is
+void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane) noexcept {
   const std::uint64_t token =
       flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
   if (identity_.level == Durability::Memory) {
     apply_commit(token, 0);
   } else {
-    host_.journal()->publish(std::move(group), identity_.level, token == 0 ? nullptr : this, token);
+    host_.journal()->publish(std::move(group), identity_.level, token == 0 ? nullptr : this, token,
+                             lane == nullptr ? nullptr : &lane->committed_ends());
   }
 }
 

@@ -150,6 +150,7 @@ class Pipeline final : public CommitListener,
     std::string_view output = {};
     const std::string* staged = nullptr;  // the context to save; null: as it came in
     std::int64_t retry_at_ns = 0;
+    Lane* lane = nullptr;  // that counts the end; null: no attempt ended
   };
 
   struct Passkey {};  // make_shared needs a public constructor that nobody else can call
@@ -187,7 +188,7 @@ class Pipeline final : public CommitListener,
   void count_terminal(TaskState state) noexcept;
   PipelineState end_state() const noexcept;
   void publish_change(const Step& step, std::string_view reason) noexcept;
-  void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags) noexcept;
+  void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
 
   // After the commit.
   bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;

@@ -39,8 +39,9 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
   if (is_current(attempt)) {
     // relaxed: only the step reads it from here on.
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);
-    const Ending ending = judge(attempt);
-    attempt.lane->count(attempt, outcome_of(ending.to));
+    Ending ending = judge(attempt);
+    ending.lane = attempt.lane;
+    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory);
     conclude(index, ending, attempt.journal_credits);
   } else {
     attempt.lane->count(attempt, Lane::Outcome::Late);
@@ -58,9 +59,10 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
                               " ms";
     // An executor that has not come back may still be adding to the output.
     const std::string_view output = attempt.came_back ? std::string_view(attempt.output) : std::string_view();
-    const Ending ending = judge_failure(
+    Ending ending = judge_failure(
         attempt, {.message = error, .output = output, .error_class = TaskError::Class::Timeout});
-    attempt.lane->count(attempt, outcome_of(ending.to));
+    ending.lane = attempt.lane;
+    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory);
     conclude(index, ending, attempt.journal_credits);
   }
   const bool came_back = attempt.came_back;
@@ -165,7 +167,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
                  .error = ending.error,
                  .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
                  .output = ending.output}},
-      step, 0);
+      step, 0, ending.lane);
 }
 
 void Pipeline::save_context(std::uint32_t index, const std::string* staged) {

@@ -9,6 +9,7 @@
 
 #include "attempt.h"
 #include "leat/route_analysis.h"
+#include "metrics_text.h"
 #include "runner_state.h"
 #include "store_failure.h"
 
@@ -223,6 +224,12 @@ ExecutorMetrics Runner::metrics(std::string_view key) const {
     if (lane->key() == key) return lane->metrics();
   }
   return {};
+}
+
+std::string Runner::metrics_text() const {
+  RunnerState& state = *state_;
+  state.watchdog.look(state.clock->steady_ns());  // so that the ages are those of now
+  return leat::metrics_text(state.lanes.lanes(), state.journal.get());
 }
 
 std::vector<UnfinishedWorkflow> Runner::unfinished() const {

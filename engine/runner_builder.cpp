@@ -85,6 +85,11 @@ Runner::Builder& Runner::Builder::log_sink(std::function<void(Severity, std::str
   return *this;
 }
 
+Runner::Builder& Runner::Builder::stall_warning(std::chrono::nanoseconds after) {
+  parts_->stall_after = after;
+  return *this;
+}
+
 std::expected<Runner, Error> Runner::Builder::build() {
   Parts parts = std::move(*parts_);
   *parts_ = Parts();

@@ -2,9 +2,19 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace leat {
+namespace {
+
+Journal::Options options_of(const std::shared_ptr<Clock>& clock) {
+  Journal::Options options;
+  options.steady_ns = [clock] { return clock->steady_ns(); };
+  return options;
+}
+
+}  // namespace
 
 RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names_given,
                          std::unique_ptr<Router> router_given, std::uint32_t workers)
@@ -14,9 +24,10 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       store(std::move(parts.store)),
       names(std::move(names_given)),
       router(std::move(router_given)),
-      journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, Journal::Options{})),
+      journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, options_of(clock))),
       completion(*clock, *rng, timers),
       lanes(*router, *clock, completion, workers, log),
+      watchdog(lanes, parts.stall_after, log),
       scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes),
       dispatcher(*router, lanes, scheduler) {}
 
@@ -28,8 +39,13 @@ void RunnerState::start_threads() {
     pthread_setname_np(committer_.native_handle(), "leat-committer");
   }
   timer_ = std::thread([this] {
+    std::int64_t look_at = watchdog.look(clock->steady_ns());
     std::optional<std::int64_t> due;
-    while (timers.wait(due, clock->steady_ns())) due = timers.fire(clock->steady_ns());
+    while (timers.wait(std::min(due.value_or(look_at), look_at), clock->steady_ns())) {
+      const std::int64_t now = clock->steady_ns();
+      due = timers.fire(now);
+      if (now >= look_at) look_at = watchdog.look(now);
+    }
   });
   pthread_setname_np(timer_.native_handle(), "leat-timer");
 }

@@ -1,7 +1,7 @@
 // What a Runner consists of, wired in one place, and the threads that it lends the engine.
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,6 +16,7 @@
 #include "leat/runner.h"
 #include "scheduler.h"
 #include "timer_queue.h"
+#include "watchdog.h"
 
 namespace leat {
 
@@ -34,6 +35,7 @@ struct Runner::Builder::Parts {
   std::shared_ptr<Rng> rng;
   std::unique_ptr<StateStore> store;
   std::function<void(Severity, std::string_view)> log;
+  std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
 };
 
 /// Members are in the order of their wiring: each knows only those above it.
@@ -56,6 +58,7 @@ class RunnerState {
   TimerQueue timers;
   Completion completion;
   LaneTable lanes;
+  Watchdog watchdog;
   Scheduler scheduler;
   DefaultDispatcher dispatcher;
 

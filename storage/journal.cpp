@@ -41,6 +41,7 @@ struct alignas(kLine) Cell {
   TransitionGroup group;
   CommitListener* listener = nullptr;
   std::uint64_t token = 0;
+  std::atomic<std::uint64_t>* committed = nullptr;
   Durability level = Durability::Memory;
 };
 static_assert(sizeof(Cell) == kLine, "a publish touches one pair of lines, shared with no other cell");
@@ -105,7 +106,7 @@ struct Journal::State {
   std::uint64_t journal_end = store.journal_end();
   bool process_waits = false;  // the packed commit has a listener below Disk
   bool disk_waits = false;     // ... at Disk
-  Count groups, transitions, commits, syncs, bytes, stalls;
+  Count groups, transitions, ends, commits, syncs, sync_ns, bytes, stalls;
   StoreError error{};  // written before `failed`
 
   alignas(kLine) std::atomic<std::uint64_t> written{journal_end};
@@ -185,7 +186,7 @@ void Journal::release(std::size_t count) noexcept {
 }
 
 void Journal::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
-                      std::uint64_t token) noexcept {
+                      std::uint64_t token, std::atomic<std::uint64_t>* committed) noexcept {
   State& state = *state_;
   // (13) acq_rel: the ticket may need a credit that another thread took; through the chain of tickets its
   // (9) happens before the stores below.
@@ -194,6 +195,7 @@ void Journal::publish(TransitionGroup&& group, Durability level, CommitListener*
   cell.group = std::move(group);
   cell.listener = listener;
   cell.token = token;
+  cell.committed = committed;
   cell.level = level;
   // (3) seq_cst: before (4), pairs with (2), see the top; as a release it hands the cell to (14) in pack().
   const std::uint64_t before = cell.turn.exchange(ticket + 1, std::memory_order_seq_cst);
@@ -266,7 +268,9 @@ void Journal::State::acknowledge() noexcept {
 }
 
 void Journal::State::sync() noexcept {
+  const std::int64_t before = options.steady_ns ? options.steady_ns() : 0;
   if (auto done = store.sync(); !done) return fail(std::move(done.error()));
+  if (options.steady_ns) sync_ns.add(static_cast<std::uint64_t>(options.steady_ns() - before));
   synced.store(next_sequence, std::memory_order_release);  // (18) pairs with synced()
   syncs.add(1);
 }
@@ -293,6 +297,11 @@ void Journal::State::free_cells(std::uint64_t end) noexcept {
   for (; head < end; ++head) {
     Cell& cell = this->cell(head);
     cell.group.reset();
+    if (cell.committed != nullptr) {
+      ends.add(1);
+      // relaxed: a count for metrics with one writer, as Count.
+      cell.committed->store(cell.committed->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
     // relaxed: handed over by (7), (9) and (13)
     cell.turn.store(head + cells.size(), std::memory_order_relaxed);
   }
@@ -390,9 +399,11 @@ Journal::Counters Journal::counters() const noexcept {
   const State& state = *state_;
   return {.groups = state.groups.get(),
           .transitions = state.transitions.get(),
+          .ends = state.ends.get(),
           .commits = state.commits.get(),
           .syncs = state.syncs.get(),
           .bytes = state.bytes.get(),
+          .sync_ns = state.sync_ns.get(),
           .stalls = state.stalls.get()};
 }
 

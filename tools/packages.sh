@@ -7,7 +7,8 @@ leat_build_packages=(
   libcli11-dev libtomlplusplus-dev)
 # What tests and benchmarks need besides.
 leat_test_packages=(
-  libgtest-dev libgmock-dev libbenchmark-dev libboost1.81-dev libsqlite3-dev libre2-dev libhyperscan-dev pkg-config)
+  libgtest-dev libgmock-dev libbenchmark-dev libboost1.81-dev libsqlite3-dev libre2-dev libhyperscan-dev pkg-config
+  prometheus) # for promtool
 
 # install_packages NAME...: returns only when all are there.
 install_packages() {

@@ -18,16 +18,21 @@ struct LatencySummary {
 struct ExecutorMetrics {
   std::uint64_t active_tasks = 0;
   std::uint64_t queued_tasks = 0;
-  std::uint64_t parked_tasks = 0;  ///< Ready tasks that wait outside for a slot
+  std::uint64_t parked_tasks = 0;      ///< Ready tasks that wait outside for a slot
+  std::uint64_t completing_tasks = 0;  ///< ended, slot and permit given back, the end not yet in the store
   std::uint64_t max_concurrent = 0;
   std::uint64_t max_queued = 0;
-  std::uint64_t total_executed = 0;  ///< attempts that ended
-  std::uint64_t total_failed = 0;    ///< tasks that ended Failed
-  std::uint64_t total_retried = 0;   ///< attempts that led to another
-  std::uint64_t total_rejected = 0;  ///< dispatches refused with NoCapacity
-  std::uint64_t total_late = 0;      ///< completions that came too late and were dropped
-  LatencySummary queue_wait;         ///< admission to start
-  LatencySummary run_time;           ///< start to end of an attempt
+  std::uint64_t total_executed = 0;     ///< attempts that ended
+  std::uint64_t total_failed = 0;       ///< tasks that ended Failed
+  std::uint64_t total_retried = 0;      ///< attempts that led to another
+  std::uint64_t total_rejected = 0;     ///< dispatches refused with NoCapacity
+  std::uint64_t total_late = 0;         ///< completions that came too late and were dropped
+  LatencySummary queue_wait;            ///< admission to start
+  LatencySummary run_time;              ///< start to end of an attempt
+  std::uint64_t oldest_running_ns = 0;  ///< how long the longest attempt has run; 0: none runs
+  /// For how long at least the oldest queued or parked task has waited, as the last look of the watchdog found.
+  std::uint64_t oldest_ready_ns = 0;
+  std::uint64_t stalled_lanes = 0;  ///< lanes of which the watchdog says that they stand still
 
   /// @return max_concurrent - active_tasks, never below 0
   std::uint64_t available_capacity() const noexcept {

@@ -104,6 +104,10 @@ class Runner {
   /// @param key  a registered key; otherwise all zero
   ExecutorMetrics metrics(std::string_view key) const;
 
+  /// All that the engine counts, in Prometheus' text format 0.0.4: per executor (label `executor`) and of the
+  /// journal. Times are in seconds. Never stops a worker; call it as often as you are asked.
+  std::string metrics_text() const;
+
   std::vector<UnfinishedWorkflow> unfinished() const;
   /// Handles of the unfinished pipelines of registered workflows that the store held at opening.
   std::vector<PipelineHandle> resumed() const;
@@ -141,6 +145,10 @@ class Runner::Builder {
   Builder& state_store(std::unique_ptr<StateStore> store);
   /// Called with one line at a time, from any thread; the default is standard error for Warning and above.
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
+
+  /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
+  /// The default is 10 s.
+  Builder& stall_warning(std::chrono::nanoseconds after);
 
   /// Opens the store and checks the syntax of everything given. Starts no thread.
   std::expected<Runner, Error> build();

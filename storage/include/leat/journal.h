@@ -3,9 +3,11 @@
 // a sync runs is the next commit.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 
 #include "leat/durability.h"
@@ -46,6 +48,8 @@ class Journal {
     std::size_t commit_bytes_max = std::size_t{4} << 20;  ///< a commit is closed when it passes this
     /// No thread is lent to commit_some(): reserve() and flush() call it instead of waiting.
     bool waits_commit = false;
+    /// A steady clock in ns, read before and after each sync, for Counters::sync_ns; empty: not measured.
+    std::function<std::int64_t()> steady_ns = {};
   };
 
   Journal(StateStore& store, Options options);
@@ -65,11 +69,13 @@ class Journal {
   ///
   /// @param listener  told when `level` is reached (Memory counts as Process); null: nobody waits, nothing
   ///                  is synced
+  /// @param committed  one is added once the group is written, or will never be; by the committer alone; null:
+  ///                   nobody counts. Outlives the journal's last commit
   /// Progress: lock-free; no allocation.
   /// Ordering: groups published one after the other (one thread, or through happens-before) are committed
   ///           in that order; what the caller did before is visible to on_commit().
-  void publish(TransitionGroup&& group, Durability level, CommitListener* listener,
-               std::uint64_t token) noexcept;
+  void publish(TransitionGroup&& group, Durability level, CommitListener* listener, std::uint64_t token,
+               std::atomic<std::uint64_t>* committed = nullptr) noexcept;
 
   /// Waits until everything published before has reached `level`. Takes its own credit.
   ///
@@ -100,10 +106,12 @@ class Journal {
   struct Counters {
     std::uint64_t groups = 0;
     std::uint64_t transitions = 0;
+    std::uint64_t ends = 0;  ///< groups published with a count of their own: ends of attempts
     std::uint64_t commits = 0;
     std::uint64_t syncs = 0;
-    std::uint64_t bytes = 0;   ///< of packed commits
-    std::uint64_t stalls = 0;  ///< commit_some() found a ticket taken and its group not yet published
+    std::uint64_t bytes = 0;    ///< of packed commits
+    std::uint64_t sync_ns = 0;  ///< time spent in syncs
+    std::uint64_t stalls = 0;   ///< commit_some() found a ticket taken and its group not yet published
   };
   /// Exact only while no commit runs.
   Counters counters() const noexcept;

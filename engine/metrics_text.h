@@ -1,0 +1,17 @@
+// The engine's counts as text for Prometheus. Written here rather than with prometheus-cpp: the format is
+// three kinds of lines, and a library would have to be linked by everybody who links leat.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "lane.h"
+#include "leat/journal.h"
+
+namespace leat {
+
+/// @param journal  null: nothing is remembered, and nothing is said of it
+/// Source: https://prometheus.io/docs/instrumenting/exposition_formats (text format 0.0.4).
+std::string metrics_text(std::span<Lane* const> lanes, const Journal* journal);
+
+}  // namespace leat
