@@ -5,13 +5,17 @@
 #include <utility>
 
 #include "check.h"
+#include "lent_workers.h"
 
 namespace leat {
 
-LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers, Log log)
+LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, LentThreads& lent,
+                     bool all_lent, std::uint32_t workers, Log log)
     : router_(router),
       clock_(clock),
       listener_(listener),
+      lent_(lent),
+      all_lent_(all_lent),
       workers_(workers),
       log_(std::move(log)),
       by_key_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)) {}
@@ -43,6 +47,7 @@ std::expected<void, Error> LaneTable::check(std::string_view key, const Executor
 std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                            ExecutorLimits limits, std::uint32_t journal_key) {
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
+  if (all_lent_) limits.backend = Backend::Lent;
   std::lock_guard lock(mutex_);
   if (auto checked = check(key, limits); !checked) return std::unexpected(std::move(checked.error()));
   entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
@@ -91,7 +96,7 @@ std::string LaneTable::known_keys() const {
 
 std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexcept {
   const std::uint32_t concurrent = limits.max_concurrent > 0 ? limits.max_concurrent : workers_;
-  const std::uint32_t usual = limits.backend == Backend::Arena ? workers_ : concurrent;
+  const std::uint32_t usual = limits.backend == Backend::Threads ? concurrent : workers_;
   return std::min(limits.threads > 0 ? limits.threads : usual, concurrent);
 }
 
@@ -99,6 +104,11 @@ std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexce
 std::expected<void, Error> LaneTable::lend(Entry& entry) {
   const ExecutorLimits& limits = entry.lane->limits();
   const std::uint32_t count = worker_count(limits);
+  if (limits.backend == Backend::Lent) {
+    entry.workers = make_lent_workers(*entry.lane, count, lent_);
+    entry.lane->set_workers(*entry.workers);
+    return {};
+  }
   try {
     entry.workers = limits.backend == Backend::Arena && arena_granted(count)
                         ? make_arena_workers(*entry.lane, count)

@@ -19,6 +19,7 @@
 #include "leat/executor.h"
 #include "leat/router.h"
 #include "leat/runner.h"
+#include "lent_threads.h"
 #include "workers.h"
 
 namespace leat {
@@ -34,7 +35,10 @@ class LaneTable {
   static constexpr std::uint32_t kArenaThreadsMax = 64;  // of one key: the bits of ArenaWorkers
   using Log = std::function<void(Severity, std::string_view)>;
 
-  LaneTable(Router& router, Clock& clock, AttemptListener& listener, std::uint32_t workers, Log log);
+  /// @param lent      serves the lanes of Backend::Lent
+  /// @param all_lent  every lane is one of those, whatever its limits say
+  LaneTable(Router& router, Clock& clock, AttemptListener& listener, LentThreads& lent, bool all_lent,
+            std::uint32_t workers, Log log);
   ~LaneTable();
 
   /// Whether add() would take them. @return InvalidArgument with the accepted values, or AlreadyExists
@@ -83,6 +87,8 @@ class LaneTable {
   Router& router_;
   Clock& clock_;
   AttemptListener& listener_;
+  LentThreads& lent_;
+  const bool all_lent_;
   const std::uint32_t workers_;
   const Log log_;
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;

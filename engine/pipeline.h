@@ -23,6 +23,7 @@
 #include "leat/store_image.h"
 #include "leat/task_event.h"
 #include "leat/uuid.h"
+#include "lent_threads.h"
 #include "registered_workflow.h"
 #include "timer_queue.h"
 
@@ -38,6 +39,8 @@ class PipelineHost {
   virtual TimerQueue& timers() noexcept = 0;
   /// Null where nothing is remembered: then every pipeline is at level Memory.
   virtual Journal* journal() noexcept = 0;
+  /// Where a thread that waits lends itself meanwhile; null: nobody lends. Not after Pipeline::abandon().
+  virtual LentThreads* lent() noexcept = 0;
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                        Slots slot) noexcept = 0;

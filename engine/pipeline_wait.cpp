@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "futex.h"
@@ -26,7 +27,9 @@ void Pipeline::set_phase(Phase phase) noexcept {
     if (now >= static_cast<std::uint32_t>(phase)) return;
   } while (!phase_.compare_exchange_weak(now, static_cast<std::uint32_t>(phase), std::memory_order_seq_cst,
                                          std::memory_order_relaxed));
-  if (waiters_.load(std::memory_order_seq_cst) > 0) futex_wake(phase_);  // (11) see (10)
+  if (waiters_.load(std::memory_order_seq_cst) == 0) return;  // (11) see (10)
+  futex_wake(phase_);
+  if (LentThreads* const lent = host_.lent()) lent->ring();
 }
 
 /// Blocks until the phase is at least `phase`. @return false: the time ran out
@@ -41,9 +44,15 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const n
     if ((reached = now >= static_cast<std::uint32_t>(phase))) break;
     const std::chrono::nanoseconds left = timeout - (SteadyClock::now() - begin);
     if (!for_ever && left.count() <= 0) break;
-    futex_wait(phase_, now, for_ever ? -1 : left.count());
+    // The engine is there: it goes only when all who wait have left, see abandon().
+    if (LentThreads* const lent = host_.lent()) {
+      constexpr std::chrono::nanoseconds kLook = std::chrono::seconds(1);
+      lent->help(host_.clock().steady_ns(), std::min(left, kLook).count());
+    } else {
+      futex_wait(phase_, now, for_ever ? -1 : left.count());
+    }
   }
-  waiters_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: at worst one wake for nobody
+  waiters_.fetch_sub(1, std::memory_order_release);  // (21) release: the engine may go; pairs with (22)
   return reached;
 }
 
@@ -126,6 +135,8 @@ void Pipeline::abandon(bool unused) noexcept {
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
     set_phase(Phase::Stopped);
   if (!unused) return;
+  // (22) acquire: pairs with (21). Who waits may be about to help, and learns now that it is over.
+  while (waiters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
   first_slot_.release();  // its lane goes with the Runner
   const auto last = std::move(self_);
 }

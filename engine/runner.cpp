@@ -21,13 +21,18 @@ using SteadyClock = std::chrono::steady_clock;
 // How long an interrupted task gets to come back before its thread is given up.
 constexpr std::chrono::seconds kInterruptGrace{5};
 
-/// Looks again and again, at first often; for the ends of things, where nothing is in a hurry.
+/// Looks again and again, at first often; for the ends of things, where nothing is in a hurry. Where threads
+/// are lent this one is, too.
 template <class Condition>
-bool wait_until(const Condition& met, SteadyClock::time_point deadline) {
+bool wait_until(const Condition& met, SteadyClock::time_point deadline, RunnerState& state) {
   for (std::chrono::microseconds pause(50); !met();
        pause = std::min(pause * 2, std::chrono::microseconds(2000))) {
     if (SteadyClock::now() >= deadline) return met();
-    std::this_thread::sleep_for(pause);
+    if (state.lent.empty()) {
+      std::this_thread::sleep_for(pause);
+    } else if (state.lent.help(state.clock->steady_ns(), std::chrono::nanoseconds(pause).count())) {
+      pause = std::chrono::microseconds(25);
+    }
   }
   return true;
 }
@@ -91,7 +96,7 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   const auto none_runs = [&] { return state.lanes.quiet(); };
   // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and
   // begins nothing.
-  bool quiet = wait_until(none_runs, after(deadline));
+  bool quiet = wait_until(none_runs, after(deadline), state);
   if (!quiet) {
     state.scheduler.interrupt();
     // Asked at every look: a worker that had taken its permit before the lane was closed begins only now.
@@ -101,7 +106,7 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
       }
       return none_runs();
     };
-    quiet = wait_until(all_told, SteadyClock::now() + kInterruptGrace);
+    quiet = wait_until(all_told, SteadyClock::now() + kInterruptGrace, state);
   }
   if (quiet) state.lanes.stop();
   state.stop_threads();
@@ -206,11 +211,33 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
   };
   // What a stop or a failed store leaves queued will never run: not to be waited for.
   const auto over = [&] { return idle() || !state_->scheduler.accepting() || !health(); };
-  const bool in_time = wait_until(over, after(timeout));
+  const bool in_time = wait_until(over, after(timeout), *state_);
   if (idle()) return {};
   if (auto healthy = health(); !healthy) return healthy;
   if (in_time) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   return std::unexpected(Error{ErrorCode::Timeout, "tasks are still queued, due or running"});
+}
+
+std::expected<void, Error> Runner::run_until_idle(std::chrono::nanoseconds timeout) {
+  if (auto lends = check_lends(); !lends) return lends;
+  return wait_idle(timeout);
+}
+
+std::expected<std::size_t, Error> Runner::run_some(std::size_t tasks_max) {
+  if (auto lends = check_lends(); !lends) return std::unexpected(std::move(lends.error()));
+  return state_->lent.run_some(tasks_max);
+}
+
+std::expected<void, Error> Runner::check_lends() const {
+  if (running_attempt() != nullptr) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "a task's thread is lent already"});
+  }
+  if (state_->lent.empty()) {
+    return std::unexpected(Error{ErrorCode::InvalidState,
+                                 "nothing to lend a thread to: the Runner has not started, or has neither "
+                                 "lent_threads() nor an executor of Backend::Lent"});
+  }
+  return {};
 }
 
 std::vector<std::string> Runner::executor_keys() const {

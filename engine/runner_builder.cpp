@@ -65,6 +65,11 @@ Runner::Builder& Runner::Builder::workers(std::uint32_t count) {
   return *this;
 }
 
+Runner::Builder& Runner::Builder::lent_threads() {
+  parts_->lent_threads = true;
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::clock(std::shared_ptr<Clock> clock) {
   parts_->clock = std::move(clock);
   return *this;

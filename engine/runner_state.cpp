@@ -6,16 +6,6 @@
 #include <utility>
 
 namespace leat {
-namespace {
-
-Journal::Options options_of(const std::shared_ptr<Clock>& clock) {
-  Journal::Options options;
-  options.steady_ns = [clock] { return clock->steady_ns(); };
-  return options;
-}
-
-}  // namespace
-
 RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names_given,
                          std::unique_ptr<Router> router_given, std::uint32_t workers)
     : clock(std::move(parts.clock)),
@@ -24,14 +14,32 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       store(std::move(parts.store)),
       names(std::move(names_given)),
       router(std::move(router_given)),
-      journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, options_of(clock))),
+      all_lent(parts.lent_threads),
+      lent(parts.order),
+      lent_committer(lent, *clock),
+      journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, options_of(parts))),
+      timers(lent),
+      lent_timers(timers, *clock),
       completion(*clock, *rng, timers),
-      lanes(*router, *clock, completion, workers, log),
+      lanes(*router, *clock, completion, lent, all_lent, workers, log),
       watchdog(lanes, parts.stall_after, log),
-      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes),
+      lent_watch(watchdog, *clock),
+      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent),
       dispatcher(*router, lanes, scheduler) {}
 
+Journal::Options RunnerState::options_of(const Runner::Builder::Parts& parts) {
+  Journal::Options options = parts.journal;
+  options.steady_ns = [this] { return clock->steady_ns(); };
+  if (all_lent) options.helper = &lent_committer;
+  return options;
+}
+
 void RunnerState::start_threads() {
+  if (all_lent) {
+    if (journal != nullptr) lent_committer.lend(*journal);
+    lent.add(lent_timers);
+    return lent.add(lent_watch);
+  }
   if (journal != nullptr) {
     committer_ = std::thread([this] {
       while (journal->wait_for_work()) journal->commit_some();
@@ -55,6 +63,7 @@ void RunnerState::stop_threads() {
   if (timer_.joinable()) timer_.join();
   if (journal != nullptr) journal->stop();
   if (committer_.joinable()) committer_.join();
+  if (all_lent && journal != nullptr) lent_committer.finish();
 }
 
 }  // namespace leat

@@ -14,6 +14,8 @@
 #include "lane_table.h"
 #include "leat/journal.h"
 #include "leat/runner.h"
+#include "lent_threads.h"
+#include "lent_workers.h"
 #include "scheduler.h"
 #include "timer_queue.h"
 #include "watchdog.h"
@@ -36,6 +38,9 @@ struct Runner::Builder::Parts {
   std::unique_ptr<StateStore> store;
   std::function<void(Severity, std::string_view)> log;
   std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
+  bool lent_threads = false;
+  LentOrder* order = nullptr;  // of the lent threads; null: round robin
+  Journal::Options journal = {};
 };
 
 /// Members are in the order of their wiring: each knows only those above it.
@@ -54,11 +59,16 @@ class RunnerState {
   const std::unique_ptr<StateStore> store;  // null: nothing is remembered
   const std::unique_ptr<NamespaceTable> names;
   const std::unique_ptr<Router> router;
+  const bool all_lent;  // no thread is made: callers lend theirs
+  LentThreads lent;
+  LentCommitter lent_committer;            // used where all_lent
   const std::unique_ptr<Journal> journal;  // null: nothing is remembered
   TimerQueue timers;
+  LentTimers lent_timers;  // used where all_lent
   Completion completion;
   LaneTable lanes;
   Watchdog watchdog;
+  LentWatch lent_watch;  // used where all_lent
   Scheduler scheduler;
   DefaultDispatcher dispatcher;
 
@@ -67,6 +77,8 @@ class RunnerState {
   Phase phase = Phase::Built;
 
  private:
+  Journal::Options options_of(const Runner::Builder::Parts& parts);
+
   std::thread committer_;
   std::thread timer_;
 };

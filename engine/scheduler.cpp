@@ -21,7 +21,7 @@ std::unexpected<Error> journal_closed() {
 }  // namespace
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
-                     Router& router, LaneTable& lanes)
+                     Router& router, LaneTable& lanes, LentThreads& lent)
     : clock_(clock),
       rng_(rng),
       timers_(timers),
@@ -29,6 +29,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       names_(names),
       router_(router),
       lanes_(lanes),
+      lent_(lent),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 

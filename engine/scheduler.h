@@ -35,7 +35,7 @@ namespace leat {
 class Scheduler final : public PipelineHost {
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
-            Router& router, LaneTable& lanes);
+            Router& router, LaneTable& lanes, LentThreads& lent);
 
   /// What the store remembers; before anything is registered. What it left Running died with a process: a
   /// stop makes it Ready.
@@ -80,6 +80,7 @@ class Scheduler final : public PipelineHost {
   Rng& rng() noexcept override { return rng_; }
   TimerQueue& timers() noexcept override { return timers_; }
   Journal* journal() noexcept override { return journal_; }
+  LentThreads* lent() noexcept override { return lent_.empty() ? nullptr : &lent_; }
   void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                Slots slot) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
@@ -117,6 +118,7 @@ class Scheduler final : public PipelineHost {
   NamespaceTable& names_;
   Router& router_;
   LaneTable& lanes_;
+  LentThreads& lent_;
   IdSource ids_;
   std::atomic<bool> accepting_{false};
   std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended

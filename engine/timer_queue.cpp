@@ -12,7 +12,9 @@ void TimerQueue::schedule(std::int64_t due_ns, TimerListener& listener, std::uin
     earliest = timers_.empty() || due_ns < timers_.top().due_ns;
     timers_.push({due_ns, scheduled_++, &listener, token});
   }
-  if (earliest) changed_.notify_one();
+  if (!earliest) return;
+  changed_.notify_one();
+  lent_.ring();
 }
 
 std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns) {
@@ -25,6 +27,12 @@ std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns) {
     lock.lock();
   }
   if (timers_.empty()) return std::nullopt;
+  return timers_.top().due_ns;
+}
+
+std::optional<std::int64_t> TimerQueue::due_ns() {
+  std::lock_guard lock(mutex_);
+  if (timers_.empty() || stopped_) return std::nullopt;
   return timers_.top().due_ns;
 }
 

@@ -8,6 +8,8 @@
 #include <queue>
 #include <vector>
 
+#include "lent_threads.h"
+
 namespace leat {
 
 /// Told that a timer is due, on the thread that calls TimerQueue::fire().
@@ -25,6 +27,9 @@ class TimerListener {
 /// Thread-safety: any number of threads; a mutex, since only tasks that wait for time come here.
 class TimerQueue {
  public:
+  /// @param lent  rung when something is due earlier than anything before; outlives the queue
+  explicit TimerQueue(LentThreads& lent) noexcept : lent_(lent) {}
+
   /// @param due_ns    steady clock
   /// @param listener  outlives the queue's last fire()
   void schedule(std::int64_t due_ns, TimerListener& listener, std::uint64_t token);
@@ -36,6 +41,8 @@ class TimerQueue {
   /// Blocks until something is scheduled earlier than `due_ns`, until `due_ns` itself has come (nothing: no
   /// limit), or until stop(). @return false after stop()
   bool wait(std::optional<std::int64_t> due_ns, std::int64_t now_ns);
+  /// When the next one is due; nothing: none is left, or after stop().
+  std::optional<std::int64_t> due_ns();
   void stop();
 
  private:
@@ -49,6 +56,7 @@ class TimerQueue {
     }
   };
 
+  LentThreads& lent_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;

@@ -75,6 +75,7 @@ struct Journal::State {
   bool take_credits(std::uint64_t count) noexcept;
   void give_credits(std::uint64_t count) noexcept;
   void wake_committer() noexcept;
+  bool helps() const noexcept { return options.waits_commit || options.helper != nullptr; }
   bool head_published(std::memory_order order) noexcept { return cell(head).turn.load(order) == head + 1; }
   std::uint64_t pack() noexcept;
   void append() noexcept;
@@ -138,12 +139,14 @@ void Journal::State::give_credits(std::uint64_t count) noexcept {
   if (waiting.load(std::memory_order_seq_cst) == 0) return;
   freed.fetch_add(1, std::memory_order_release);  // (10) pairs with the acquire-load in reserve()
   freed.notify_all();
+  if (options.helper != nullptr) options.helper->wake();
 }
 
 void Journal::State::wake_committer() noexcept {
   // (4) seq_cst: pairs with (1) in wait_for_work(), see the top. The exchange lets one of many producers
   // wake it; relaxed: it carries nothing, the committer reads the cell's turn again.
   if (asleep.load(std::memory_order_seq_cst) == 1 && asleep.exchange(0, std::memory_order_relaxed) == 1) {
+    if (options.helper != nullptr) return options.helper->wake();
     asleep.notify_one();
   }
 }
@@ -162,15 +165,12 @@ bool Journal::try_reserve(std::size_t count) noexcept {
 bool Journal::reserve(std::size_t count) noexcept {
   State& state = *state_;
   if (state.take_credits(count)) return true;
-  if (state.options.waits_commit) {
-    while (commit_some() > 0) {
-      if (state.take_credits(count)) return true;
-    }
-    return false;
-  }
   state.waiting.fetch_add(1, std::memory_order_seq_cst);  // (5) pairs with (8) in give_credits()
   bool taken = false;
-  for (;;) {
+  if (state.helps()) {
+    while (!taken && help()) taken = state.take_credits(count);
+  }
+  while (!state.helps()) {
     const std::uint32_t seen = state.freed.load(std::memory_order_acquire);  // (11) pairs with (10)
     taken = state.take_credits(count);
     // (12) acquire: stop() sets it before it bumps `freed`, so a waiter that misses it here does not sleep.
@@ -179,6 +179,11 @@ bool Journal::reserve(std::size_t count) noexcept {
   }
   state.waiting.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a wake too many is harmless
   return taken;
+}
+
+/// Does the waiting thread's share. @return false: nothing can come of it
+bool Journal::help() noexcept {
+  return state_->options.helper != nullptr ? state_->options.helper->help() : commit_some() > 0;
 }
 
 void Journal::release(std::size_t count) noexcept {
@@ -220,6 +225,11 @@ bool Journal::wait_for_work() noexcept {
     }
     state.asleep.wait(1, std::memory_order_relaxed);  // relaxed: the loop reads again
   }
+}
+
+bool Journal::try_doze() noexcept {
+  state_->asleep.exchange(1, std::memory_order_seq_cst);      // (1), as in wait_for_work()
+  return !state_->head_published(std::memory_order_seq_cst);  // (2), likewise
 }
 
 void Journal::stop() noexcept {
@@ -370,14 +380,14 @@ std::expected<void, StoreError> Journal::flush(Durability level) {
   publish(TransitionGroup(), level, &listener, 0);
   std::unique_lock lock(state.flush_mutex);
   while (!listener.done()) {
-    if (!state.options.waits_commit) {
+    if (!state.helps()) {
       state.flushed.wait(lock);
       continue;
     }
     lock.unlock();
-    const std::size_t committed = commit_some();
+    const bool helped = help();
     lock.lock();
-    LEAT_CHECK(committed > 0 || listener.done());  // else this very thread took a ticket before ours
+    LEAT_CHECK(helped || listener.done());  // else this very thread took a ticket before ours
   }
   if (!listener.reached()) return std::unexpected(*failure());
   return {};

@@ -170,6 +170,9 @@ enum class Backend : std::uint8_t {
   /// A oneTBB arena: for tasks that compute, and may use oneTBB themselves. Asked for more than 64 threads,
   /// or for more than oneTBB grants, the lane is served by own threads instead, with a warning.
   Arena,
+  /// None of its own: the threads that callers lend by Runner::run_until_idle() and by waiting. With a
+  /// ThreadTaskExecutor this is the inline executor.
+  Lent,
 };
 
 /// Limits of one executor key.
@@ -179,7 +182,7 @@ struct ExecutorLimits {
   Backend backend = Backend::Threads;
   IdlePolicy idle = IdlePolicy::SpinThenPark;
   /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count
-  /// (Arena). An executor that overrides start() and returns at once needs one or two, however many
+  /// (Arena, Lent). An executor that overrides start() and returns at once needs one or two, however many
   /// attempts it has under way. The lane's counts take about 74 KB for each thread.
   std::uint32_t threads = 0;
 };

@@ -99,6 +99,21 @@ class Runner {
   /// Waits until no task is queued, parked, due or running.
   std::expected<void, Error> wait_idle(std::chrono::nanoseconds timeout);
 
+  /// Lends the calling thread until no task is queued, parked, due or running: it runs tasks of lanes with
+  /// Backend::Lent and, with Builder::lent_threads(), commits and fires timers. It sleeps while there is
+  /// nothing to do and something to come. Any number of threads may lend themselves at once; every other wait
+  /// (submit, wait, acknowledged, flush, wait_idle, stop) lends its thread as well.
+  ///
+  /// @return Timeout, Stopped or Storage as wait_idle(); WouldDeadlock inside a task; InvalidState: nothing
+  ///         to lend to
+  std::expected<void, Error> run_until_idle(
+      std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
+  /// One round of what can be done now, without sleeping, for a loop of the caller's own.
+  ///
+  /// @param tasks_max  tasks to begin at most
+  /// @return           how much was done (tasks begun, groups committed, a round of timers); 0: nothing
+  std::expected<std::size_t, Error> run_some(std::size_t tasks_max = 1);
+
   /// The executor keys, in the order of registration.
   std::vector<std::string> executor_keys() const;
   /// @param key  a registered key; otherwise all zero
@@ -117,6 +132,7 @@ class Runner {
 
  private:
   explicit Runner(std::unique_ptr<RunnerState> state) noexcept;
+  std::expected<void, Error> check_lends() const;
   std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);
   std::unique_ptr<RunnerState> state_;
 };
@@ -139,6 +155,9 @@ class Runner::Builder {
   Builder& default_limits(ExecutorLimits limits);
   /// Threads for computing tasks; 0 (the default): the CPUs that this process may use.
   Builder& workers(std::uint32_t count);
+  /// The Runner makes no thread: callers lend theirs, see run_until_idle(). Every lane is one of Backend::Lent,
+  /// and workers() says how many threads may serve one at once.
+  Builder& lent_threads();
   Builder& clock(std::shared_ptr<Clock> clock);
   Builder& rng(std::shared_ptr<Rng> rng);
   /// A store of one's own instead of a URL.

@@ -32,10 +32,24 @@ class CommitListener {
   ~CommitListener() = default;
 };
 
+/// Whoever has no thread of its own for commit_some(): who waits for a commit helps.
+class JournalHelper {
+ public:
+  /// A thread waits for commits: makes one, or sleeps until somebody else may have made one.
+  /// @return false: there will be none
+  virtual bool help() noexcept = 0;
+  /// Called where a committer that sleeps in wait_for_work() would be woken, and when credits come back while
+  /// somebody waits for them.
+  virtual void wake() noexcept = 0;
+
+ protected:
+  ~JournalHelper() = default;
+};
+
 /// The ring and its committer step. Owns no thread: the shell or the simulator lends one to commit_some().
 ///
 /// Thread-safety: reserve, release, publish, flush, stop, the watermarks: any number of threads.
-///   commit_some, wait_for_work: one thread at a time.
+///   commit_some, wait_for_work, try_doze: one thread at a time.
 /// Invariants:
 ///   1. Credits given out and not yet returned + free credits = cells. A ticket is taken only with a
 ///      credit, so the cell of a new ticket is free: publishing never waits.
@@ -50,6 +64,8 @@ class Journal {
     bool waits_commit = false;
     /// A steady clock in ns, read before and after each sync, for Counters::sync_ns; empty: not measured.
     std::function<std::int64_t()> steady_ns = {};
+    /// reserve() and flush() call its help() instead of waiting; null: none. Outlives the journal.
+    JournalHelper* helper = nullptr;
   };
 
   Journal(StateStore& store, Options options);
@@ -92,6 +108,9 @@ class Journal {
   ///
   /// @return  false: stopped, and everything published so far is committed
   bool wait_for_work() noexcept;
+  /// @return  whether nothing is published that commit_some() could take; then the next publish() calls
+  ///          JournalHelper::wake()
+  bool try_doze() noexcept;
   /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some().
   void stop() noexcept;
 
@@ -117,6 +136,8 @@ class Journal {
   Counters counters() const noexcept;
 
  private:
+  bool help() noexcept;
+
   struct State;
   std::unique_ptr<State> state_;
 };
