@@ -6,6 +6,7 @@
 #include <utility>
 
 namespace leat {
+
 RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names_given,
                          std::unique_ptr<Router> router_given, std::uint32_t workers)
     : clock(std::move(parts.clock)),

@@ -74,7 +74,8 @@ class WatchdogTest : public testing::Test {
   std::vector<std::string> said_;
   const std::shared_ptr<Braked> executor_ = std::make_shared<Braked>();
   NoWorkers workers_;
-  LaneTable table_{*router_, clock_, listener_, 1, [](Severity, std::string_view) {}};
+  LentThreads lent_{nullptr};
+  LaneTable table_{*router_, clock_, listener_, lent_, false, 1, [](Severity, std::string_view) {}};
   Lane* lane_ = nullptr;
   Watchdog watchdog_{table_, 10s, [this](Severity, std::string_view line) { said_.emplace_back(line); }};
 };
