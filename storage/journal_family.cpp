@@ -95,14 +95,19 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   return {{rocksdb::kDefaultColumnFamilyName, options}, {std::string(kJournalFamily), options}};
 }
 
+std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current) {
+  if (current.empty()) return 0;
+  const std::string name(current.substr(0, current.size() - 1));  // it ends in a line break
+  std::string manifest;
+  if (!rocksdb::ReadFileToString(&env, directory + "/" + name, &manifest).ok()) return 0;
+  const std::string both = std::string(current) + manifest;
+  return XXH3_64bits(both.data(), both.size());
+}
+
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env) {
   std::string current;
-  std::string manifest;
-  if (!rocksdb::ReadFileToString(&env, directory + "/CURRENT", &current).ok() || current.empty()) return 0;
-  const std::string name = current.substr(0, current.size() - 1);  // it ends in a line break
-  if (!rocksdb::ReadFileToString(&env, directory + "/" + name, &manifest).ok()) return 0;
-  current += manifest;
-  return XXH3_64bits(current.data(), current.size());
+  if (!rocksdb::ReadFileToString(&env, directory + "/CURRENT", &current).ok()) return 0;
+  return manifest_digest(directory, env, current);
 }
 
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed) {

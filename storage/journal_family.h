@@ -30,6 +30,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
 ///
 /// @return  XXH3-64 of CURRENT and the MANIFEST that it names; 0 where they cannot be read
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env);
+/// The same for the content that CURRENT would have with that manifest.
+std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current);
 
 /// @param deed  what was tried, and where
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed);

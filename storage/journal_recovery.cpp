@@ -114,21 +114,18 @@ std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::str
   rocksdb::DBOptions options = journal_db_options(environment.env);
   auto journal = JournalDb::open(directory, JournalDb::Access::Read, options);
   const bool torn = !journal && journal.error().IsCorruption();
+  Promise by_logs = *promise;
   if (torn) {
+    // Before the second look: beside a live writer claims only rise.
+    by_logs.end_min = std::max(by_logs.end_min, synced_by_raw_logs(directory, *environment.env));
     options.wal_recovery_mode = WALRecoveryMode::kPointInTimeRecovery;
     journal = JournalDb::open(directory, JournalDb::Access::Read, options);
   }
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
   const auto end = journal->check(block.journal_end);
   if (!end) return damaged(fmt::format("{}: {}", directory, end.error().message));
-  if (auto kept = check_promise(directory, *promise, *end); !kept)
+  if (auto kept = check_promise(directory, by_logs, *end); !kept)
     return std::unexpected(std::move(kept.error()));
-  if (torn) {
-    Promise by_logs = *promise;
-    by_logs.end_min = std::max(by_logs.end_min, synced_by_raw_logs(directory, *environment.env));
-    if (auto kept = check_promise(directory, by_logs, *end); !kept)
-      return std::unexpected(std::move(kept.error()));
-  }
   return options.wal_recovery_mode;
 }
 

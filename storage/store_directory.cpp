@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -223,7 +224,11 @@ std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* 
   const std::string_view file = bytes ? std::string_view(*bytes) : std::string_view();
   const auto first = decode_floor(file, 0);
   const auto second = decode_floor(file, kSectorBytes);
-  if (flawed != nullptr) *flawed = !first || !second;
+  if (flawed != nullptr) {
+    const auto filled = [](char byte) { return byte != '\0'; };
+    *flawed = !first || !second || file.size() != kSectorBytes + kFloorBytes ||
+              std::ranges::any_of(file.substr(kFloorBytes, kSectorBytes - kFloorBytes), filled);
+  }
   if (!first && !second) {
     return error(StoreErrorCode::Damaged,
                  fmt::format("{}: {} is missing or damaged, so it cannot be told what was acknowledged",
@@ -310,6 +315,12 @@ std::expected<void, StoreError> StoreDirectory::begin_floor(std::uint64_t epoch,
   }
   if (::fsync(floor_fd_) != 0) return system_error(errno, "sync", name);
   return sync_directory(path_);
+}
+
+std::expected<void, StoreError> StoreDirectory::rebuild_floor() {
+  const std::string name = join(path_, kFloorName);
+  if (::unlink(name.c_str()) != 0 && errno != ENOENT) return system_error(errno, "remove", name);
+  return begin_floor(superblock_.epoch, superblock_.journal_end, current_boot());
 }
 
 std::expected<void, StoreError> StoreDirectory::raise_floor(std::uint64_t synced, std::uint64_t written) {

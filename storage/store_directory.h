@@ -41,6 +41,8 @@ struct Superblock {
   std::uint64_t reserved_end = 1;
   std::uint64_t manifest = 0;
 
+  friend bool operator==(const Superblock&, const Superblock&) = default;
+
   std::string to_text() const;
   /// @return  Damaged or NewerFormat, without the place
   static std::expected<Superblock, StoreError> parse(std::string_view text);
@@ -66,7 +68,7 @@ std::uint64_t current_boot();
 /// @return  NotFound, NotAStore, NewerFormat, Damaged, Io
 std::expected<Superblock, StoreError> read_superblock(const std::string& directory);
 
-/// @param flawed  set to whether one of the two sectors is unreadable, as a crash while writing leaves it
+/// @param flawed  set to whether any byte is not as written: a crash while writing leaves one sector so
 /// @return        Damaged where neither sector can be read
 std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* flawed = nullptr);
 
@@ -108,6 +110,8 @@ class StoreDirectory {
 
   /// Makes the floor anew, in both sectors, durably.
   std::expected<void, StoreError> begin_floor(std::uint64_t epoch, std::uint64_t end, std::uint64_t boot);
+  /// Makes FLOOR anew for a store that was closed, of which the superblock says everything.
+  std::expected<void, StoreError> rebuild_floor();
   /// Raises the floor. It survives the process's death; a power cut may take it back, never advance it.
   std::expected<void, StoreError> raise_floor(std::uint64_t synced, std::uint64_t written);
 

@@ -1,8 +1,10 @@
-// Examines a store at rest.
+// Examines a store, and rebuilds what follows from the rest of it.
 #include "leat/store_verifier.h"
 
 #include <fmt/format.h>
+#include <rocksdb/env.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "journal_family.h"
@@ -12,6 +14,10 @@
 
 namespace leat {
 namespace {
+
+// Beside a live writer a finding may be a file that was replaced between two looks. Each try meets few of
+// them, and they are megabytes of writing apart.
+constexpr int kTries = 8;
 
 /// Collects findings; what depends on a part that is broken is left out.
 class Examination {
@@ -36,7 +42,7 @@ class Examination {
     const auto floor = read_floor(directory_, &flawed);
     // A crash may leave one sector unwritten, an orderly close does not.
     if (floor && flawed && block_.clean) {
-      report({StoreErrorCode::Damaged, "FLOOR: one of its two sectors is damaged"});
+      report({StoreErrorCode::Damaged, "FLOOR was altered since the store was closed"});
     }
     if (!floor && block_.clean) report(StoreError(floor.error()));
   }
@@ -47,6 +53,9 @@ class Examination {
       report({StoreErrorCode::Damaged,
               "CURRENT or the MANIFEST that it names was altered since the store was closed"});
     }
+    // Before the journal: beside a live writer it only rises.
+    const auto promise = read_promise(directory_, block_, environment.boot);
+    if (!promise) return report(StoreError(promise.error()));
     const auto mode = recovery_mode(directory_, block_, environment);
     if (!mode) return report(StoreError(mode.error()));
     rocksdb::DBOptions options = journal_db_options(environment.env);
@@ -59,19 +68,17 @@ class Examination {
     if (const auto status = journal->db().VerifyChecksum(); !status.ok()) {
       report(to_store_error(status, "the checksums of blocks"));
     }
-    examine_commits(*journal);
+    examine_commits(*journal, *promise);
   }
 
-  void examine_commits(const JournalDb& journal) {
+  void examine_commits(const JournalDb& journal, const Promise& promise) {
     StoreImage image(StoreImage::Keep::Unfinished);
     auto folded = journal.replay([&image](std::uint64_t first_sequence, std::span<const std::byte> commit) {
       return image.apply(first_sequence, commit);
     });
     if (!folded) return report(std::move(folded.error()));
-    const auto promise = read_promise(directory_, block_, current_boot());
-    if (!promise) return report(StoreError(promise.error()));
     const std::uint64_t end = image.end_sequence() == 0 ? block_.journal_end : image.end_sequence();
-    if (auto kept = check_promise(directory_, *promise, end); !kept) report(std::move(kept.error()));
+    if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
   }
 
   const std::string& directory_;
@@ -79,17 +86,86 @@ class Examination {
   std::vector<StoreError> findings_;
 };
 
+/// What a writer changes with all that it acknowledges, opens or closes.
+struct Progress {
+  std::expected<Superblock, StoreError> block;
+  std::uint64_t floor_turn;
+
+  static Progress of(const std::string& directory) {
+    auto block = read_superblock(directory);
+    const auto floor = read_floor(directory);
+    return {std::move(block), floor ? floor->turn : 0};
+  }
+  bool operator==(const Progress& other) const {
+    return block && other.block && *block == *other.block && floor_turn == other.floor_turn;
+  }
+};
+
+/// Writes CURRENT again where one of the manifests gives what the superblock remembers.
+///
+/// @return  what was done; empty: nothing could be proven
+std::expected<std::string, StoreError> rebuild_current(const std::string& directory,
+                                                       const Superblock& block) {
+  rocksdb::Env& env = *rocksdb::Env::Default();
+  std::vector<std::string> names;
+  env.GetChildren(directory, &names).PermitUncheckedError();  // none is found then
+  for (const std::string& name : names) {
+    const std::string current = name + "\n";
+    if (!name.starts_with("MANIFEST-") || manifest_digest(directory, env, current) != block.manifest)
+      continue;
+    const std::string temporary = directory + "/CURRENT.new";
+    rocksdb::Status status = rocksdb::WriteStringToFile(&env, current, temporary, true);
+    if (status.ok()) status = env.RenameFile(temporary, directory + "/CURRENT");
+    std::unique_ptr<rocksdb::Directory> place;
+    if (status.ok()) status = env.NewDirectory(directory, &place);
+    if (status.ok()) status = place->Fsync();
+    if (!status.ok())
+      return std::unexpected(to_store_error(status, fmt::format("rebuilding {}/CURRENT", directory)));
+    return fmt::format("CURRENT: rebuilt, it names {}", name);
+  }
+  return std::string();
+}
+
 }  // namespace
 
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory) {
-  const auto lock = DirectoryLock::take(directory);
-  if (!lock) return std::unexpected(lock.error());
-  const auto block = read_superblock(directory);
-  if (block) return Examination(directory, *block).run();
-  const StoreErrorCode code = block.error().code;
-  if (code != StoreErrorCode::Damaged && code != StoreErrorCode::NewerFormat)
-    return std::unexpected(block.error());
-  return std::vector<StoreError>{block.error()};
+  Progress earlier{.block = std::unexpected(StoreError{}), .floor_turn = 0};
+  for (int tries = 1;; ++tries) {
+    Progress now = Progress::of(directory);
+    if (!now.block) {
+      if (now.block.error().code != StoreErrorCode::Damaged) return std::unexpected(now.block.error());
+      return std::vector<StoreError>{now.block.error()};
+    }
+    std::vector<StoreError> findings = Examination(directory, *now.block).run();
+    if (findings.empty() || tries == kTries) return findings;
+    // Nobody writes to a closed store; of another one the same is to be seen twice.
+    const bool at_rest = Progress::of(directory) == now && (now.block->clean || earlier == now);
+    if (at_rest) return findings;
+    earlier = std::move(now);
+  }
+}
+
+std::expected<std::vector<std::string>, StoreError> repair_rocksdb_store(const std::string& directory) {
+  if (auto block = read_superblock(directory); !block) {
+    if (block.error().code != StoreErrorCode::Damaged) return std::unexpected(std::move(block.error()));
+    return std::vector<std::string>();  // nothing else tells what the superblock told
+  }
+  auto place = StoreDirectory::open(directory);
+  if (!place) return std::unexpected(std::move(place.error()));
+  const Superblock& block = place->superblock();
+  std::vector<std::string> done;
+  if (!block.clean) return done;  // the next opening recovers it
+  if (manifest_digest(directory, *rocksdb::Env::Default()) != block.manifest) {
+    auto rebuilt = rebuild_current(directory, block);
+    if (!rebuilt) return std::unexpected(std::move(rebuilt.error()));
+    if (!rebuilt->empty()) done.push_back(std::move(*rebuilt));
+  }
+  bool flawed = false;
+  if (!read_floor(directory, &flawed) || flawed) {
+    if (auto rebuilt = place->rebuild_floor(); !rebuilt) return std::unexpected(std::move(rebuilt.error()));
+    done.push_back(fmt::format("FLOOR: rebuilt, all below {} is acknowledged", block.journal_end));
+  }
+  return done;
 }
 
 }  // namespace leat

@@ -9,7 +9,7 @@
 namespace leat::tools {
 
 inline constexpr int kGood = 0;
-inline constexpr int kFailed = 1;        ///< it ran, but a pipeline failed, or one could not be carried on
+inline constexpr int kFailed = 1;        ///< it ran, but something failed or was found
 inline constexpr int kBadInput = 2;      ///< nothing was written
 inline constexpr int kStoreFailure = 3;  ///< the store is damaged, or failed while running
 

@@ -11,6 +11,7 @@
 #include "resume.h"
 #include "route.h"
 #include "run.h"
+#include "verify.h"
 
 namespace leat::tools {
 namespace {
@@ -32,6 +33,7 @@ struct AllOptions {
   RunOptions run;
   ResumeOptions resume;
   InspectOptions inspect;
+  VerifyOptions verify;
   RouteResolveOptions resolve;
   RouteExplainOptions explain;
   RouteCheckOptions check;
@@ -84,6 +86,14 @@ void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
           "--format", [&options](const std::string& word) { options.format = *parse_row_format(word); },
           "How to print it [table]")
       ->check(CLI::IsMember({"table", "csv", "json"}));
+}
+
+void add_verify(CLI::App& app, Command& chosen, VerifyOptions& options) {
+  CLI::App* command = add_command(app, chosen, "verify", "Prove that a store is whole", options, verify);
+  command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
+  command->add_flag("--repair", options.repair,
+                    "First rebuild what follows from the rest, and say what it was");
+  command->add_flag("--json", options.json, "Print one JSON object instead of lines");
 }
 
 void add_route(CLI::App& app, Command& chosen, AllOptions& all) {
@@ -154,6 +164,7 @@ int main(int argc, char** argv) {
   leat::tools::add_run(app, chosen, all.run);
   leat::tools::add_resume(app, chosen, all.resume);
   leat::tools::add_inspect(app, chosen, all.inspect);
+  leat::tools::add_verify(app, chosen, all.verify);
   leat::tools::add_route(app, chosen, all);
   try {
     app.parse(argc, argv);

@@ -16,7 +16,6 @@
 #include "commit.h"
 #include "journal_writer.h"
 #include "leat/state_store.h"
-#include "leat/store_verifier.h"
 #include "temporary_directory.h"
 
 namespace leat::test {
@@ -25,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 std::string read(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -65,16 +63,6 @@ class RocksdbStore : public testing::Test {
     ASSERT_TRUE(store) << store.error().message;
     JournalWriter writer(**store);
     for (std::uint64_t number = 1; number <= last; ++number) ASSERT_TRUE(writer.append(start_of(number)));
-    ASSERT_TRUE((*store)->close());
-  }
-
-  void close_with_keys() {
-    auto store = open();
-    ASSERT_TRUE(store) << store.error().message;
-    JournalWriter writer(**store);
-    for (std::uint32_t number = 1; number <= 20; ++number) {
-      ASSERT_TRUE(writer.append(TransitionGroup(0, KeyDefined{.key_no = number, .key = "key"})));
-    }
     ASSERT_TRUE((*store)->close());
   }
 
@@ -326,49 +314,6 @@ TEST_F(RocksdbStore, ManyCommitsSurviveTablesAndCompactions) {
     return std::expected<void, StoreError>();
   }));
   EXPECT_EQ(count, kCount);
-}
-
-TEST_F(RocksdbStore, VerifyFindsNothingWrongWithAWholeStoreAndChangesNothing) {
-  close_with_keys();
-  const auto before = snapshot();
-  EXPECT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
-  EXPECT_EQ(snapshot(), before);
-}
-
-TEST_F(RocksdbStore, VerifyReportsACommitThatContradictsTheOnesBefore) {
-  close_with(1);  // starts a task of a pipeline that nobody created
-  const auto findings = verify_rocksdb_store(path_).value();
-  ASSERT_EQ(findings.size(), 1U);
-  EXPECT_THAT(findings.front().message, HasSubstr("unknown pipeline"));
-}
-
-TEST_F(RocksdbStore, VerifyReportsAFlippedByteInAnyFileThatHoldsData) {
-  close_with_keys();
-  ASSERT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
-  for (const auto& [name, bytes] : snapshot()) {
-    const bool holds_data = name == "LEAT" || name == "FLOOR" || name == "CURRENT" ||
-                            name.starts_with("MANIFEST") || name.ends_with(".sst");
-    if (!holds_data) continue;
-    const std::size_t stride = bytes.size() > 300 ? 13 : 1;
-    for (std::size_t index = 0; index < bytes.size(); index += stride) {
-      if (name == "FLOOR" && index % 512 >= 48) continue;  // between its two sectors' contents
-      std::string flipped = bytes;
-      flipped[index] = static_cast<char>(flipped[index] ^ 0x10);
-      write(path_ + "/" + name, flipped);
-      const auto findings = verify_rocksdb_store(path_);
-      EXPECT_TRUE(findings && !findings->empty()) << name << " at " << index;
-    }
-    write(path_ + "/" + name, bytes);
-  }
-  EXPECT_THAT(verify_rocksdb_store(path_).value(), IsEmpty());
-}
-
-TEST_F(RocksdbStore, VerifyWaitsForNobodyElsesStore) {
-  const auto store = open();
-  ASSERT_TRUE(store);
-  const auto findings = verify_rocksdb_store(path_);
-  ASSERT_FALSE(findings);
-  EXPECT_EQ(findings.error().code, StoreErrorCode::Locked);
 }
 
 }  // namespace

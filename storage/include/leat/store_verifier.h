@@ -9,11 +9,18 @@
 
 namespace leat {
 
-/// Reads everything and writes nothing.
+/// Reads everything and writes nothing; takes no lock, so a live writer may go on. Of a closed store each
+/// byte counts but those of RocksDB's LOG, LOG.old.*, OPTIONS-*, IDENTITY and LOCK files: they hold no data.
 ///
-/// @return  what is wrong, most fundamental first, as Damaged or NewerFormat; empty: nothing. Or NotFound,
-///          NotAStore, Locked, Io where it could not be examined
-/// @pre     the store is not open for writing
+/// @return  what is wrong, most fundamental first; empty: nothing. Or NotFound, NotAStore, NewerFormat, Io
+///          where it could not be examined
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory);
+
+/// Rebuilds what follows from the rest of a store that was closed, where a checksum proves the result:
+/// CURRENT from the manifests that are there, FLOOR from the superblock. Touches nothing else.
+///
+/// @return  one line for each thing done; empty: nothing was to be done, or could be. Or NotFound, NotAStore,
+///          NewerFormat, NotWritable, Locked, Io
+std::expected<std::vector<std::string>, StoreError> repair_rocksdb_store(const std::string& directory);
 
 }  // namespace leat

@@ -1,0 +1,255 @@
+// What leat verify is made of: no altered byte goes unreported, nothing whole is reported, and only what
+// follows from the rest is rebuilt.
+#include "leat/store_verifier.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "journal_writer.h"
+#include "leat/state_store.h"
+#include "leat/store_reader.h"
+#include "temporary_directory.h"
+
+namespace leat::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr std::string_view kTasks[] = {"only"};
+constexpr std::uint32_t kReady[] = {0};
+
+class StoreVerifier : public testing::Test {
+ protected:
+  void open() {
+    auto store = open_rocksdb_store(path_);
+    ASSERT_TRUE(store) << store.error().message;
+    store_ = std::move(*store);
+    writer_ = std::make_unique<JournalWriter>(*store_);
+  }
+
+  void define() {
+    ASSERT_TRUE(writer_->append(
+        TransitionGroup(1, WorkflowDefined{.workflow_no = 1, .name = "p::e::w", .tasks = kTasks}),
+        TransitionGroup(1, KeyDefined{.key_no = 1, .key = "default"})));
+  }
+
+  /// One commit: a pipeline from its creation to its end.
+  void add_pipeline() {
+    const std::uint64_t number = ++pipelines_;
+    ASSERT_TRUE(writer_->append(
+        TransitionGroup(
+            2, PipelineCreated{.pipeline_no = number, .workflow_no = 1, .task_count = 1, .ready = kReady}),
+        TransitionGroup(3, TaskStarted{.pipeline_no = number, .key_no = 1}),
+        TransitionGroup(4, TaskEnded{.pipeline_no = number, .pipeline = PipelineState::Completed})));
+  }
+
+  /// Each opening leaves a table of its own.
+  void close_with(int openings, int pipelines_each) {
+    for (int opening = 0; opening < openings; ++opening) {
+      open();
+      if (opening == 0) define();
+      for (int i = 0; i < pipelines_each; ++i) add_pipeline();
+      ASSERT_TRUE(store_->close());
+      store_.reset();
+    }
+  }
+
+  std::vector<StoreError> findings() {
+    auto found = verify_rocksdb_store(path_);
+    EXPECT_TRUE(found) << found.error().message;
+    return found ? *found : std::vector<StoreError>();
+  }
+
+  static std::string read(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void write(const std::string& name, const std::string& bytes) {
+    std::ofstream(path_ + "/" + name, std::ios::binary | std::ios::trunc) << bytes;
+  }
+  std::map<std::string, std::string> snapshot() {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(path_))
+      files[entry.path().filename()] = read(entry.path());
+    return files;
+  }
+
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_.store();
+  std::unique_ptr<StateStore> store_;
+  std::unique_ptr<JournalWriter> writer_;
+  std::uint64_t pipelines_ = 0;
+};
+
+/// The files that the header names as holding none.
+bool holds_data(const std::string& name) {
+  return !name.starts_with("LOG") && !name.starts_with("OPTIONS-") && name != "IDENTITY" && name != "LOCK";
+}
+
+TEST_F(StoreVerifier, FindsNothingWrongWithAWholeStoreAndChangesNothing) {
+  close_with(3, 5);
+  const auto before = snapshot();
+  EXPECT_THAT(findings(), IsEmpty());
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(StoreVerifier, ReportsACommitThatContradictsTheOnesBefore) {
+  open();
+  ASSERT_TRUE(writer_->append(start_of(1)));  // a task of a pipeline that nobody created
+  ASSERT_TRUE(store_->close());
+  const auto found = findings();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found.front().message, HasSubstr("unknown pipeline"));
+}
+
+TEST_F(StoreVerifier, ReportsAFlippedByteAtAnyPlaceThatHoldsData) {
+  const char* const given = std::getenv("LEAT_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::cout << "LEAT_SEED=" << seed << "\n";
+  std::mt19937_64 random(seed);
+  close_with(4, 50);
+  ASSERT_THAT(findings(), IsEmpty());
+  int files = 0;
+  for (const auto& [name, bytes] : snapshot()) {
+    if (!holds_data(name) || bytes.empty()) continue;
+    ++files;
+    for (int flips = 0; flips < 120; ++flips) {
+      std::string flipped = bytes;
+      const std::size_t at = random() % bytes.size();
+      flipped[at] = static_cast<char>(flipped[at] ^ (1 << random() % 8));
+      write(name, flipped);
+      const auto found = verify_rocksdb_store(path_);
+      ASSERT_TRUE(found && !found->empty()) << name << " at " << at;
+    }
+    write(name, bytes);
+  }
+  EXPECT_GE(files, 8);  // LEAT, FLOOR, CURRENT, MANIFEST and four tables
+  EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(StoreVerifier, ReportsEveryFileThatIsMissingOrCutShort) {
+  close_with(2, 5);
+  for (const auto& [name, bytes] : snapshot()) {
+    if (!holds_data(name) || bytes.empty()) continue;
+    write(name, bytes.substr(0, bytes.size() - 1));
+    EXPECT_THAT(findings(), testing::Not(IsEmpty())) << name << " is one byte short";
+    fs::remove(path_ + "/" + name);
+    EXPECT_THAT(findings(), testing::Not(IsEmpty())) << name << " is missing";
+    write(name, bytes);
+  }
+  EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(StoreVerifier, FindsNothingWrongBesideALiveWriter) {
+  open();
+  define();
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int i = 0; i < 20'000; ++i) add_pipeline();
+    done.store(true, std::memory_order_relaxed);  // relaxed: only a signal to end
+  });
+  while (!done.load(std::memory_order_relaxed)) {
+    for (const StoreError& finding : findings()) ADD_FAILURE() << finding.message;
+  }
+  writer.join();
+  EXPECT_EQ(store_->epoch(), 1U);
+  ASSERT_TRUE(store_->close());
+  EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(StoreVerifier, DoesNotKeepAWriterOut) {
+  close_with(1, 3);
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    while (!done.load(std::memory_order_relaxed)) static_cast<void>(findings());  // relaxed: as above
+  });
+  for (int i = 0; i < 10; ++i) close_with(1, 0);
+  done.store(true, std::memory_order_relaxed);
+  reader.join();
+}
+
+TEST_F(StoreVerifier, FindsNothingWrongWithACrashedStore) {
+  open();
+  define();
+  for (int i = 0; i < 5; ++i) add_pipeline();
+  store_.reset();
+  EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(StoreVerifier, ReportsWhatACrashedStoreHasLost) {
+  open();
+  define();
+  for (int i = 0; i < 5; ++i) add_pipeline();
+  store_.reset();
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    if (entry.path().extension() == ".log") fs::resize_file(entry.path(), entry.file_size() - 5);
+  }
+  const auto found = findings();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found.front().message, HasSubstr("were acknowledged and are missing"));
+}
+
+TEST_F(StoreVerifier, RepairRebuildsCurrentAndFloorOfAClosedStore) {
+  close_with(2, 5);
+  const auto before = snapshot();
+  for (const std::string name : {"CURRENT", "FLOOR"}) {
+    for (const bool missing : {true, false}) {
+      missing ? static_cast<void>(fs::remove(path_ + "/" + name)) : write(name, "nonsense");
+      ASSERT_THAT(findings(), testing::Not(IsEmpty()));
+      const auto repaired = repair_rocksdb_store(path_);
+      ASSERT_TRUE(repaired) << repaired.error().message;
+      EXPECT_THAT(*repaired, ElementsAre(HasSubstr(name)));
+      EXPECT_THAT(findings(), IsEmpty());
+    }
+  }
+  auto after = snapshot();
+  after.at("FLOOR") = before.at("FLOOR");  // it counts its turns
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(StoreVerifier, RepairLeavesAWholeStoreAsItIs) {
+  close_with(2, 5);
+  const auto before = snapshot();
+  EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty());
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(StoreVerifier, RepairTouchesNoAcknowledgedData) {
+  close_with(2, 5);
+  for (const auto& [name, bytes] : snapshot()) {
+    if (!name.ends_with(".sst") && !name.starts_with("MANIFEST-") && name != "LEAT") continue;
+    std::string flipped = bytes;
+    flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 1);
+    write(name, flipped);
+    const auto damaged = snapshot();
+    EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty()) << name;
+    EXPECT_EQ(snapshot(), damaged) << name;
+    EXPECT_THAT(findings(), testing::Not(IsEmpty())) << name;
+    write(name, bytes);
+  }
+}
+
+TEST_F(StoreVerifier, RepairIsRefusedBesideALiveWriter) {
+  open();
+  const auto repaired = repair_rocksdb_store(path_);
+  ASSERT_FALSE(repaired);
+  EXPECT_EQ(repaired.error().code, StoreErrorCode::Locked);
+}
+
+}  // namespace
+}  // namespace leat::test
