@@ -29,12 +29,19 @@ struct PipelineMessage {
     AttemptEnded,     ///< the executor is done: finish the task and take the attempt back
     AttemptOverdue,   ///< the run time is up: finish the task; the attempt itself is still out
     AttemptReturned,  ///< an attempt that was overdue, or never began, is back
+    LimitReached,     ///< a LimitMessage
     Cancel,
     Interrupt,  ///< the Runner stops: what runs becomes Ready again
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;
   Attempt* attempt = nullptr;
+};
+
+/// A task has waited, or taken, too long in all.
+struct LimitMessage : PipelineMessage {
+  std::uint64_t token = 0;  ///< of the timer
+  bool credit = false;      ///< a journal credit came with it, where the pipeline needs one
 };
 
 /// Who learns how attempts go: decides, records, and releases what follows. Implemented by Completion.
@@ -79,6 +86,7 @@ class Attempt final : public TimerListener {
   bool overdue = false;     ///< it came back after overdue() was called, whose message is certain to come
   bool came_back = false;   ///< [the pipeline's] its return was handled before that message
   bool has_timer = false;   ///< on_timer() may come
+  TimerId timer;            ///< of the run-time limit, where there is one
   std::uint32_t shard = 0;  ///< which metrics shard the worker writes; see Lane
   ExecutionResult result;
   std::string output;

@@ -13,12 +13,14 @@ Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept {
 bool Completion::begin(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
   if (pipeline == nullptr) return true;
+  const TaskDefinition& task = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number];
   const std::uint32_t generation = attempt.generation();
+  // Before the task is Running: from then on a limit on the whole task may end the attempt.
+  attempt.has_timer = task.timeout.count() > 0 || task.total_timeout.count() > 0;
+  attempt.timer = {};
   if (!pipeline->begin(attempt)) return false;
-  const auto timeout = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number].timeout;
-  if (timeout.count() > 0) {
-    attempt.has_timer = true;
-    timers_.schedule(time_after(clock_.steady_ns(), timeout), attempt, generation);
+  if (task.timeout.count() > 0) {
+    attempt.timer = timers_.schedule(time_after(clock_.steady_ns(), task.timeout), attempt, generation);
   }
   return true;
 }
@@ -26,6 +28,7 @@ bool Completion::begin(Attempt& attempt) noexcept {
 void Completion::end(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
   if (pipeline == nullptr) return end_alone(attempt);
+  if (attempt.has_timer) timers_.cancel(attempt.timer);
   attempt.end_message.kind = PipelineMessage::Kind::AttemptEnded;
   pipeline->post(attempt.end_message);
 }
@@ -34,11 +37,14 @@ void Completion::overdue(Attempt& attempt) noexcept {
   // First the task's end, then the wish to the executor, which may complete at once. Only tasks of
   // pipelines have a run-time limit.
   pipeline_of(attempt.task.event)->post(attempt.overdue_message);
+  stuck_.told(attempt);
   attempt.request_stop(attempt.generation());
   attempt.settle();
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
+  if (attempt.has_timer) timers_.cancel(attempt.timer);  // where another limit ended the task
+  if (attempt.overdue) stuck_.came_back(attempt);
   attempt.end_message.kind = PipelineMessage::Kind::AttemptReturned;
   // Only tasks of pipelines are overdue, or kept from beginning.
   pipeline_of(attempt.task.event)->post(attempt.end_message);

@@ -9,6 +9,7 @@
 #include "attempt.h"
 #include "leat/clock.h"
 #include "leat/rng.h"
+#include "stuck_attempts.h"
 #include "timer_queue.h"
 
 namespace leat {
@@ -21,8 +22,8 @@ class Pipeline;
 /// Thread-safety: any number of threads.
 class Completion final : public AttemptListener, public TimerListener {
  public:
-  Completion(Clock& clock, Rng& rng, TimerQueue& timers) noexcept
-      : clock_(clock), rng_(rng), timers_(timers) {}
+  Completion(Clock& clock, Rng& rng, TimerQueue& timers, StuckAttempts& stuck) noexcept
+      : clock_(clock), rng_(rng), timers_(timers), stuck_(stuck) {}
 
   bool begin(Attempt& attempt) noexcept override;
   void end(Attempt& attempt) noexcept override;
@@ -45,6 +46,7 @@ class Completion final : public AttemptListener, public TimerListener {
   Clock& clock_;
   Rng& rng_;
   TimerQueue& timers_;
+  StuckAttempts& stuck_;
   mutable std::mutex mutex_;  // only for tasks that wait for a retry
   std::unordered_map<std::uint64_t, Delayed> delayed_;
   std::uint64_t next_delayed_ = 0;

@@ -292,6 +292,7 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
     sum.total_failed += shard.failed.load(std::memory_order_relaxed);
     sum.total_retried += shard.retried.load(std::memory_order_relaxed);
     sum.total_late += shard.late.load(std::memory_order_relaxed);
+    sum.total_dropped += shard.dropped.load(std::memory_order_relaxed);
     journalled += shard.journalled.load(std::memory_order_relaxed);
     queue_wait.add(shard.queue_wait);
     run_time.add(shard.run_time);
@@ -303,6 +304,7 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
   sum.max_concurrent += limits_.max_concurrent;
   sum.max_queued += limits_.max_queued;
   sum.total_rejected += rejected_.load(std::memory_order_relaxed);
+  sum.stuck_tasks += stuck_.load(std::memory_order_relaxed);
   sum.stalled_lanes += stalled_.load(std::memory_order_relaxed) ? 1 : 0;
   const std::int64_t now = clock_.steady_ns();
   const auto age = [now](std::int64_t since) {

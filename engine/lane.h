@@ -118,6 +118,13 @@ class Lane final : public SlotListener {
   /// The watchdog's findings, for metrics. @param ready_since_ns  steady clock; empty: nothing waits
   void note(std::optional<std::int64_t> ready_since_ns, bool stalled) noexcept;
 
+  /// Attempts that are said to be stuck: one more, or one fewer.
+  void count_stuck(int change) noexcept {
+    stuck_.fetch_add(static_cast<std::uint32_t>(change), std::memory_order_relaxed);  // relaxed: a figure
+  }
+  /// The name of a worker's thread.
+  std::string thread_name(std::uint32_t worker) const { return workers_->thread_name(worker); }
+
   /// Tasks admitted and not yet given back.
   std::uint64_t in_flight() const noexcept { return capacity_.admitted(); }
 
@@ -180,6 +187,7 @@ class Lane final : public SlotListener {
   std::atomic<std::uint64_t> committed_ends_{0};
   std::atomic<std::int64_t> ready_since_ns_{kNothingWaits};
   std::atomic<bool> stalled_{false};
+  std::atomic<std::uint32_t> stuck_{0};
   std::atomic<std::uint32_t> visitors_{0};
   std::atomic<bool> closed_{false};
 };

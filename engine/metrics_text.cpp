@@ -181,6 +181,10 @@ void write_lanes(Writer& out) {
           [](M m) { return m.total_rejected; });
   counter("leat_executor_late_total", "Completions that came too late and were dropped.",
           [](M m) { return m.total_late; });
+  counter("leat_executor_dropped_total", "Tasks that were cancelled, or ran out of time, before they began.",
+          [](M m) { return m.total_dropped; });
+  gauge("leat_executor_stuck_tasks", "Attempts past their time that do not heed the wish to stop.",
+        [](M m) { return m.stuck_tasks; });
   gauge("leat_executor_oldest_ready_seconds", "For how long at least the oldest waiting task has waited.",
         [](M m) { return seconds(m.oldest_ready_ns); });
   gauge("leat_executor_oldest_running_seconds", "For how long the longest attempt has run.",
@@ -215,7 +219,7 @@ void write_journal(Writer& out, const Journal& journal) {
 
 }  // namespace
 
-std::string metrics_text(std::span<Lane* const> lanes, const Journal* journal) {
+std::string metrics_text(std::span<Lane* const> lanes, std::size_t timers, const Journal* journal) {
   std::vector<std::unique_ptr<Snapshot>> snapshots;
   for (const Lane* const lane : lanes) {
     auto& snapshot = *snapshots.emplace_back(std::make_unique<Snapshot>());
@@ -224,6 +228,7 @@ std::string metrics_text(std::span<Lane* const> lanes, const Journal* journal) {
   }
   Writer out(snapshots);
   write_lanes(out);
+  out.single("leat_timers", "gauge", "Retries and time limits that are scheduled.", timers);
   if (journal != nullptr) write_journal(out, *journal);
   return out.take();
 }

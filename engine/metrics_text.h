@@ -10,8 +10,9 @@
 
 namespace leat {
 
+/// @param timers   that are scheduled
 /// @param journal  null: nothing is remembered, and nothing is said of it
 /// Source: https://prometheus.io/docs/instrumenting/exposition_formats (text format 0.0.4).
-std::string metrics_text(std::span<Lane* const> lanes, const Journal* journal);
+std::string metrics_text(std::span<Lane* const> lanes, std::size_t timers, const Journal* journal);
 
 }  // namespace leat

@@ -45,6 +45,7 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
                            ? empty_context()
                            : std::make_shared<const std::string>(std::move(context))),
       tasks_(std::make_unique<Task[]>(workflow_->tasks.size())),
+      limits_(workflow_->limits_waiting ? std::make_unique<Limits[]>(workflow_->tasks.size()) : nullptr),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
   const auto definitions = workflow_->workflow.tasks();
@@ -192,6 +193,10 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       return finish_overdue(*message.attempt);
     case PipelineMessage::Kind::AttemptReturned:
       return take_back(*message.attempt);
+    case PipelineMessage::Kind::LimitReached: {
+      const std::unique_ptr<LimitMessage> limit(static_cast<LimitMessage*>(&message));
+      return reach_limit(limit->token, limit->credit);
+    }
     case PipelineMessage::Kind::Cancel:
       delete &message;
       return cancel_tasks();
@@ -290,6 +295,7 @@ void Pipeline::release_task(std::uint32_t task) noexcept {
 }
 
 void Pipeline::on_timer(std::uint64_t token) noexcept {
+  if (token > ~std::uint32_t{0}) return tell_limit(token);
   const auto task = static_cast<std::uint32_t>(token);
   host_.release(event_of(task), workflow_->tasks[task], Slots());
 }

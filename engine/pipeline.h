@@ -132,6 +132,13 @@ class Pipeline final : public CommitListener,
     std::shared_ptr<const std::string> context;  // [owned; const once terminal] what it saved
   };
 
+  /// Of the limits on a task's waiting.
+  struct Limits {
+    TimerId queued, total;
+    bool total_begun = false;
+    bool total_over = false;  // no attempt follows
+  };
+
   /// What one step changes, collected before it is published.
   struct Step {
     std::vector<Successor> successors;
@@ -149,6 +156,7 @@ class Pipeline final : public CommitListener,
   struct Ending {
     TaskState to;
     TaskEnded::Cause cause;
+    TaskState from = TaskState::Running;
     std::string_view error = {};
     std::string_view output = {};
     const std::string* staged = nullptr;  // the context to save; null: as it came in
@@ -193,6 +201,12 @@ class Pipeline final : public CommitListener,
   void publish_change(const Step& step, std::string_view reason) noexcept;
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
 
+  // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.
+  void begin_limits(std::uint32_t task) noexcept;
+  void drop_limits(std::uint32_t task) noexcept;
+  void tell_limit(std::uint64_t token) noexcept;
+  void reach_limit(std::uint64_t token, bool credit) noexcept;
+
   // After the commit.
   bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;
   void release_list(std::uint32_t first) noexcept;
@@ -224,7 +238,8 @@ class Pipeline final : public CommitListener,
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
   const std::unique_ptr<Task[]> tasks_;
-  std::shared_ptr<Pipeline> self_;  // keeps it alive while it is held, see holds_
+  const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
+  std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
 
   std::atomic<std::uintptr_t> inbox_{0};  // [atomic] 0: unowned; 1: owned; else owned, the latest message
   // [atomic] the step's (until nothing is outstanding) and the commit's
@@ -237,7 +252,7 @@ class Pipeline final : public CommitListener,
   Slots first_slot_;                       // [owned by start, then by the first commit]
 
   std::uint32_t open_ = 0;         // [owned] tasks that are not terminal
-  std::uint32_t outstanding_ = 0;  // [owned] tasks that are Ready or Running, and late attempts
+  std::uint32_t outstanding_ = 0;  // [owned] tasks Ready or Running, late attempts, timers of limits
   std::uint32_t counts_[7] = {};   // [owned] terminal tasks by state
   std::uint32_t last_completed_ = kNone;
   bool cancelling_ = false;   // [owned]

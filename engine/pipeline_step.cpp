@@ -54,9 +54,12 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   attempt.timed_out = true;
   if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
-    const std::string error = "timeout: the attempt ran longer than " +
-                              std::to_string(workflow_->workflow.tasks()[index].timeout.count() / 1'000'000) +
-                              " ms";
+    const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+    const bool total = limits_ != nullptr && limits_[index].total_over;
+    const auto limit = total ? definition.total_timeout : definition.timeout;
+    const std::string error =
+        (total ? "timeout: the task took longer in all than " : "timeout: the attempt ran longer than ") +
+        std::to_string(limit.count() / 1'000'000) + " ms";
     // An executor that has not come back may still be adding to the output.
     const std::string_view output = attempt.came_back ? std::string_view(attempt.output) : std::string_view();
     Ending ending = judge_failure(
@@ -120,6 +123,7 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
     ending.cause = TaskEnded::Cause::Cancel;
     return ending;
   }
+  if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over) return ending;
   const std::int32_t number = attempt.task.event.attempt;
   RetryPolicy policy = workflow_->workflow.tasks()[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
@@ -132,18 +136,20 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
   return ending;
 }
 
-/// Ends a Running task as decided, with all that follows, in one group. Uses up the credit.
+/// Ends a Running (or, by a limit, a Ready) task as decided, with all that follows, in one group. Uses up the credit.
 void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t& credits) noexcept {
   Task& task = tasks_[index];
   const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
   Step step;
   task.begun.store(false, std::memory_order_relaxed);  // relaxed: the task has no worker now
   if (ending.to == TaskState::Ready) {
+    drop_limits(index);  // make_ready() begins that of the next wait
     task.retry_at_ns = ending.retry_at_ns;
     make_ready(index, step, ending.cause == TaskEnded::Cause::Retry ? attempt + 1 : attempt);
   } else {
     set_state(index, ending.to, attempt);
     count_terminal(ending.to);
+    drop_limits(index);
     if (ending.to == TaskState::Completed) {
       save_context(index, ending.staged);
       last_completed_ = index;
@@ -158,7 +164,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
        TaskEnded{.pipeline_no = identity_.pipeline_no,
                  .task = index,
                  .attempt = attempt,
-                 .from = TaskState::Running,
+                 .from = ending.from,
                  .to = ending.to,
                  .cause = ending.cause,
                  .retry_at_ns = ending.retry_at_ns,
@@ -212,6 +218,7 @@ void Pipeline::note(std::uint32_t task, TaskState state, Step& step) const {
 void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noexcept {
   set_state(index, to, attempt_of(tasks_[index].word.load(std::memory_order_relaxed)));  // relaxed: owned
   count_terminal(to);
+  drop_limits(index);
   note(index, to, step);
   step.ended_any = true;
   if (to == TaskState::Skipped) follow(index, step);
@@ -257,6 +264,7 @@ bool Pipeline::verdict(std::uint32_t index) const noexcept {
 void Pipeline::make_ready(std::uint32_t index, Step& step, std::uint32_t attempt) noexcept {
   set_state(index, TaskState::Ready, attempt);
   ++outstanding_;
+  begin_limits(index);
   tasks_[index].next = kNone;
   if (step.first == kNone) {
     step.first = index;

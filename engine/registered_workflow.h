@@ -1,6 +1,7 @@
 // A workflow as the engine runs it: its definition with the handles that stand for its names.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,10 +20,15 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
     std::optional<ExecutorKeyId> executor;  ///< outweighs the routes
   };
   RegisteredWorkflow(const Workflow& definition, std::uint32_t number)
-      : workflow(definition), workflow_no(number) {}
+      : workflow(definition),
+        workflow_no(number),
+        limits_waiting(std::ranges::any_of(definition.tasks(), [](const TaskDefinition& task) {
+          return task.queue_timeout.count() > 0 || task.total_timeout.count() > 0;
+        })) {}
 
   const Workflow workflow;
   const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
+  const bool limits_waiting;        ///< some task has a queue_timeout or total_timeout
   std::vector<Task> tasks;          ///< as many as the workflow has, in its order
 };
 

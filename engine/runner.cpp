@@ -256,7 +256,7 @@ ExecutorMetrics Runner::metrics(std::string_view key) const {
 std::string Runner::metrics_text() const {
   RunnerState& state = *state_;
   state.watchdog.look(state.clock->steady_ns());  // so that the ages are those of now
-  return leat::metrics_text(state.lanes.lanes(), state.journal.get());
+  return leat::metrics_text(state.lanes.lanes(), state.timers.size(), state.journal.get());
 }
 
 std::vector<UnfinishedWorkflow> Runner::unfinished() const {

@@ -95,6 +95,11 @@ Runner::Builder& Runner::Builder::stall_warning(std::chrono::nanoseconds after) 
   return *this;
 }
 
+Runner::Builder& Runner::Builder::stuck_warning(std::chrono::nanoseconds after) {
+  parts_->stuck_after = after;
+  return *this;
+}
+
 std::expected<Runner, Error> Runner::Builder::build() {
   Parts parts = std::move(*parts_);
   *parts_ = Parts();

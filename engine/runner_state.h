@@ -38,6 +38,7 @@ struct Runner::Builder::Parts {
   std::unique_ptr<StateStore> store;
   std::function<void(Severity, std::string_view)> log;
   std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
+  std::chrono::nanoseconds stuck_after = std::chrono::seconds(5);
   bool lent_threads = false;
   LentOrder* order = nullptr;  // of the lent threads; null: round robin
   Journal::Options journal = {};
@@ -65,6 +66,7 @@ class RunnerState {
   const std::unique_ptr<Journal> journal;  // null: nothing is remembered
   TimerQueue timers;
   LentTimers lent_timers;  // used where all_lent
+  StuckAttempts stuck;
   Completion completion;
   LaneTable lanes;
   Watchdog watchdog;

@@ -24,15 +24,18 @@ class ThreadWorkers final : public Workers {
         stop();
         throw;
       }
-      // The kernel cuts names at 15 bytes; the number must survive.
-      const std::string name = "leat-" + lane.key().substr(0, 6) + "-" + std::to_string(i);
-      pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
+      pthread_setname_np(threads_.back().native_handle(), thread_name(i).c_str());
     }
   }
 
   ~ThreadWorkers() override { stop(); }
 
   void notify() noexcept override { gate_.notify(); }
+
+  std::string thread_name(std::uint32_t worker) const override {
+    // The kernel cuts names at 15 bytes; the number must survive.
+    return ("leat-" + lane_.key().substr(0, 6) + "-" + std::to_string(worker)).substr(0, 15);
+  }
 
   void stop() noexcept override {
     gate_.stop();

@@ -1,11 +1,11 @@
-// What shall happen later: retries and run-time limits. Owns no thread and no clock: somebody calls fire().
+// What shall happen later: retries and time limits. Owns no thread and no clock: somebody calls fire().
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <vector>
 
 #include "lent_threads.h"
@@ -21,18 +21,28 @@ class TimerListener {
   ~TimerListener() = default;
 };
 
-/// A heap of due times. Timers are not cancelled: a listener that is told too late does nothing (its token
-/// carries a generation), which costs 32 bytes until the time is up.
+/// Names one scheduled timer, also after it is gone; a default one names none.
+struct TimerId {
+  std::uint32_t place = ~std::uint32_t{0};
+  std::uint32_t use = 0;
+};
+
+/// A heap of due times, each of which knows its place, so that a timer that is no longer needed is gone at once:
+/// limits of an hour on tasks of a millisecond do not pile up.
 ///
 /// Thread-safety: any number of threads; a mutex, since only tasks that wait for time come here.
+/// Complexity: schedule, cancel: O(log n). No allocation once it has been as large.
 class TimerQueue {
  public:
   /// @param lent  rung when something is due earlier than anything before; outlives the queue
   explicit TimerQueue(LentThreads& lent) noexcept : lent_(lent) {}
 
   /// @param due_ns    steady clock
-  /// @param listener  outlives the queue's last fire()
-  void schedule(std::int64_t due_ns, TimerListener& listener, std::uint64_t token);
+  /// @param listener  outlives the timer
+  TimerId schedule(std::int64_t due_ns, TimerListener& listener, std::uint64_t token);
+
+  /// Takes a timer back. @return false: it was told, is being told at this moment, or never was
+  bool cancel(TimerId id) noexcept;
 
   /// Tells the listeners of all timers due by `now_ns`, in order of due time, then of scheduling.
   /// @return when the next one is due; nothing: none is left
@@ -45,21 +55,31 @@ class TimerQueue {
   std::optional<std::int64_t> due_ns();
   void stop();
 
+  /// Timers that are scheduled.
+  std::size_t size() const;
+
  private:
   struct Timer {
     std::int64_t due_ns;
     std::uint64_t order;
     TimerListener* listener;
     std::uint64_t token;
-    friend bool operator>(const Timer& a, const Timer& b) noexcept {
-      return a.due_ns != b.due_ns ? a.due_ns > b.due_ns : a.order > b.order;
-    }
+    std::uint32_t use;   // rises when the place is given up
+    std::uint32_t rank;  // where heap_ has it
   };
 
+  bool before(std::uint32_t a, std::uint32_t b) const noexcept;
+  void put(std::size_t rank, std::uint32_t place) noexcept;
+  void rise(std::size_t rank) noexcept;
+  void sink(std::size_t rank) noexcept;
+  void remove(std::size_t rank) noexcept;
+
   LentThreads& lent_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::vector<Timer> timers_;        // by place; some are free
+  std::vector<std::uint32_t> free_;  // places
+  std::vector<std::uint32_t> heap_;  // places; each due no earlier than its parent at (rank - 1) / 2
   std::uint64_t scheduled_ = 0;
   bool stopped_ = false;
 };

@@ -20,6 +20,8 @@ class Workers {
   virtual void notify() noexcept = 0;
   /// Returns when no worker runs the lane any more, and none will.
   virtual void stop() noexcept = 0;
+  /// As tools show the thread; for messages.
+  virtual std::string thread_name(std::uint32_t /*worker*/) const { return "not leat's own"; }
 };
 
 /// Own threads, named after the lane, that park when idle.

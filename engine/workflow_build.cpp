@@ -67,7 +67,7 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   if (const std::string_view wrong = wrong_with(options.retry); !wrong.empty()) {
     return fail(Code::InvalidOption, fmt::format("task {}: retry: {}", quoted(name), wrong));
   }
-  if (options.timeout.count() < 0) {
+  if (std::min({options.timeout, options.queue_timeout, options.total_timeout}).count() < 0) {
     return fail(Code::InvalidOption, fmt::format("task {}: the timeout is negative", quoted(name)));
   }
   if (const auto fits = check_context_size(options.config.size()); !fits) {
@@ -80,6 +80,8 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
                 fmt::format("task {}: config: {}", quoted(name), config.error().message));
   task.retry = options.retry;
   task.timeout = options.timeout;
+  task.queue_timeout = options.queue_timeout;
+  task.total_timeout = options.total_timeout;
   task.trigger = options.trigger;
   task.executor = options.executor;
   task.config = std::move(*config);

@@ -17,6 +17,9 @@ namespace {
 /// Names this encoding. Another one must have another name: versions are stored with pipelines.
 constexpr std::string_view kEncoding = "leat workflow 1";
 
+/// Stands where the next task's name would; no name is that long. So versions from before these options stay.
+constexpr std::uint64_t kMoreOptions = ~std::uint64_t{0};
+
 class Encoder {
  public:
   Encoder() noexcept { XXH3_64bits_reset(&state_); }
@@ -61,6 +64,10 @@ class Encoder {
     text(task.trigger.to_json());
     text(task.executor);
     text(task.config);
+    if (task.queue_timeout.count() == 0 && task.total_timeout.count() == 0) return;
+    number(kMoreOptions);
+    duration(task.queue_timeout);
+    duration(task.total_timeout);
   }
 
   std::uint64_t digest() const noexcept { return XXH3_64bits_digest(&state_); }

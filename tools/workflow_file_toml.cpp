@@ -184,9 +184,9 @@ class TomlReader {
   Step read_task(const toml::table& table) {
     TaskPlan task;
     task.place = place(table.source().begin);
-    Step step =
-        only(table, "[[task]]",
-             {"name", "after", "run", "sleep", "busy", "timeout", "executor", "retry", "trigger", "config"});
+    Step step = only(table, "[[task]]",
+                     {"name", "after", "run", "sleep", "busy", "timeout", "queue_timeout", "total_timeout",
+                      "executor", "retry", "trigger", "config"});
     if (step) step = get(table, "name", "a string", task.name);
     if (!step) return step;
     if (task.name.empty()) return wrong(table, "a task has no name (accepted: name = \"...\")");
@@ -196,6 +196,8 @@ class TomlReader {
     }
     step = get_strings(table, "after", task.options.after);
     if (step) step = get_duration(table, "timeout", task.options.timeout);
+    if (step) step = get_duration(table, "queue_timeout", task.options.queue_timeout);
+    if (step) step = get_duration(table, "total_timeout", task.options.total_timeout);
     if (step) step = get(table, "executor", "an executor key", task.options.executor);
     if (step) step = read_retry(table, task.options.retry);
     if (step) step = read_trigger(table, task.options.trigger);

@@ -41,6 +41,8 @@ Json task_json(const TaskPlan& task) {
   if (!task.options.after.empty()) json["after"] = task.options.after;
   if (task.options.retry != RetryPolicy{}) json["retry"] = retry_json(task.options.retry);
   if (task.options.timeout.count() != 0) json["timeout_ns"] = task.options.timeout.count();
+  if (task.options.queue_timeout.count() != 0) json["queue_timeout_ns"] = task.options.queue_timeout.count();
+  if (task.options.total_timeout.count() != 0) json["total_timeout_ns"] = task.options.total_timeout.count();
   if (task.options.trigger.kind() != TriggerRule::Kind::AllSuccess) {
     json["trigger"] = task.options.trigger.to_json();
   }
@@ -54,7 +56,12 @@ TaskPlan task_of(const Json& json) {
   task.options.config = json.at("config").dump();
   task.options.after = json.value("after", std::vector<std::string>{});
   if (json.contains("retry")) task.options.retry = retry_of(json.at("retry"));
-  task.options.timeout = std::chrono::nanoseconds(json.value("timeout_ns", std::int64_t{0}));
+  const auto time = [&](const char* key) {
+    return std::chrono::nanoseconds(json.value(key, std::int64_t{0}));
+  };
+  task.options.timeout = time("timeout_ns");
+  task.options.queue_timeout = time("queue_timeout_ns");
+  task.options.total_timeout = time("total_timeout_ns");
   if (json.contains("trigger")) {
     auto rule = TriggerRule::parse(json.at("trigger").get<std::string>());
     if (rule) task.options.trigger = std::move(*rule);

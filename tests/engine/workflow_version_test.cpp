@@ -47,6 +47,8 @@ TEST(WorkflowVersion, IsAnotherForEveryDifference) {
       version_with({.retry = {.patterns = {"x", "y"}}}),
       version_with({.retry = {.patterns = {"xy"}}}),
       version_with({.timeout = 1s}),
+      version_with({.queue_timeout = 1s}),
+      version_with({.total_timeout = 1s}),
       version_with({.trigger = TriggerRule::all_done()}),
       version_with({.trigger = TriggerRule::task_failed("a")}),
       version_with({.executor = "gpu"}),

@@ -168,6 +168,9 @@ class Runner::Builder {
   /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
   /// The default is 10 s.
   Builder& stall_warning(std::chrono::nanoseconds after);
+  /// Says so, in one line and in the metrics, where an attempt whose time was up has not come back in this time.
+  /// The default is 5 s.
+  Builder& stuck_warning(std::chrono::nanoseconds after);
 
   /// Opens the store and checks the syntax of everything given. Starts no thread.
   std::expected<Runner, Error> build();

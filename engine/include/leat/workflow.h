@@ -49,7 +49,12 @@ struct WorkflowError {
 struct TaskOptions {
   std::vector<std::string> after = {};  ///< the tasks it waits for; their contexts are merged in this order
   RetryPolicy retry = {};
-  std::chrono::nanoseconds timeout{0};  ///< of one attempt; 0: none
+  std::chrono::nanoseconds timeout{0};  ///< of one attempt's run; 0: none
+  /// From Ready (for a retry: from its due time) until an attempt begins; 0: none. Past it the task is Failed.
+  std::chrono::nanoseconds queue_timeout{0};
+  /// From the first time Ready until the task's end, retries and waits included; 0: none. Past it the task is
+  /// Failed, and what runs is told to stop. A restart of the process begins it anew.
+  std::chrono::nanoseconds total_timeout{0};
   TriggerRule trigger = {};
   std::string executor = {};  ///< an executor key that outweighs the routes; empty: none
   std::string config = "{}";  ///< free JSON for the executor
@@ -64,6 +69,8 @@ struct TaskDefinition {
   TaskFunction function;                      ///< may be empty: its executor reads `config`
   RetryPolicy retry;
   std::chrono::nanoseconds timeout{0};
+  std::chrono::nanoseconds queue_timeout{0};
+  std::chrono::nanoseconds total_timeout{0};
   TriggerRule trigger;
   std::string executor;
   std::string config;  ///< JSON text without spaces, keys in the order of their bytes

@@ -1,0 +1,99 @@
+// Limits on how long a task of a pipeline may wait for a worker, and take in all.
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "leat/clock.h"
+#include "pipeline.h"
+
+namespace leat {
+namespace {
+
+// A timer's token: bits 0-31 the task, 32-33 which limit, from 34 on the attempt. Without a limit it is a retry.
+constexpr std::uint64_t kQueueLimit = std::uint64_t{1} << 32;
+constexpr std::uint64_t kTotalLimit = std::uint64_t{2} << 32;
+constexpr int kAttemptShift = 34;
+
+std::string text_of(std::chrono::nanoseconds limit) {
+  return std::to_string(limit.count() / 1'000'000) + " ms";
+}
+
+}  // namespace
+
+/// A task has become Ready. Each timer holds the pipeline: it counts as outstanding.
+void Pipeline::begin_limits(std::uint32_t index) noexcept {
+  if (limits_ == nullptr) return;
+  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  Limits& limits = limits_[index];
+  const std::int64_t now = host_.clock().steady_ns();
+  if (definition.queue_timeout.count() > 0) {
+    const std::int64_t retry_at = tasks_[index].retry_at_ns;
+    const std::int64_t delay =
+        retry_at == 0 ? 0 : std::max<std::int64_t>(0, retry_at - host_.clock().unix_ns());
+    // relaxed: owned.
+    const std::uint64_t attempt = attempt_of(tasks_[index].word.load(std::memory_order_relaxed));
+    limits.queued = host_.timers().schedule(
+        time_after(time_after(now, std::chrono::nanoseconds(delay)), definition.queue_timeout), *this,
+        attempt << kAttemptShift | kQueueLimit | index);
+    ++outstanding_;
+  }
+  if (definition.total_timeout.count() > 0 && !limits.total_begun) {
+    limits.total_begun = true;
+    limits.total =
+        host_.timers().schedule(time_after(now, definition.total_timeout), *this, kTotalLimit | index);
+    ++outstanding_;
+  }
+}
+
+/// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message comes.
+void Pipeline::drop_limits(std::uint32_t index) noexcept {
+  if (limits_ == nullptr) return;
+  if (host_.timers().cancel(limits_[index].queued)) --outstanding_;
+  if (is_terminal(state_of(index)) && host_.timers().cancel(limits_[index].total)) --outstanding_;
+}
+
+/// On the thread of the timers.
+void Pipeline::tell_limit(std::uint64_t token) noexcept {
+  auto* const message = new LimitMessage;  // reach_limit's caller deletes it
+  message->kind = PipelineMessage::Kind::LimitReached;
+  message->token = token;
+  message->credit = identity_.level == Durability::Memory || host_.journal()->reserve(1);
+  post(*message);
+}
+
+/// Uses up the credit, where the level needs one.
+void Pipeline::reach_limit(std::uint64_t token, bool credit) noexcept {
+  --outstanding_;
+  if (!credit) return;  // the Runner stops: what is Ready stays so
+  const auto index = static_cast<std::uint32_t>(token);
+  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  const bool total = (token & kTotalLimit) != 0;
+  std::uint32_t credits = identity_.level == Durability::Memory ? 0 : 1;
+  // (21) acquire: pairs with (6) of begin().
+  std::uint32_t word = tasks_[index].word.load(std::memory_order_acquire);
+  if (total) limits_[index].total_over = true;
+  if (state_in(word) == TaskState::Ready && !cancelling_ &&
+      (total || attempt_of(word) == token >> kAttemptShift) &&
+      // (21), or a begin() that was first: then the word says Running now.
+      tasks_[index].word.compare_exchange_strong(word, word_of(TaskState::Failed, attempt_of(word)),
+                                                 std::memory_order_acq_rel, std::memory_order_acquire)) {
+    // It stays outstanding until its lane, or the timer of its retry, lets go of it.
+    const std::string error =
+        total ? "timeout: the task took longer in all than " + text_of(definition.total_timeout)
+              : "timeout: the task waited to begin for longer than " + text_of(definition.queue_timeout);
+    conclude(index,
+             {.to = TaskState::Failed,
+              .cause = TaskEnded::Cause::Result,
+              .from = TaskState::Ready,
+              .error = error},
+             credits);
+  } else if (total && state_in(word) == TaskState::Running) {
+    // (22) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
+    while (!tasks_[index].begun.load(std::memory_order_acquire)) std::this_thread::yield();
+    Attempt* const attempt = tasks_[index].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
+    attempt->on_timer(attempt->generation());
+  }
+  if (credits > 0) host_.journal()->release(credits);
+}
+
+}  // namespace leat

@@ -1,0 +1,60 @@
+#include "stuck_attempts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "lane.h"
+
+namespace leat {
+
+void StuckAttempts::told(Attempt& attempt) {
+  std::lock_guard lock(mutex_);
+  // It may be back already: its end was marked before came_back() took the mutex.
+  if (attempt.phase() == Attempt::Phase::Ended) return;
+  const std::uint64_t token = next_token_++;
+  told_.push_back({token, &attempt, timers_.schedule(time_after(clock_.steady_ns(), after_), *this, token)});
+}
+
+void StuckAttempts::came_back(Attempt& attempt) noexcept {
+  std::string line;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(told_, &attempt, &Told::attempt);
+    if (found == told_.end()) return;
+    timers_.cancel(found->timer);
+    if (found->said) {
+      attempt.lane->count_stuck(-1);
+      line = fmt::format("{} has come back", describe(attempt));
+    }
+    told_.erase(found);
+  }
+  if (!line.empty()) log_(Severity::Info, line);
+}
+
+void StuckAttempts::on_timer(std::uint64_t token) noexcept {
+  std::string line;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(told_, token, &Told::token);
+    if (found == told_.end()) return;  // it is back
+    found->said = true;
+    found->attempt->lane->count_stuck(1);
+    line = fmt::format("{} is stuck: it heeds neither its time limit nor the wish to stop",
+                       describe(*found->attempt));
+  }
+  log_(Severity::Warning, line);
+}
+
+/// @pre the attempt is out
+std::string StuckAttempts::describe(const Attempt& attempt) const {
+  // relaxed: written before the attempt was told.
+  const std::int64_t ran_ns = clock_.steady_ns() - attempt.started_ns.load(std::memory_order_relaxed);
+  return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}',",
+                     std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
+                     static_cast<double>(ran_ns) / 1e9, attempt.lane->thread_name(attempt.shard),
+                     attempt.lane->key());
+}
+
+}  // namespace leat
