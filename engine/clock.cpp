@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "cycle_counter.h"
+
 namespace leat {
 namespace {
 
@@ -18,6 +20,12 @@ class SystemClock final : public Clock {
   std::uint64_t unix_ms() noexcept override {
     return static_cast<std::uint64_t>(read(CLOCK_REALTIME_COARSE)) / 1'000'000;
   }
+  std::int64_t stopwatch_ns() noexcept override {
+    return cycles_.usable() ? cycles_.now_ns() : read(CLOCK_MONOTONIC);
+  }
+
+ private:
+  const CycleCounter cycles_;
 };
 
 }  // namespace
