@@ -50,7 +50,7 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
       limits_(workflow_->limits_waiting ? std::make_unique<Limits[]>(workflow_->tasks.size()) : nullptr),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
-  const auto definitions = workflow_->workflow.tasks();
+  const auto definitions = workflow_->definitions;
   for (std::uint32_t i = 0; i < open_; ++i) {
     set_state(i, TaskState::NotStarted, 1);
     tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
@@ -305,9 +305,8 @@ void Pipeline::on_timer(std::uint64_t token) noexcept {
 }
 
 TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
-  const std::int32_t max_attempts = identity_.max_attempts > 0
-                                        ? identity_.max_attempts
-                                        : workflow_->workflow.tasks()[task].retry.max_attempts;
+  const std::int32_t max_attempts =
+      identity_.max_attempts > 0 ? identity_.max_attempts : workflow_->definitions[task].retry.max_attempts;
   // relaxed: a Ready task's attempt was set before it was released.
   const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
   return {.pipeline_execution_id = identity_.id,
@@ -320,7 +319,7 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
 }
 
 std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
-  const auto after = workflow_->workflow.tasks()[task].after;
+  const auto after = workflow_->definitions[task].after;
   if (after.empty()) return initial_context_;
   const std::shared_ptr<const std::string>* only = nullptr;
   bool differ = false;

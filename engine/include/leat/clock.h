@@ -31,7 +31,7 @@ inline std::int64_t time_after(std::int64_t now_ns, std::chrono::nanoseconds del
   return __builtin_add_overflow(now_ns, delay.count(), &time) ? INT64_MAX : time;
 }
 
-/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME.
+/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME; a jump of the latter shows within a millisecond.
 std::unique_ptr<Clock> make_system_clock();
 
 }  // namespace leat
