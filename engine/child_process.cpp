@@ -2,14 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -143,7 +147,7 @@ std::unexpected<Error> failure(const ProcessSpec& spec, int error) {
         Error{ErrorCode::InvalidState, fmt::format("cannot run '{}' now: {}", program, reason(error))});
   }
   // The errno of exec does not tell a missing directory from a missing program, so look.
-  struct stat status {};
+  struct stat status{};
   if (!spec.directory.empty()) {
     const int missing = ::stat(spec.directory.c_str(), &status) != 0 ? errno : 0;
     if (missing != 0 || !S_ISDIR(status.st_mode)) {
@@ -192,6 +196,38 @@ std::expected<SpawnedChild, Error> spawn_child(const ProcessSpec& spec) {
   child.output = std::move(output->read);
   child.error_output = std::move(errors.read);
   return child;
+}
+
+std::uint64_t process_identity(pid_t pid) {
+  const auto read = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  // Behind the name, which may hold anything: state, and as the 20th word the time of the start in ticks.
+  const std::string status = read(fmt::format("/proc/{}/stat", pid));
+  std::size_t at = status.rfind(')');
+  for (int word = 0; word < 20 && at != std::string::npos; ++word) at = status.find(' ', at + 1);
+  if (at == std::string::npos) return 0;
+  const std::string when =
+      read("/proc/sys/kernel/random/boot_id") + status.substr(at, status.find(' ', at + 1) - at);
+  return XXH3_64bits(when.data(), when.size());
+}
+
+std::optional<OrphanProcess> OrphanProcess::find(pid_t pid, std::uint64_t identity) {
+  // First the descriptor: what is told of the number afterwards is told of this process, or it has ended.
+  FileDescriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd || identity == 0 || process_identity(pid) != identity) return std::nullopt;
+  return OrphanProcess(pid, std::move(pidfd));
+}
+
+void OrphanProcess::kill() noexcept {
+  ::kill(::getpgid(pid_) == pid_ ? -pid_ : pid_, SIGKILL);
+}
+
+void OrphanProcess::wait() noexcept {
+  constexpr int kPatienceMs = 5'000;
+  pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+  ::poll(&ended, 1, kPatienceMs);
 }
 
 }  // namespace leat

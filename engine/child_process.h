@@ -4,7 +4,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <expected>
+#include <optional>
 #include <utility>
 
 #include "leat/error.h"
@@ -45,5 +47,26 @@ struct SpawnedChild {
 /// @return the child; otherwise nothing runs, and one line names the program and the reason:
 ///         InvalidArgument, or InvalidState where processes, memory or descriptors are short now
 std::expected<SpawnedChild, Error> spawn_child(const ProcessSpec& spec);
+
+/// What tells a process apart from a later one with the same number: when it started, in which boot.
+///
+/// @return  0: there is no such process
+std::uint64_t process_identity(pid_t pid);
+
+/// A child of a process that is no more.
+class OrphanProcess {
+ public:
+  /// @return  empty: it is gone
+  static std::optional<OrphanProcess> find(pid_t pid, std::uint64_t identity);
+  /// Kills its group.
+  void kill() noexcept;
+  /// Waits until it has ended, at most five seconds.
+  void wait() noexcept;
+
+ private:
+  OrphanProcess(pid_t pid, FileDescriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
+  pid_t pid_;
+  FileDescriptor pidfd_;
+};
 
 }  // namespace leat

@@ -10,8 +10,7 @@ std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEv
       scheduler_.find_task(event.task_namespace) == nullptr) {
     return std::unexpected(DispatchError{DispatchErrorCode::InvalidEvent, {}});
   }
-  const ExecutorKeyId key =
-      router_.resolve(event.task_namespace, [&event] { return event.pipeline_execution_id.hash(); });
+  const ExecutorKeyId key = router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
   Lane* const lane = lanes_.find(key);
   if (lane == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::NoExecutor, router_.key(key)});
   return lane;
@@ -81,7 +80,7 @@ std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view
   if (!binding) return std::unexpected(std::move(binding.error()));
   const auto journal_key = scheduler_.define_key(key);
   if (!journal_key) return std::unexpected(journal_key.error());
-  auto lane = lanes_.add(key, std::move(executor), limits, *journal_key);
+  auto lane = lanes_.add(key, std::move(executor), limits, *journal_key, scheduler_.board());
   if (!lane) return std::unexpected(std::move(lane.error()));
   (*binding)->add(**lane);
   return {};

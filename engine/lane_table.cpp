@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "lent_workers.h"
+#include "store_failure.h"
 
 namespace leat {
 
@@ -45,7 +46,8 @@ std::expected<void, Error> LaneTable::check(std::string_view key, const Executor
 }
 
 std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
-                                           ExecutorLimits limits, std::uint32_t journal_key) {
+                                           ExecutorLimits limits, std::uint32_t journal_key,
+                                           InFlightBoard* board) {
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
   if (all_lent_) limits.backend = Backend::Lent;
   std::lock_guard lock(mutex_);
@@ -54,6 +56,14 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
                                              worker_count(limits), journal_key, clock_, listener_),
                       nullptr});
   Lane* const lane = entries_.back().lane.get();
+  if (board != nullptr) {
+    const auto lines = board->claim(limits.max_concurrent);
+    if (!lines) {
+      entries_.pop_back();
+      return std::unexpected(to_error(lines.error()));
+    }
+    lane->set_board(*lines);
+  }
   if (started_) {
     if (auto lent = lend(entries_.back()); !lent) {
       entries_.pop_back();
@@ -67,9 +77,8 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
 
 void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
                         Slots slot) noexcept {
-  const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {
-    return event.pipeline_execution_id.hash();
-  });
+  const ExecutorKeyId key =
+      executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
   Lane* const lane = find(key);
   LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come; none is ever taken away
   lane->admit_or_park(event, std::move(slot));

@@ -44,9 +44,10 @@ class LaneTable {
   /// Whether add() would take them. @return InvalidArgument with the accepted values, or AlreadyExists
   std::expected<void, Error> check(std::string_view key, const ExecutorLimits& limits) const;
   /// @param journal_key  the key's number in the journal; 0: nothing is remembered
-  /// @return             the new lane, or InvalidArgument, AlreadyExists
+  /// @param board        where its attempts are noted; null: nowhere
+  /// @return             the new lane, or InvalidArgument, AlreadyExists, Storage
   std::expected<Lane*, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
-                                  ExecutorLimits limits, std::uint32_t journal_key);
+                                  ExecutorLimits limits, std::uint32_t journal_key, InFlightBoard* board);
 
   /// @return the lane of a key; null: the key has no executor
   Lane* find(ExecutorKeyId key) const noexcept {

@@ -1,12 +1,12 @@
 #include "pipeline.h"
 
 #include <algorithm>
-#include <iterator>
 #include <span>
 #include <thread>
 #include <utility>
 
 #include "check.h"
+#include "crash_traces.h"
 #include "id_source.h"
 #include "lane.h"
 #include "leat/context.h"
@@ -45,12 +45,11 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
       initial_context_(context.empty() || context == "{}"
                            ? empty_context()
                            : std::make_shared<const std::string>(std::move(context))),
-      many_(workflow_->tasks.size() == 1 ? nullptr : std::make_unique<Task[]>(workflow_->tasks.size())),
-      tasks_(many_ == nullptr ? &only_ : many_.get()),
+      tasks_(std::make_unique<Task[]>(workflow_->tasks.size())),
       limits_(workflow_->limits_waiting ? std::make_unique<Limits[]>(workflow_->tasks.size()) : nullptr),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
-  const auto definitions = workflow_->definitions;
+  const auto definitions = workflow_->workflow.tasks();
   for (std::uint32_t i = 0; i < open_; ++i) {
     set_state(i, TaskState::NotStarted, 1);
     tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
@@ -62,14 +61,12 @@ void Pipeline::start(Slots slot) {
   if (!broken()) first_slot_ = std::move(slot);     // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
-  std::span<const std::uint32_t> ready = workflow_->workflow.roots();
-  const auto starts = [this](std::uint32_t root) { return verdict(root); };
-  std::vector<std::uint32_t> some;
-  if (!std::ranges::all_of(ready, starts)) {  // the others stay as they are until skip_roots()
-    std::ranges::copy_if(ready, std::back_inserter(some), starts);
-    ready = some;
+  std::vector<std::uint32_t> ready;
+  for (const std::uint32_t root : workflow_->workflow.roots()) {
+    if (!verdict(root)) continue;  // stays as it is until skip_roots()
+    ready.push_back(root);
+    make_ready(root, created);
   }
-  for (const std::uint32_t root : ready) make_ready(root, created);
   publish(identity_.level != Durability::Memory
               ? TransitionGroup(host_.clock().unix_ns(),
                                 PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
@@ -101,6 +98,7 @@ void Pipeline::restore(PipelineImage&& image) {
           last_completed_ = i;
       }
     } else if (task.state == TaskState::Ready) {
+      tasks_[i].suspect = is_suspected(task) && host_.expect_suspect();
       make_ready(i, ready, task.attempt);
     } else if (task.state == TaskState::Running) {
       dead.push_back(i);
@@ -233,6 +231,13 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   }
   if (journal != nullptr) {
     attempt.journal_credits = 1;
+    if (attempt.line != nullptr) {
+      attempt.line->begin({.pipeline_no = identity_.pipeline_no,
+                           .task = index,
+                           .attempt = static_cast<std::uint32_t>(attempt.task.event.attempt),
+                           .rescues = task.rescues,
+                           .key_no = attempt.lane->journal_key()});
+    }
     journal->publish(
         {host_.clock().unix_ns(),
          TaskStarted{identity_.pipeline_no, index, static_cast<std::uint32_t>(attempt.task.event.attempt),
@@ -305,8 +310,9 @@ void Pipeline::on_timer(std::uint64_t token) noexcept {
 }
 
 TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
-  const std::int32_t max_attempts =
-      identity_.max_attempts > 0 ? identity_.max_attempts : workflow_->definitions[task].retry.max_attempts;
+  const std::int32_t max_attempts = identity_.max_attempts > 0
+                                        ? identity_.max_attempts
+                                        : workflow_->workflow.tasks()[task].retry.max_attempts;
   // relaxed: a Ready task's attempt was set before it was released.
   const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
   return {.pipeline_execution_id = identity_.id,
@@ -319,7 +325,7 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
 }
 
 std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
-  const auto after = workflow_->definitions[task].after;
+  const auto after = workflow_->workflow.tasks()[task].after;
   if (after.empty()) return initial_context_;
   const std::shared_ptr<const std::string>* only = nullptr;
   bool differ = false;

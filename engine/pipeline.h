@@ -49,6 +49,11 @@ class PipelineHost {
   virtual void ended(Pipeline& pipeline) noexcept = 0;
   /// Nothing of the engine refers to the pipeline any more.
   virtual void unused(Pipeline& pipeline) noexcept = 0;
+  /// A task that may have killed its process will be released, and reported once it is back.
+  ///
+  /// @return  false: it need not be, it runs as any other
+  virtual bool expect_suspect() noexcept = 0;
+  virtual void suspect_ended() noexcept = 0;
 
  protected:
   ~PipelineHost() = default;
@@ -103,6 +108,8 @@ class Pipeline final : public CommitListener,
   const Uuid& id() const noexcept { return identity_.id; }
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
   Durability level() const noexcept { return identity_.level; }
+  /// Whether the task is to run alone. @pre the task is being released
+  bool is_suspect(std::uint32_t task) const noexcept { return tasks_[task].suspect; }
   /// The record of a task's attempt; null: the task does not run, or runs another attempt by now.
   /// @pre called from within that attempt, so that the record stays its own
   Attempt* running(std::uint32_t task, std::int32_t attempt) const noexcept;
@@ -126,6 +133,7 @@ class Pipeline final : public CommitListener,
     std::atomic<bool> begun{false};          // [atomic] Running is in the ring
     std::uint32_t waiting = 0;               // [owned] dependencies that have not ended
     std::uint32_t rescues = 0;               // [owned]
+    bool suspect = false;                    // [owned] the host expects it, see PipelineHost
     std::uint32_t next = kNone;              // [owned, then its group's] next task that the group releases
     std::int64_t retry_at_ns = 0;            // [owned, then its group's] Unix time
     std::atomic<Attempt*> running{nullptr};  // [atomic]
@@ -237,9 +245,7 @@ class Pipeline final : public CommitListener,
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
-  Task only_;                               // the one task of most pipelines: one allocation less
-  const std::unique_ptr<Task[]> many_;      // null: there is one
-  Task* const tasks_;                       // all of them, in either place
+  const std::unique_ptr<Task[]> tasks_;
   const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
   std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
 

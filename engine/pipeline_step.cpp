@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "check.h"
+#include "crash_traces.h"
 #include "lane.h"
 #include "leat/retry_policy.h"
 #include "leat/trigger_rule.h"
@@ -54,7 +55,7 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   attempt.timed_out = true;
   if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
-    const TaskDefinition& definition = workflow_->definitions[index];
+    const TaskDefinition& definition = workflow_->workflow.tasks()[index];
     const bool total = limits_ != nullptr && limits_[index].total_over;
     const auto limit = total ? definition.total_timeout : definition.timeout;
     const std::string error =
@@ -87,6 +88,11 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
 
 void Pipeline::give_back(Attempt& attempt) noexcept {
   if (attempt.journal_credits > 0) host_.journal()->release(std::exchange(attempt.journal_credits, 0));
+  if (identity_.level != Durability::Memory) {
+    if (attempt.line != nullptr) attempt.line->clear();
+    Task& task = tasks_[attempt.task.event.task_number];
+    if (std::exchange(task.suspect, false)) host_.suspect_ended();
+  }
   attempt.settle();
 }
 
@@ -125,7 +131,7 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
   }
   if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over) return ending;
   const std::int32_t number = attempt.task.event.attempt;
-  RetryPolicy policy = workflow_->definitions[attempt.task.event.task_number].retry;
+  RetryPolicy policy = workflow_->workflow.tasks()[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
   if (!should_retry(policy, number, failure.message, failure.error_class, failure.permanent)) return ending;
   const auto delay =
@@ -189,7 +195,7 @@ void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
 
 /// Counts a task's end at its successors: who waits for nothing more becomes Ready or Skipped, and so on.
 void Pipeline::follow(std::uint32_t index, Step& step) noexcept {
-  const auto definitions = workflow_->definitions;
+  const auto definitions = workflow_->workflow.tasks();
   std::vector<std::uint32_t> skipped;  // whose successors are still to be looked at
   for (;;) {
     for (const std::uint32_t successor : definitions[index].successors) {
@@ -226,7 +232,7 @@ void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noex
 
 /// The task's trigger rule, now that all its dependencies have ended.
 bool Pipeline::verdict(std::uint32_t index) const noexcept {
-  const TaskDefinition& definition = workflow_->definitions[index];
+  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
   DependencyCounts counts;
   for (const std::uint32_t dependency : definition.after) {
     switch (state_of(dependency)) {
@@ -295,7 +301,7 @@ void Pipeline::rescue(std::uint32_t index) noexcept {
               .cause = TaskEnded::Cause::Abandoned,
               .error = "ABANDONED: the process died during each of 4 runs of this task"};
   } else {
-    ++tasks_[index].rescues;
+    tasks_[index].suspect = ++tasks_[index].rescues >= kSuspectedRescues && host_.expect_suspect();
   }
   conclude(index, ending, credit);
 }
@@ -338,6 +344,7 @@ void Pipeline::interrupt_tasks() noexcept {
     Attempt* const attempt = tasks_[i].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
     // relaxed: only the step reads it from here on.
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);
+    if (attempt->line != nullptr && identity_.level != Durability::Memory) attempt->line->end_task();
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
     const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
     conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);

@@ -85,10 +85,13 @@ void ProcessExecutor::start_with(const TaskReadyEvent& event, std::string_view c
     const ProcessId id = running->process.exchange(ProcessAttempt::kCancelled, std::memory_order_acq_rel);
     if (id != 0 && id != ProcessAttempt::kCancelled) runner_.terminate(id);
   });
-  const auto started = runner_.start(*spec, [attempt, task](ProcessResult ended) {
-    attempt->token.append_output(ended.output);
-    attempt->token.complete(outcome(task, ended));
-  });
+  const auto started = runner_.start(
+      *spec,
+      [attempt, task](ProcessResult ended) {
+        attempt->token.append_output(ended.output);
+        attempt->token.complete(outcome(task, ended));
+      },
+      [attempt](int pid) { attempt->token.note_child(pid); });
   if (!started) {
     // Out of processes, memory or descriptors may pass; a program that is not there will not appear.
     const bool passing = started.error().code == ErrorCode::InvalidState;

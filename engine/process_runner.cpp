@@ -73,7 +73,7 @@ class ProcessRunner::Reactor {
  public:
   explicit Reactor(std::chrono::nanoseconds kill_grace);
   ~Reactor();
-  std::expected<ProcessId, Error> start(const ProcessSpec& spec, OnExit on_exit);
+  std::expected<ProcessId, Error> start(const ProcessSpec& spec, OnExit on_exit, OnStarted on_started);
   void terminate(ProcessId id) noexcept;
   int pid(ProcessId id) const noexcept;
 
@@ -152,7 +152,8 @@ void ProcessRunner::Reactor::wake() noexcept {
   [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);  // full: it is awake already
 }
 
-std::expected<ProcessId, Error> ProcessRunner::Reactor::start(const ProcessSpec& spec, OnExit on_exit) {
+std::expected<ProcessId, Error> ProcessRunner::Reactor::start(const ProcessSpec& spec, OnExit on_exit,
+                                                              OnStarted on_started) {
   if (!thread_.joinable()) {
     return std::unexpected(
         Error{ErrorCode::InvalidState, "cannot run children: no epoll or eventfd descriptor"});
@@ -160,6 +161,7 @@ std::expected<ProcessId, Error> ProcessRunner::Reactor::start(const ProcessSpec&
   const SteadyTime started = std::chrono::steady_clock::now();
   auto process = spawn_child(spec);
   if (!process) return std::unexpected(std::move(process.error()));
+  if (on_started) on_started(process->pid);
 
   const std::scoped_lock lock(mutex_);
   const ProcessId id = next_id_++;
@@ -298,8 +300,9 @@ ProcessRunner::ProcessRunner(std::chrono::nanoseconds kill_grace)
 
 ProcessRunner::~ProcessRunner() = default;
 
-std::expected<ProcessId, Error> ProcessRunner::start(const ProcessSpec& spec, OnExit on_exit) {
-  return reactor_->start(spec, std::move(on_exit));
+std::expected<ProcessId, Error> ProcessRunner::start(const ProcessSpec& spec, OnExit on_exit,
+                                                     OnStarted on_started) {
+  return reactor_->start(spec, std::move(on_exit), std::move(on_started));
 }
 
 void ProcessRunner::terminate(ProcessId id) noexcept {

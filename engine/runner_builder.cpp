@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cpus.h"
+#include "crash_traces.h"
 #include "leat/thread_executor.h"
 #include "runner_state.h"
 #include "store_failure.h"
@@ -131,7 +132,15 @@ std::expected<Runner, Error> Runner::Builder::build() {
   }
   const std::uint32_t workers = parts.workers > 0 ? parts.workers : usable_cpus();
   auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);
-  if (state->store != nullptr) state->scheduler.remember(std::move(image));
+  if (state->store != nullptr) {
+    InFlightBoard* const board = state->store->board();
+    const std::size_t orphans = board == nullptr ? 0 : end_orphans(*board);
+    if (orphans > 0) {
+      state->log(Severity::Warning,
+                 fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
+    }
+    state->scheduler.remember(std::move(image), board);
+  }
   Runner runner(std::move(state));
   for (auto& entry : executors) {
     auto registered = runner.register_executor(entry.key, std::move(entry.executor), entry.limits);

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "completion.h"
 #include "leat/context.h"
 
 namespace leat {
@@ -30,11 +31,15 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       router_(router),
       lanes_(lanes),
       lent_(lent),
+      isolation_(lanes),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
-void Scheduler::remember(StoreImage&& image) {
+void Scheduler::remember(StoreImage&& image, InFlightBoard* board) {
   std::lock_guard lock(mutex_);
+  board_ = board;
+  if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
+  suspects_remembered_ = has_suspects(image, unrecorded_starts_);
   next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
   for (const auto& [number, workflow] : image.workflows()) {
     remembered_.emplace(number, Remembered{workflow, {}});
@@ -73,11 +78,13 @@ std::expected<void, Error> Scheduler::start() {
     std::lock_guard lock(mutex_);
     started_ = true;
   }
+  if (suspects_remembered_) isolation_.hold();
   // (5) release: who may begin a pipeline sees the engine started; pairs with (7) in accepting().
   accepting_.store(true, std::memory_order_release);
   for (const Registered& workflow : known_workflows()) {
     if (auto adopted = adopt(workflow); !adopted) return adopted;
   }
+  isolation_.all_expected();
   return {};
 }
 
@@ -211,6 +218,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     images.swap(found->second.pipelines);
   }
   for (PipelineImage& image : images) {
+    if (!record_starts(image)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
     if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
     const auto pipeline =
@@ -223,6 +231,25 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     pipeline->restore(std::move(image));
   }
   return {};
+}
+
+/// Records the starts that only the board knows, so that each is rescued as one that the journal knew.
+bool Scheduler::record_starts(PipelineImage& image) {
+  std::vector<BoardLine::Task> starts;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
+  }
+  for (const BoardLine::Task& start : starts) {
+    TaskImage& task = image.tasks[start.task];
+    if (task.state == TaskState::Running) continue;  // two lines of one start
+    if (!journal_->reserve(1)) return false;
+    journal_->publish(
+        {clock_.unix_ns(), TaskStarted{start.pipeline_no, start.task, start.attempt, start.key_no}},
+        image.level, nullptr, 0);
+    task.state = TaskState::Running;
+  }
+  return true;
 }
 
 std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, TaskFunction function) {
@@ -338,8 +365,13 @@ TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) 
 
 void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                         Slots slot) noexcept {
-  // Otherwise it stays Ready for the next Runner.
-  if (accepting()) lanes_.release(event, task.executor, std::move(slot));
+  if (!accepting()) return;  // it stays Ready for the next Runner
+  const Pipeline& pipeline = *pipeline_of(event);
+  if (isolation_.holding() && pipeline.level() != Durability::Memory) {
+    isolation_.release({event, task.executor, std::move(slot)}, pipeline.is_suspect(event.task_number));
+  } else {
+    lanes_.release(event, task.executor, std::move(slot));
+  }
 }
 
 /// @pre mutex_ is held
@@ -382,6 +414,7 @@ void Scheduler::abandon(bool threads_gone) noexcept {
     if (threads_gone) unused(*pipeline);
     pipeline->abandon(threads_gone);
   }
+  isolation_.clear();
   std::lock_guard lock(mutex_);
   resumed_.clear();
 }

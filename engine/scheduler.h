@@ -13,10 +13,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "crash_traces.h"
 #include "id_source.h"
+#include "isolation.h"
 #include "lane_table.h"
 #include "leat/clock.h"
 #include "leat/error.h"
+#include "leat/in_flight_board.h"
 #include "leat/journal.h"
 #include "leat/namespace.h"
 #include "leat/pipeline_handle.h"
@@ -37,9 +40,12 @@ class Scheduler final : public PipelineHost {
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes, LentThreads& lent);
 
-  /// What the store remembers; before anything is registered. What it left Running died with a process: a
-  /// stop makes it Ready.
-  void remember(StoreImage&& image);
+  /// What the store remembers; before anything is registered. What it left Running, or on the board, died
+  /// with a process: a stop makes it Ready.
+  ///
+  /// @param board  outlives the scheduler; null: the store keeps none
+  void remember(StoreImage&& image, InFlightBoard* board);
+  InFlightBoard* board() const noexcept { return board_; }
   /// Every executor that a registered workflow names is there.
   std::expected<void, Error> check_executors() const;
   /// A thread is about to be lent to the journal: nobody else commits from here on.
@@ -85,6 +91,8 @@ class Scheduler final : public PipelineHost {
                Slots slot) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
+  bool expect_suspect() noexcept override { return isolation_.expect(); }
+  void suspect_ended() noexcept override { isolation_.suspect_ended(); }
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
@@ -100,6 +108,7 @@ class Scheduler final : public PipelineHost {
   };
 
   bool reserve_one();
+  bool record_starts(PipelineImage& image);
   Registered find(const Workflow& workflow) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
@@ -119,6 +128,9 @@ class Scheduler final : public PipelineHost {
   Router& router_;
   LaneTable& lanes_;
   LentThreads& lent_;
+  Isolation isolation_;
+  InFlightBoard* board_ = nullptr;
+  bool suspects_remembered_ = false;  // tasks that are to run alone
   IdSource ids_;
   std::atomic<bool> accepting_{false};
   std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
@@ -134,6 +146,8 @@ class Scheduler final : public PipelineHost {
   std::unordered_map<std::uint64_t, Registered> workflows_;              // by version, which covers the names
   std::unordered_map<std::uint64_t, std::uint32_t> remembered_numbers_;  // by version, which covers the names
   std::unordered_map<std::uint32_t, Remembered> remembered_;             // by workflow_no; until adopted
+  // Starts that the journal does not know, by pipeline_no; until adopted.
+  UnrecordedStarts unrecorded_starts_;
   std::unordered_map<std::string, std::uint32_t> key_numbers_;  // executor keys that the journal knows
   std::uint32_t next_workflow_no_ = 1;
   std::uint32_t next_key_no_ = 1;

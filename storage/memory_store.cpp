@@ -1,4 +1,5 @@
 // The store in memory: the same contract as on disk, without a disk.
+#include <algorithm>
 #include <utility>
 
 #include "check.h"
@@ -10,9 +11,38 @@ void MemoryMedium::cut_power() {
   commits.resize(synced);
   clean = false;
   open = false;
+  for (std::vector<BoardLine>& lines : board) std::ranges::for_each(lines, &BoardLine::clear);
 }
 
 namespace {
+
+class MemoryBoard final : public InFlightBoard {
+ public:
+  explicit MemoryBoard(MemoryMedium& medium) : medium_(medium) {
+    std::vector<BoardLine*> said;
+    for (std::vector<BoardLine>& lines : medium.board) {
+      for (BoardLine& line : lines) {
+        if (!line.empty()) said.push_back(&line);
+      }
+    }
+    left_behind_ = *claim(said.size());
+    for (std::size_t i = 0; i < said.size(); ++i) {
+      left_behind_[i].note_child(said[i]->child());
+      left_behind_[i].begin(said[i]->task());
+      said[i]->clear();
+    }
+  }
+
+  std::span<BoardLine> left_behind() noexcept override { return left_behind_; }
+
+  std::expected<std::span<BoardLine>, StoreError> claim(std::size_t count) override {
+    return std::span(medium_.board.emplace_back(count));
+  }
+
+ private:
+  MemoryMedium& medium_;
+  std::span<BoardLine> left_behind_;
+};
 
 class MemoryStore final : public StateStore {
  public:
@@ -23,6 +53,7 @@ class MemoryStore final : public StateStore {
     next_sequence_ = medium_->used_below;
     journal_end_ = medium_->commits.empty() ? next_sequence_ : medium_->commits.back().end_sequence;
     medium_->synced = medium_->commits.size();
+    board_ = std::make_unique<MemoryBoard>(*medium_);
   }
 
   ~MemoryStore() override {
@@ -33,6 +64,7 @@ class MemoryStore final : public StateStore {
   std::uint64_t next_sequence() const noexcept override { return next_sequence_; }
   std::uint64_t journal_end() const noexcept override { return journal_end_; }
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
+  InFlightBoard* board() noexcept override { return board_.get(); }
 
   std::expected<void, StoreError> replay(const Visitor& visit) override {
     if (!is_open()) return closed();
@@ -80,6 +112,7 @@ class MemoryStore final : public StateStore {
   bool is_open() const { return !is_closed_ && medium_->open && medium_->epoch == epoch_; }
 
   std::shared_ptr<MemoryMedium> medium_;
+  std::unique_ptr<MemoryBoard> board_;
   bool closed_cleanly_;
   bool is_closed_ = false;
   std::uint64_t epoch_ = 0;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "check.h"
+#include "file_board.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
 
@@ -31,13 +32,14 @@ class RocksdbStore final : public StateStore {
 
   ~RocksdbStore() override = default;  // without close(): as a crash leaves it
 
-  /// Bumps the epoch, durably.
+  /// Bumps the epoch, durably, and takes over the board.
   std::expected<void, StoreError> begin(std::uint64_t boot);
 
   std::uint64_t epoch() const noexcept override { return directory_.superblock().epoch; }
   std::uint64_t next_sequence() const noexcept override { return next_sequence_; }
   std::uint64_t journal_end() const noexcept override { return journal_end_; }
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
+  InFlightBoard* board() noexcept override { return board_.get(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override;
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override;
@@ -57,6 +59,7 @@ class RocksdbStore final : public StateStore {
   rocksdb::Env* const env_;
   StoreDirectory directory_;
   JournalDb journal_;
+  std::unique_ptr<FileBoard> board_;
   rocksdb::WriteBatch batch_;
   const bool closed_cleanly_;
   const std::uint64_t journal_end_;    // at opening
@@ -76,7 +79,11 @@ std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
   block.journal_end = journal_end_;
   block.reserved_end += kReservedNumbers;
   if (auto done = directory_.replace(block); !done) return done;
-  return directory_.begin_floor(block.epoch, journal_end_, boot);
+  if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
+  auto board = FileBoard::open(directory_.path());
+  if (!board) return std::unexpected(std::move(board.error()));
+  board_ = std::move(*board);
+  return {};
 }
 
 std::expected<void, StoreError> RocksdbStore::usable() const {
@@ -148,6 +155,7 @@ std::expected<void, StoreError> RocksdbStore::close() {
     block.manifest = manifest_digest(directory_.path(), *env_);
     result = directory_.replace(block);
   }
+  if (result) board_->close();
   const StoreDirectory released = std::move(directory_);
   return result;
 }

@@ -201,6 +201,43 @@ TEST_P(StateStoreContract, KeepsACommitOfMegabytes) {
   EXPECT_GT(size, context.size());
 }
 
+TEST_P(StateStoreContract, BoardIsEmptyAtFirst) {
+  ASSERT_NE(store_->board(), nullptr);
+  EXPECT_TRUE(store_->board()->left_behind().empty());
+}
+
+TEST_P(StateStoreContract, BoardTellsWhatRanWhenTheStoreDied) {
+  const auto lines = store_->board()->claim(100);
+  ASSERT_TRUE(lines);
+  ASSERT_EQ(lines->size(), 100U);
+  (*lines)[7].begin({.pipeline_no = 5, .task = 6, .attempt = 7, .rescues = 1, .key_no = 9});
+  (*lines)[7].note_child({.pid = 11, .identity = 12});
+  (*lines)[8].begin({.pipeline_no = 50, .task = 1});
+  (*lines)[8].clear();
+  store_->board()->claim(1)->front().begin({.pipeline_no = 60});
+  for (int opening = 0; opening < 2; ++opening) {  // nobody cleared it: it is told again
+    reopen();
+    const auto left = store_->board()->left_behind();
+    ASSERT_EQ(left.size(), 2U);
+    EXPECT_EQ(left[0].task().pipeline_no, 5U);
+    EXPECT_EQ(left[0].task().task, 6U);
+    EXPECT_EQ(left[0].task().attempt, 7U);
+    EXPECT_EQ(left[0].task().rescues, 1U);
+    EXPECT_EQ(left[0].task().key_no, 9U);
+    EXPECT_EQ(left[0].child().pid, 11);
+    EXPECT_EQ(left[0].child().identity, 12U);
+    EXPECT_EQ(left[1].task().pipeline_no, 60U);
+  }
+}
+
+TEST_P(StateStoreContract, BoardForgetsWhatWasCleared) {
+  store_->board()->claim(1)->front().begin({.pipeline_no = 5});
+  reopen();
+  store_->board()->left_behind().front().clear();
+  reopen();
+  EXPECT_TRUE(store_->board()->left_behind().empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, StateStoreContract,
                          testing::Values(Kind{"Memory", [] { return std::make_unique<MemoryGround>(); }},
                                          Kind{"Rocksdb", [] { return std::make_unique<RocksdbGround>(); }}),

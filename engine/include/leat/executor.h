@@ -81,6 +81,10 @@ class CompletionToken {
   /// Adds captured output to the task's record; what exceeds 64 KiB in all is cut at the front.
   void append_output(std::string_view text);
 
+  /// Names a child process, leader of its group, that works for this attempt. Where this process is killed,
+  /// the next one ends that group before it runs the task again. To be called before the attempt's end.
+  void note_child(int pid) noexcept;
+
   /// Called at most once, when the attempt should end early (timeout, cancel, stop): on the thread that
   /// asks for it, or at once on the caller's, where the stop came first. It must not block. Set it before
   /// the work is started.
@@ -94,7 +98,6 @@ class CompletionToken {
  private:
   friend class Attempt;
   explicit CompletionToken(Attempt& attempt) noexcept;
-  void finish(ExecutionResult& result) noexcept;
   Attempt* attempt_ = nullptr;
   std::uint64_t generation_ = 0;
 };

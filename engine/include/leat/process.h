@@ -55,16 +55,18 @@ class ProcessRunner {
  public:
   static constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;
   using OnExit = std::move_only_function<void(ProcessResult)>;
+  using OnStarted = std::move_only_function<void(int pid)>;
 
   /// @param kill_grace  between the SIGTERM and the SIGKILL of terminate()
   explicit ProcessRunner(std::chrono::nanoseconds kill_grace = std::chrono::seconds(2));
   /// Kills what still runs, waits until each `on_exit` has returned, and joins the thread.
   ~ProcessRunner();
 
-  /// @param on_exit  must not block: it holds up all other children's ends
+  /// @param on_exit     must not block: it holds up all other children's ends
+  /// @param on_started  called with the pid, on this thread, before on_exit can be
   /// @return         InvalidArgument ("cannot run 'x': No such file or directory"), or InvalidState where
   ///                 processes, memory or descriptors are short now; then on_exit is dropped uncalled
-  std::expected<ProcessId, Error> start(const ProcessSpec& spec, OnExit on_exit);
+  std::expected<ProcessId, Error> start(const ProcessSpec& spec, OnExit on_exit, OnStarted on_started = {});
 
   /// Asks the group to end, and kills it after the grace; nothing for a process that has ended. Never blocks.
   void terminate(ProcessId id) noexcept;

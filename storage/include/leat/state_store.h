@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "leat/in_flight_board.h"
 #include "leat/store_error.h"
 
 namespace leat {
@@ -40,6 +41,10 @@ class StateStore {
 
   /// Whether the previous opening ended with close().
   virtual bool closed_cleanly() const noexcept = 0;
+
+  /// What runs, for who opens the store after this process was killed. Null: the store keeps none, so only
+  /// starts that are in the journal are known then.
+  virtual InFlightBoard* board() noexcept { return nullptr; }
 
   /// Visits every commit that the store holds, in order. Ends early with the visitor's error.
   virtual std::expected<void, StoreError> replay(const Visitor& visit) = 0;
@@ -76,6 +81,7 @@ struct MemoryMedium {
   std::uint64_t epoch = 0;
   bool clean = true;
   bool open = false;
+  std::vector<std::vector<BoardLine>> board;  ///< as claimed; what it says survives a store, not a power cut
 
   /// What a power cut does: drops the commits that were not synced, ends the store's life.
   void cut_power();

@@ -1,0 +1,63 @@
+// After a crash, tasks that may have caused it run alone, one at a time, before anything else: so a task that
+// kills its process again takes no innocent one with it into quarantine.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "capacity.h"
+#include "lane_table.h"
+#include "leat/router.h"
+#include "leat/task_event.h"
+
+namespace leat {
+
+/// Thread-safety: any number of threads; hold() before any other.
+/// Invariants:
+///   1. While holding, at most one task that was released through here is with its lane, and it is a suspect.
+///   2. Each suspect that expect() counted is released, and ended, once: the count falls to zero.
+class Isolation {
+ public:
+  struct Ready {
+    TaskReadyEvent event;
+    std::optional<ExecutorKeyId> executor;
+    Slots slot;
+  };
+
+  explicit Isolation(LaneTable& lanes) : lanes_(lanes) {}
+
+  /// From here on tasks are held back.
+  void hold() noexcept;
+  /// A suspect will be released. @return false: nothing is held back any more, it is a task like others
+  bool expect() noexcept;
+  /// Every suspect that there is, is expected: the first one may run.
+  void all_expected() noexcept;
+
+  bool holding() const noexcept {
+    return holding_.load(std::memory_order_acquire);  // (1) acquire: pairs with (2)
+  }
+  /// Sends a task to its lane, now or once the suspects have run.
+  void release(Ready&& task, bool suspect) noexcept;
+  /// A suspect came back from its lane, so the process lives.
+  void suspect_ended() noexcept;
+  /// Forgets what is held back: nothing runs any more.
+  void clear() noexcept;
+
+ private:
+  void go_on(std::unique_lock<std::mutex> lock) noexcept;
+
+  LaneTable& lanes_;
+  std::atomic<bool> holding_{false};
+  std::mutex mutex_;  // what follows
+  bool all_expected_ = false;
+  bool one_runs_ = false;
+  std::size_t expected_ = 0;  // suspects that have not ended
+  std::deque<Ready> suspects_;
+  std::vector<Ready> held_;
+};
+
+}  // namespace leat

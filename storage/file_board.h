@@ -1,0 +1,38 @@
+// The in-flight board of a store's directory: the file BOARD, mapped; its lines are BoardLines as this machine
+// keeps them. Absent after an orderly close.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "leat/in_flight_board.h"
+
+namespace leat {
+
+class FileBoard final : public InFlightBoard {
+ public:
+  /// Replaces what is there by a file that begins with all that it said.
+  static std::expected<std::unique_ptr<FileBoard>, StoreError> open(const std::string& directory);
+  ~FileBoard() override;
+
+  std::span<BoardLine> left_behind() noexcept override { return left_behind_; }
+  std::expected<std::span<BoardLine>, StoreError> claim(std::size_t count) override;
+
+  /// Takes the file away, unless a line still says something.
+  void close() noexcept;
+
+ private:
+  FileBoard(std::string path, int fd) noexcept : path_(std::move(path)), fd_(fd) {}
+
+  const std::string path_;
+  const int fd_;
+  std::size_t size_bytes_ = 0;
+  std::vector<std::span<BoardLine>> mapped_;  // whole pages
+  std::span<BoardLine> left_behind_;
+};
+
+}  // namespace leat
