@@ -30,8 +30,7 @@ constexpr std::uint64_t with_phase(std::uint64_t word, Attempt::Phase phase) {
 
 }  // namespace
 
-void Attempt::open(const QueuedTask& queued, std::int64_t now_ns) {
-  task = queued;
+void Attempt::open(std::int64_t now_ns) {
   // relaxed: who looks for old attempts may see the time of the use before or after the one that it found.
   started_ns.store(now_ns, std::memory_order_relaxed);
   result.error_message.clear();
@@ -193,20 +192,26 @@ CompletionToken::~CompletionToken() {
 }
 
 void CompletionToken::complete(ExecutionResult result) noexcept {
+  finish(result);
+}
+
+void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> result) noexcept {
+  if (attempt_ == nullptr) return;
+  if (!result) {
+    std::string message = "the executor could not run the task: ";
+    message += to_string(result.error().code);
+    result = ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message));
+  }
+  finish(*result);
+}
+
+void CompletionToken::finish(ExecutionResult& result) noexcept {
   Attempt* attempt = std::exchange(attempt_, nullptr);
   if (attempt == nullptr) return;  // completed before
   attempt->result = std::move(result);
   std::string& error = attempt->result.error_message;
   if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
   attempt->complete(static_cast<std::uint32_t>(generation_));
-}
-
-void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> result) noexcept {
-  if (attempt_ == nullptr) return;
-  if (result) return complete(*std::move(result));
-  std::string message = "the executor could not run the task: ";
-  message += to_string(result.error().code);
-  complete(ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message)));
 }
 
 void CompletionToken::append_output(std::string_view text) {

@@ -16,6 +16,7 @@
 #include "capacity.h"
 #include "leat/executor.h"
 #include "leat/in_flight_board.h"
+#include "leat/task_context.h"
 #include "queued_task.h"
 #include "timer_queue.h"
 
@@ -73,7 +74,7 @@ class AttemptListener {
 ///      it tells the executor.
 ///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it
 ///      needs neither.
-class Attempt final : public TimerListener {
+class Attempt final : public TimerListener, public AttemptControl {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
 
@@ -82,7 +83,7 @@ class Attempt final : public TimerListener {
   Lane* lane = nullptr;
   AttemptListener* listener = nullptr;
   BoardLine* line = nullptr;                 ///< null: the store keeps no board
-  std::atomic<std::int64_t> started_ns = 0;  ///< steady clock; read by whoever looks for old attempts
+  std::atomic<std::int64_t> started_ns = 0;  ///< stopwatch; read by whoever looks for old attempts
   std::uint32_t journal_credits = 0;         ///< cells of the journal's ring that this attempt may still fill
   bool timed_out = false;                    ///< [the pipeline's] its task has ended without it
   bool overdue = false;     ///< it came back after overdue() was called, whose message is certain to come
@@ -96,8 +97,8 @@ class Attempt final : public TimerListener {
   PipelineMessage end_message;
   PipelineMessage overdue_message;
 
-  /// Begins a use.
-  void open(const QueuedTask& queued, std::int64_t now_ns);
+  /// Begins a use. @pre `task` and `slot` are set
+  void open(std::int64_t now_ns);
   /// The one token of this use.
   CompletionToken token() noexcept;
   /// Ends a use that its listener did not let begin; no token was made.
@@ -124,8 +125,8 @@ class Attempt final : public TimerListener {
   /// record to itself.
   bool settled_inline() const noexcept { return settled_inline_; }
 
-  std::stop_token stop_token();
-  void append_output(std::string_view text);
+  std::stop_token stop_token() override;
+  void append_output(std::string_view text) override;
 
  private:
   friend class CompletionToken;

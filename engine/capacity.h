@@ -81,6 +81,9 @@ class Slots {
   }
   ~Slots() { release(); }
 
+  /// Takes over the slots of another token of the same lane.
+  void merge(Slots&& other) noexcept { count_ += std::exchange(other.count_, 0); }
+
   std::size_t count() const noexcept { return count_; }
   bool belongs_to(const Capacity& capacity) const noexcept { return capacity_ == &capacity; }
 

@@ -13,7 +13,7 @@ Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept {
 bool Completion::begin(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
   if (pipeline == nullptr) return true;
-  const TaskDefinition& task = pipeline->workflow().workflow.tasks()[attempt.task.event.task_number];
+  const TaskDefinition& task = pipeline->workflow().definitions[attempt.task.event.task_number];
   const std::uint32_t generation = attempt.generation();
   // Before the task is Running: from then on a limit on the whole task may end the attempt.
   attempt.has_timer = task.timeout.count() > 0 || task.total_timeout.count() > 0;

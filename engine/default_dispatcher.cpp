@@ -10,7 +10,8 @@ std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEv
       scheduler_.find_task(event.task_namespace) == nullptr) {
     return std::unexpected(DispatchError{DispatchErrorCode::InvalidEvent, {}});
   }
-  const ExecutorKeyId key = router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
+  const ExecutorKeyId key =
+      router_.resolve(event.task_namespace, [&event] { return event.pipeline_execution_id.hash(); });
   Lane* const lane = lanes_.find(key);
   if (lane == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::NoExecutor, router_.key(key)});
   return lane;

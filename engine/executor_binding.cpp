@@ -49,10 +49,10 @@ std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& 
 
 const TaskDefinition* ExecutorBinding::definition(const TaskReadyEvent& event) const noexcept {
   if (const Pipeline* const pipeline = pipeline_of(event)) {
-    return &pipeline->workflow().workflow.tasks()[event.task_number];
+    return &pipeline->workflow().definitions[event.task_number];
   }
   const RegisteredWorkflow* const alone = scheduler_.find_task(event.task_namespace);
-  return alone == nullptr ? nullptr : &alone->workflow.tasks().front();
+  return alone == nullptr ? nullptr : &alone->definitions.front();
 }
 
 const TaskFunction* ExecutorBinding::find_task(const TaskReadyEvent& event) const noexcept {

@@ -78,10 +78,10 @@ void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
 std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
   std::size_t taken = 0;
   if (lot_.count() == 0 && !braked()) {  // nobody overtakes a parked task
-    Slots slots(capacity_, events.size());
+    Slots slots = take_slots(events.size());
     taken = slots.count();
     if (taken > 0) {
-      const std::int64_t now = clock_.steady_ns();
+      const std::int64_t now = clock_.stopwatch_ns();
       push(taken, [&](std::size_t i) { return QueuedTask{events[i], now}; });
       slots.detach();
     }
@@ -93,11 +93,45 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
 
 Slots Lane::reserve() noexcept {
   if (lot_.count() > 0 || braked()) return {};
-  return Slots(capacity_, 1);
+  return take_slots(1);
+}
+
+/// @return as many as are free
+Slots Lane::take_slots(std::size_t wanted) noexcept {
+  Slots slots(capacity_, wanted);
+  if (slots.count() < wanted && collect_owed()) slots.merge(Slots(capacity_, wanted - slots.count()));
+  return slots;
+}
+
+/// Gives back what the workers owe. @return whether it was anything
+bool Lane::collect_owed() noexcept {
+  std::size_t count = 0;
+  for (const auto& worker : worker_states_) {
+    // (13) seq_cst: after a parked task was counted (3 in parking_lot.h); pairs with (12): either the slot is
+    // found here, or its worker finds the task. As an acquire with (12): what the tasks did goes before.
+    count += worker->owed.exchange(0, std::memory_order_seq_cst);
+  }
+  if (count > 0) capacity_.release(count);
+  return count > 0;
+}
+
+std::uint64_t Lane::owed() const noexcept {
+  std::uint64_t sum = 0;
+  // relaxed: a count to look at.
+  for (const auto& worker : worker_states_) sum += worker->owed.load(std::memory_order_relaxed);
+  return sum;
+}
+
+/// The attempt has ended on its worker: its slot will be given back with those of its neighbours.
+void Lane::owe(Attempt& attempt, Worker& worker) noexcept {
+  attempt.slot.detach();
+  // (12) seq_cst: before the look at the parked count (4 in parking_lot.h); pairs with (13).
+  const std::uint32_t owed = worker.owed.fetch_add(1, std::memory_order_seq_cst) + 1;
+  if (owed >= Hand::kSize || lot_.count() > 0) collect_owed();
 }
 
 void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
-  const QueuedTask task{event, clock_.steady_ns()};
+  const QueuedTask task{event, clock_.stopwatch_ns()};
   // Routed anew: the old slot goes back.
   if (slot.count() == 0 || !slot.belongs_to(capacity_)) slot = reserve();
   if (slot.count() == 1) {
@@ -113,7 +147,10 @@ void Lane::slots_released() noexcept {
   while (lot_.count() > 0 && !braked()) {
     Slots slot;
     const std::optional<QueuedTask> task = lot_.pop(capacity_, slot);
-    if (!task) return;
+    if (!task) {
+      if (!collect_owed()) return;
+      continue;
+    }
     push(1, [&](std::size_t) { return *task; });
     slot.detach();
   }
@@ -154,13 +191,14 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   own.now_ns = 0;
   while (begun < budget) {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
-    QueuedTask task;
     // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
-    if (closed_.load(std::memory_order_seq_cst) || !next(worker, task)) break;
+    if (closed_.load(std::memory_order_seq_cst) || !next(worker, attempt->task)) break;
     ++begun;
-    attempt = run(*attempt, task, worker);
+    attempt = run(*attempt, worker);
   }
+  // relaxed: this worker's own; who takes them meanwhile gives them back himself.
+  if (own.owed.load(std::memory_order_relaxed) > 0) collect_owed();
   if (attempt != nullptr) recycle(*attempt);
   return begun;
 }
@@ -188,19 +226,19 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
 }
 
 /// Runs one task. @return the record where it is free again, null where the attempt goes on elsewhere
-Attempt* Lane::run(Attempt& attempt, const QueuedTask& task, std::uint32_t worker) noexcept {
+Attempt* Lane::run(Attempt& attempt, std::uint32_t worker) noexcept {
   Worker& own = *worker_states_[worker];
-  if (own.now_ns == 0) own.now_ns = clock_.steady_ns();
-  shards_[worker].queue_wait.record(own.now_ns - task.admitted_ns);
+  if (own.now_ns == 0) own.now_ns = clock_.stopwatch_ns();
+  shards_[worker].queue_wait.record(own.now_ns - attempt.task.admitted_ns);
   attempt.slot = Slots::adopt(capacity_, 1);
   attempt.shard = worker;
-  attempt.open(task, std::exchange(own.now_ns, 0));
+  attempt.open(std::exchange(own.now_ns, 0));
   {
     RunningScope scope(&attempt);
     execute(attempt);
   }
   if (!attempt.settled_inline() && !attempt.drop()) return nullptr;
-  attempt.slot.release();
+  owe(attempt, own);
   return &attempt;
 }
 
@@ -232,7 +270,7 @@ void Lane::recycle(Attempt& attempt) noexcept {
 void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {
   const bool own = running_attempt() == &attempt;
   Shard& shard = shards_[own ? attempt.shard : shared_shard_];
-  const std::int64_t now = clock_.steady_ns();
+  const std::int64_t now = clock_.stopwatch_ns();
   const std::int64_t ran = now - attempt.started_ns.load(std::memory_order_relaxed);  // relaxed: its own
   if (own) worker_states_[attempt.shard]->now_ns = now;
   const auto add = [own](std::atomic<std::uint64_t>& counter) {
@@ -310,16 +348,17 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
   sum.total_rejected += rejected_.load(std::memory_order_relaxed);
   sum.stuck_tasks += stuck_.load(std::memory_order_relaxed);
   sum.stalled_lanes += stalled_.load(std::memory_order_relaxed) ? 1 : 0;
-  const std::int64_t now = clock_.steady_ns();
-  const auto age = [now](std::int64_t since) {
+  const auto age = [](std::int64_t now, std::int64_t since) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - since));
   };
   const std::int64_t ready_since = ready_since_ns_.load(std::memory_order_relaxed);
-  if (ready_since != kNothingWaits) sum.oldest_ready_ns = std::max(sum.oldest_ready_ns, age(ready_since));
+  if (ready_since != kNothingWaits)
+    sum.oldest_ready_ns = std::max(sum.oldest_ready_ns, age(clock_.steady_ns(), ready_since));
   if (attempts_.active() == 0) return;
+  const std::int64_t now = clock_.stopwatch_ns();
   for (const Attempt& attempt : attempts_.all()) {
     if (const auto since = attempt.running_since_ns())
-      sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(*since));
+      sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(now, *since));
   }
 }
 

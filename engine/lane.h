@@ -33,6 +33,8 @@ namespace leat {
 ///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
 ///      looks at the lot.
+///   4. A worker collects the slots of what it ran and gives them back in one piece: when a task is parked,
+///      when its hand is empty, or when somebody who needs one takes them from it. Until then they are owed.
 class Lane final : public SlotListener {
  public:
   /// @param limits   max_concurrent already resolved, from 1
@@ -61,7 +63,7 @@ class Lane final : public SlotListener {
   Slots reserve() noexcept;
   bool has_capacity() const noexcept;
   /// Whether a slot is free, whatever the executor says.
-  bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit(); }
+  bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit() || owed() > 0; }
   /// Takes the parked tasks out, in turn.
   std::vector<QueuedTask> unpark();
   /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
@@ -129,7 +131,11 @@ class Lane final : public SlotListener {
   std::string thread_name(std::uint32_t worker) const { return workers_->thread_name(worker); }
 
   /// Tasks admitted and not yet given back.
-  std::uint64_t in_flight() const noexcept { return capacity_.admitted(); }
+  std::uint64_t in_flight() const noexcept {
+    const std::uint64_t owed_before =
+        owed();  // read first: what is given back in between counts once at most
+    return capacity_.admitted() - std::min(owed_before, capacity_.admitted());
+  }
 
  private:
   struct QueueTraits : moodycamel::ConcurrentQueueDefaultTraits {
@@ -154,18 +160,23 @@ class Lane final : public SlotListener {
     moodycamel::ConsumerToken token;
     Hand hand;
     std::int64_t now_ns = 0;  // the last look at the clock: a task's end is the next one's start
+    alignas(64) std::atomic<std::uint32_t> owed{0};  // slots of tasks that it ran, not yet given back
   };
 
   static constexpr std::size_t kProducers = 8;
   static constexpr std::int64_t kNothingWaits = INT64_MIN;
 
   std::uint64_t queued() const noexcept;
+  Slots take_slots(std::size_t wanted) noexcept;
+  void owe(Attempt& attempt, Worker& worker) noexcept;
+  bool collect_owed() noexcept;
+  std::uint64_t owed() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
-  Attempt* run(Attempt& attempt, const QueuedTask& task, std::uint32_t worker) noexcept;
+  Attempt* run(Attempt& attempt, std::uint32_t worker) noexcept;
   void execute(Attempt& attempt) noexcept;
 
   const std::string key_;
@@ -183,16 +194,16 @@ class Lane final : public SlotListener {
   std::vector<std::unique_ptr<Worker>> worker_states_;
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
-  // Below zero for a moment, when a pop overtakes its push's add.
+  std::atomic<bool> closed_{false};  // workers look at it for each task: nothing here is written often
+  // On a line of its own: every push writes it. Below zero for a moment, when a pop overtakes its push's add.
   alignas(64) std::atomic<std::int64_t> depth_{0};
-  std::atomic<std::uint64_t> rejected_{0};
+  alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};
   std::atomic<std::uint64_t> committed_ends_{0};
   std::atomic<std::int64_t> ready_since_ns_{kNothingWaits};
   std::atomic<bool> stalled_{false};
   std::atomic<std::uint32_t> stuck_{0};
   std::atomic<std::uint32_t> visitors_{0};
-  std::atomic<bool> closed_{false};
 };
 
 }  // namespace leat

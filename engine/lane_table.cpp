@@ -77,8 +77,9 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
 
 void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
                         Slots slot) noexcept {
-  const ExecutorKeyId key =
-      executor ? *executor : router_.resolve(event.task_namespace, event.pipeline_execution_id.hash());
+  const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {
+    return event.pipeline_execution_id.hash();
+  });
   Lane* const lane = find(key);
   LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come; none is ever taken away
   lane->admit_or_park(event, std::move(slot));

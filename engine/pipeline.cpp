@@ -1,6 +1,7 @@
 #include "pipeline.h"
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <thread>
 #include <utility>
@@ -45,11 +46,12 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
       initial_context_(context.empty() || context == "{}"
                            ? empty_context()
                            : std::make_shared<const std::string>(std::move(context))),
-      tasks_(std::make_unique<Task[]>(workflow_->tasks.size())),
+      many_(workflow_->tasks.size() == 1 ? nullptr : std::make_unique<Task[]>(workflow_->tasks.size())),
+      tasks_(many_ == nullptr ? &only_ : many_.get()),
       limits_(workflow_->limits_waiting ? std::make_unique<Limits[]>(workflow_->tasks.size()) : nullptr),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
-  const auto definitions = workflow_->workflow.tasks();
+  const auto definitions = workflow_->definitions;
   for (std::uint32_t i = 0; i < open_; ++i) {
     set_state(i, TaskState::NotStarted, 1);
     tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
@@ -61,12 +63,14 @@ void Pipeline::start(Slots slot) {
   if (!broken()) first_slot_ = std::move(slot);     // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
-  std::vector<std::uint32_t> ready;
-  for (const std::uint32_t root : workflow_->workflow.roots()) {
-    if (!verdict(root)) continue;  // stays as it is until skip_roots()
-    ready.push_back(root);
-    make_ready(root, created);
+  std::span<const std::uint32_t> ready = workflow_->workflow.roots();
+  const auto starts = [this](std::uint32_t root) { return verdict(root); };
+  std::vector<std::uint32_t> some;
+  if (!std::ranges::all_of(ready, starts)) {  // the others stay as they are until skip_roots()
+    std::ranges::copy_if(ready, std::back_inserter(some), starts);
+    ready = some;
   }
+  for (const std::uint32_t root : ready) make_ready(root, created);
   publish(identity_.level != Durability::Memory
               ? TransitionGroup(host_.clock().unix_ns(),
                                 PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
@@ -310,9 +314,8 @@ void Pipeline::on_timer(std::uint64_t token) noexcept {
 }
 
 TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
-  const std::int32_t max_attempts = identity_.max_attempts > 0
-                                        ? identity_.max_attempts
-                                        : workflow_->workflow.tasks()[task].retry.max_attempts;
+  const std::int32_t max_attempts =
+      identity_.max_attempts > 0 ? identity_.max_attempts : workflow_->definitions[task].retry.max_attempts;
   // relaxed: a Ready task's attempt was set before it was released.
   const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
   return {.pipeline_execution_id = identity_.id,
@@ -325,7 +328,7 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
 }
 
 std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
-  const auto after = workflow_->workflow.tasks()[task].after;
+  const auto after = workflow_->definitions[task].after;
   if (after.empty()) return initial_context_;
   const std::shared_ptr<const std::string>* only = nullptr;
   bool differ = false;

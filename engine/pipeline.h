@@ -245,7 +245,9 @@ class Pipeline final : public CommitListener,
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
-  const std::unique_ptr<Task[]> tasks_;
+  Task only_;                               // the one task of most pipelines: one allocation less
+  const std::unique_ptr<Task[]> many_;      // null: there is one
+  Task* const tasks_;                       // all of them, in either place
   const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
   std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
 

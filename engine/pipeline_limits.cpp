@@ -23,7 +23,7 @@ std::string text_of(std::chrono::nanoseconds limit) {
 /// A task has become Ready. Each timer holds the pipeline: it counts as outstanding.
 void Pipeline::begin_limits(std::uint32_t index) noexcept {
   if (limits_ == nullptr) return;
-  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  const TaskDefinition& definition = workflow_->definitions[index];
   Limits& limits = limits_[index];
   const std::int64_t now = host_.clock().steady_ns();
   if (definition.queue_timeout.count() > 0) {
@@ -66,7 +66,7 @@ void Pipeline::reach_limit(std::uint64_t token, bool credit) noexcept {
   --outstanding_;
   if (!credit) return;  // the Runner stops: what is Ready stays so
   const auto index = static_cast<std::uint32_t>(token);
-  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  const TaskDefinition& definition = workflow_->definitions[index];
   const bool total = (token & kTotalLimit) != 0;
   std::uint32_t credits = identity_.level == Durability::Memory ? 0 : 1;
   // (21) acquire: pairs with (6) of begin().

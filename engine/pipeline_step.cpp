@@ -55,7 +55,7 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   attempt.timed_out = true;
   if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
-    const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+    const TaskDefinition& definition = workflow_->definitions[index];
     const bool total = limits_ != nullptr && limits_[index].total_over;
     const auto limit = total ? definition.total_timeout : definition.timeout;
     const std::string error =
@@ -131,7 +131,7 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
   }
   if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over) return ending;
   const std::int32_t number = attempt.task.event.attempt;
-  RetryPolicy policy = workflow_->workflow.tasks()[attempt.task.event.task_number].retry;
+  RetryPolicy policy = workflow_->definitions[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
   if (!should_retry(policy, number, failure.message, failure.error_class, failure.permanent)) return ending;
   const auto delay =
@@ -195,7 +195,7 @@ void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
 
 /// Counts a task's end at its successors: who waits for nothing more becomes Ready or Skipped, and so on.
 void Pipeline::follow(std::uint32_t index, Step& step) noexcept {
-  const auto definitions = workflow_->workflow.tasks();
+  const auto definitions = workflow_->definitions;
   std::vector<std::uint32_t> skipped;  // whose successors are still to be looked at
   for (;;) {
     for (const std::uint32_t successor : definitions[index].successors) {
@@ -232,7 +232,7 @@ void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noex
 
 /// The task's trigger rule, now that all its dependencies have ended.
 bool Pipeline::verdict(std::uint32_t index) const noexcept {
-  const TaskDefinition& definition = workflow_->workflow.tasks()[index];
+  const TaskDefinition& definition = workflow_->definitions[index];
   DependencyCounts counts;
   for (const std::uint32_t dependency : definition.after) {
     switch (state_of(dependency)) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "leat/namespace.h"
@@ -27,6 +28,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
         })) {}
 
   const Workflow workflow;
+  const std::span<const TaskDefinition> definitions = workflow.tasks();  ///< at hand for each task that runs
   const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
   const bool limits_waiting;        ///< some task has a queue_timeout or total_timeout
   std::vector<Task> tasks;          ///< as many as the workflow has, in its order

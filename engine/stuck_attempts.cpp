@@ -50,7 +50,7 @@ void StuckAttempts::on_timer(std::uint64_t token) noexcept {
 /// @pre the attempt is out
 std::string StuckAttempts::describe(const Attempt& attempt) const {
   // relaxed: written before the attempt was told.
-  const std::int64_t ran_ns = clock_.steady_ns() - attempt.started_ns.load(std::memory_order_relaxed);
+  const std::int64_t ran_ns = clock_.stopwatch_ns() - attempt.started_ns.load(std::memory_order_relaxed);
   return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}',",
                      std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
                      static_cast<double>(ran_ns) / 1e9, attempt.lane->thread_name(attempt.shard),

@@ -4,12 +4,11 @@
 
 namespace leat {
 
-TaskContext::TaskContext(const TaskReadyEvent& event, ExecutorServices& services,
-                         std::function<std::stop_token()> stop, std::function<void(std::string_view)> output)
-    : event_(event), services_(services), make_stop_(std::move(stop)), output_(std::move(output)) {}
-
-const std::stop_token& TaskContext::stop_token() const {
-  if (!stop_) stop_ = make_stop_ ? make_stop_() : std::stop_token();
+const std::stop_token& TaskContext::stop_token() {
+  if (stop_ == nullptr) {
+    stop_ = std::make_unique<const std::stop_token>(control_ != nullptr ? control_->stop_token()
+                                                                        : std::stop_token());
+  }
   return *stop_;
 }
 
@@ -19,41 +18,46 @@ std::string_view TaskContext::task_name() const noexcept {
   return separator == whole.npos ? whole : whole.substr(separator + 2);
 }
 
-std::expected<const Context*, Error> TaskContext::load() {
-  if (!loaded_) {
-    loaded_ = true;
+TaskContext::Loaded& TaskContext::loaded() {
+  if (loaded_ == nullptr) {
+    loaded_ = std::make_unique<Loaded>();
     const auto text = services_.load_context(event_);
     auto parsed = text ? Context::parse(*text) : std::unexpected(text.error());
     if (parsed) {
-      context_ = std::move(*parsed);
+      loaded_->context = std::move(*parsed);
     } else {
-      load_error_ =
+      loaded_->error =
           Error{parsed.error().code, fmt::format("cannot load the context: {}", parsed.error().message)};
     }
   }
-  if (load_error_) return std::unexpected(*load_error_);
-  return &context_;
+  return *loaded_;
+}
+
+std::expected<const Context*, Error> TaskContext::load() {
+  const Loaded& state = loaded();
+  if (state.error) return std::unexpected(*state.error);
+  return &state.context;
+}
+
+const std::optional<Error>& TaskContext::load_error() const noexcept {
+  static constexpr std::optional<Error> kNone;
+  return loaded_ == nullptr ? kNone : loaded_->error;
 }
 
 const Context& TaskContext::context() {
-  static_cast<void>(load());  // an error is kept, and told by save()
-  return context_;
+  return loaded().context;  // an error is kept, and told by save()
 }
 
 Context& TaskContext::edit() {
-  static_cast<void>(load());
-  changed_ = true;
-  return context_;
-}
-
-void TaskContext::append_output(std::string_view text) {
-  if (output_) output_(text);
+  loaded().changed = true;
+  return loaded_->context;
 }
 
 std::expected<void, Error> TaskContext::save() {
-  if (load_error_) return std::unexpected(*load_error_);
-  if (!changed_) return {};
-  const std::string text = context_.to_json();
+  if (loaded_ == nullptr) return {};
+  if (loaded_->error) return std::unexpected(*loaded_->error);
+  if (!loaded_->changed) return {};
+  const std::string text = loaded_->context.to_json();
   if (auto fits = check_context_size(text.size()); !fits) return fits;
   return services_.stage_context(event_, text);
 }

@@ -14,10 +14,7 @@ std::expected<ExecutionResult, DispatchError> ThreadTaskExecutor::execute(const 
     return ExecutionResult::failed(event.task_execution_id,
                                    "Task not found: " + std::string(event.task_namespace));
   }
-  Attempt& attempt = *running_attempt();
-  TaskContext context(
-      event, services(), [&attempt] { return attempt.stop_token(); },
-      [&attempt](std::string_view text) { attempt.append_output(text); });
+  TaskContext context(event, services(), running_attempt());
   std::expected<void, TaskError> done = (*function)(context);
   // Outweighs what the function made of a context that was not there.
   if (const auto& error = context.load_error()) {

@@ -1,6 +1,6 @@
 // Parking (lane.cpp, capacity.h, parking_lot.h) as a model: every interleaving of threads that park tasks and
-// workers that give slots back. No task may stay parked once nothing runs. Then with one order weakened, or
-// one step left out: that must be found.
+// workers that owe slots and give them back. No task may stay parked once nothing runs. Then with one order
+// weakened, or one step left out: that must be found.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -18,15 +18,21 @@ constexpr std::uint8_t kTasks = kParkers + 1;  // one runs already
 enum class Flaw : std::uint8_t {
   None,
   NoSecondTry,     ///< who parks a task does not try once more
+  NoCollecting,    ///< who finds no slot does not take those that the workers owe
   DelayedCount,    ///< (3): the parked count may become visible after the parking thread's own try
-  DelayedRelease,  ///< (2): the slot may come back after the look at the parked count
+  DelayedRelease,  ///< (2): the slots may come back after the look at the parked count
+  DelayedOwing,    ///< (12): the owed slot may become visible after its worker's look at the parked count
 };
 
+constexpr int kThreads = kParkers + kWorkers;
+
+// A worker never comes to an end of its turn here, where it would give back what it owes: the task that it
+// took last may run for ever.
 struct ParkingModel {
-  // Lane::slots_released(), which both kinds of threads run.
-  enum Hand : std::uint8_t { kIdle, kLook, kLock, kAcquire, kTake, kPush };
-  enum Parker : std::uint8_t { kCheck, kTry, kLockLot, kPark, kAgain, kParked };
-  enum Worker : std::uint8_t { kPop, kRelease, kGive };
+  // Lane::slots_released() and what it calls, which both kinds of threads run.
+  enum Hand : std::uint8_t { kIdle, kLook, kLock, kAcquire, kTake, kPush, kCollect, kReturn };
+  enum Parker : std::uint8_t { kCheck, kTry, kCollectOwed, kTryAgain, kLockLot, kPark, kAgain, kParked };
+  enum Worker : std::uint8_t { kPop, kOwe, kLookForParked, kGive };
 
   Flaw flaw = Flaw::None;
   std::uint8_t limit = 1;
@@ -36,15 +42,20 @@ struct ParkingModel {
   std::uint8_t count = 0;
   std::uint8_t locked = 0;
   std::uint8_t ran = 0;
+  std::array<std::uint8_t, kWorkers> owed{};
   std::array<Parker, kParkers> parker{};
   std::array<Worker, kWorkers> worker{};
-  std::array<Hand, kParkers + kWorkers> hand{};
+  std::array<Hand, kThreads> hand{};
+  std::array<std::uint8_t, kThreads> next_owing{};  // whom collect_owed() looks at next
+  std::array<std::uint8_t, kThreads> collected{};
   std::array<Delayed, kParkers> counting{};   // (3)
-  std::array<Delayed, kWorkers> releasing{};  // (2)
+  std::array<Delayed, kThreads> releasing{};  // (2), of what was collected
+  std::array<std::uint8_t, kThreads> to_release{};
+  std::array<Delayed, kWorkers> owing{};  // (12)
 
-  int threads() const { return 2 * (kParkers + kWorkers); }
+  int threads() const { return kThreads + kParkers + kThreads + kWorkers; }
   bool broken() const { return admitted > limit; }
-  bool done() const { return ran == kTasks && admitted == 0 && lot == 0 && count == 0; }
+  bool done() const { return ran == kTasks && admitted == owed[0] + owed[1] && lot == 0 && count == 0; }
 
   bool step(int thread) {
     if (thread < kParkers) return step_parker(thread);
@@ -56,8 +67,17 @@ struct ParkingModel {
       ++count;
       return true;
     }
-    if (!releasing[thread - kParkers].drain()) return false;
-    --admitted;
+    thread -= kParkers;
+    if (thread < kThreads) return releasing[thread].drain() && release(thread);
+    thread -= kThreads;
+    if (!owing[thread].drain()) return false;
+    ++owed[thread];
+    return true;
+  }
+
+  bool release(int self) {
+    admitted = static_cast<std::uint8_t>(admitted - to_release[self]);
+    to_release[self] = 0;
     return true;
   }
 
@@ -68,13 +88,20 @@ struct ParkingModel {
         at = count > 0 ? kLockLot : kTry;
         return true;
       case kTry:  // (1)
+      case kTryAgain:
         if (admitted < limit) {
           ++admitted;
           ++queued;
           at = kParked;
+        } else if (at == kTry && flaw != Flaw::NoCollecting) {
+          hand[self] = kCollect;
+          at = kCollectOwed;
         } else {
           at = kLockLot;
         }
+        return true;
+      case kCollectOwed:
+        if (!step_hand(self, self)) at = kTryAgain;
         return true;
       case kLockLot:
         if (locked) return false;
@@ -97,21 +124,25 @@ struct ParkingModel {
     return false;
   }
 
-  bool step_worker(int self) {
+  bool step_worker(int self) {  // Lane::run(), owe()
     Worker& at = worker[self];
     switch (at) {
       case kPop:
-        if (queued == 0 || releasing[self].pending) return false;
+        if (queued == 0 || owing[self].pending || releasing[kParkers + self].pending) return false;
         --queued;
         ++ran;
-        at = kRelease;
+        at = kOwe;
         return true;
-      case kRelease:  // (2)
-        if (releasing[self].write(flaw == Flaw::DelayedRelease)) --admitted;
-        hand[kParkers + self] = kLook;
-        at = kGive;
+      case kOwe:  // (12)
+        if (owing[self].write(flaw == Flaw::DelayedOwing)) ++owed[self];
+        at = kLookForParked;
+        return true;
+      case kLookForParked:  // (4)
+        at = count > 0 ? kGive : kPop;
+        if (at == kGive) hand[kParkers + self] = kCollect;
         return true;
       case kGive:
+        if (owing[self].drain()) ++owed[self];  // the same word: the own earlier write comes first
         if (!step_hand(kParkers + self, -1)) at = kPop;
         return true;
     }
@@ -139,7 +170,7 @@ struct ParkingModel {
           hand[self] = kTake;
         } else {
           locked = 0;
-          hand[self] = kIdle;
+          hand[self] = flaw == Flaw::NoCollecting ? kIdle : kCollect;
         }
         return true;
       case kTake:
@@ -156,13 +187,29 @@ struct ParkingModel {
         ++queued;
         hand[self] = kLook;
         return true;
+      case kCollect: {  // (13), one worker after the other
+        std::uint8_t& owing_worker = next_owing[self];
+        collected[self] = static_cast<std::uint8_t>(collected[self] + owed[owing_worker]);
+        owed[owing_worker] = 0;
+        if (++owing_worker < kWorkers) return true;
+        owing_worker = 0;
+        hand[self] = collected[self] > 0 ? kReturn : kIdle;
+        return true;
+      }
+      case kReturn:  // (2)
+        if (releasing[self].pending) return false;
+        to_release[self] = collected[self];
+        collected[self] = 0;
+        if (releasing[self].write(flaw == Flaw::DelayedRelease)) release(self);
+        hand[self] = kLook;
+        return true;
     }
     return false;
   }
 };
 
 TEST(ParkingModel, NoTaskStaysParkedOnceNothingRuns) {
-  for (const std::uint8_t limit : {1, 2}) {
+  for (const std::uint8_t limit : {std::uint8_t{1}, std::uint8_t{2}}) {
     const Walk walked = walk(ParkingModel{.limit = limit});
     EXPECT_TRUE(walked.sound());
     EXPECT_GT(walked.states, 500U);
@@ -171,6 +218,14 @@ TEST(ParkingModel, NoTaskStaysParkedOnceNothingRuns) {
 
 TEST(ParkingModel, WithoutASecondTryATaskStaysParked) {
   EXPECT_TRUE(walk(ParkingModel{.flaw = Flaw::NoSecondTry}).stuck());
+}
+
+TEST(ParkingModel, ASlotThatAWorkerOwesAndNobodyCollectsLeavesATaskParked) {
+  EXPECT_TRUE(walk(ParkingModel{.flaw = Flaw::NoCollecting}).stuck());
+}
+
+TEST(ParkingModel, AnOwedSlotThatBecomesVisibleAfterTheLookAtTheCountLeavesATaskParked) {
+  EXPECT_TRUE(walk(ParkingModel{.flaw = Flaw::DelayedOwing}).stuck());
 }
 
 TEST(ParkingModel, ACountThatBecomesVisibleAfterTheSecondTryLeavesTheTaskParked) {

@@ -79,6 +79,34 @@ TEST_P(RunnerTest, BulkTakesAPrefixAndNamesTheFullKey) {
   EXPECT_TRUE(runner.dispatcher().has_capacity());
 }
 
+TEST_P(RunnerTest, TheSlotOfATaskIsFreeWhileItsWorkerRunsTheNext) {
+  Runner runner = make_runner(limits(1, 1));
+  std::atomic<bool> running{false};
+  std::atomic<bool> go{false};
+  std::atomic<bool> end{false};
+  const Namespace quick = *runner.register_task("t::p::w::quick", [&](TaskContext&) { go.wait(false); });
+  const Namespace slow = *runner.register_task("t::p::w::slow", [&](TaskContext&) {
+    running = true;
+    running.notify_one();
+    end.wait(false);
+  });
+  ASSERT_TRUE(runner.start());
+  const DispatchOptions memory{.durability = Durability::Memory};
+  ASSERT_EQ(runner.dispatcher()
+                .dispatch_bulk(std::vector{runner.make_event(quick), runner.make_event(slow)}, memory)
+                .taken,
+            2U);
+  go = true;
+  go.notify_all();
+  running.wait(false);
+  EXPECT_TRUE(runner.dispatcher().has_capacity());
+  EXPECT_TRUE(runner.dispatcher().dispatch(runner.make_event(quick), memory));
+  EXPECT_FALSE(runner.dispatcher().has_capacity());
+  end = true;
+  end.notify_one();
+  EXPECT_TRUE(runner.wait_idle(kLong));
+}
+
 TEST_P(RunnerTest, RoutesToTheLaneOfTheFirstMatchingRule) {
   auto built = Runner::builder()
                    .database_url("memory:")

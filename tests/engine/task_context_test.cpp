@@ -39,6 +39,15 @@ class FakeServices final : public ExecutorServices {
   mutable int loads = 0;
 };
 
+class FakeControl final : public AttemptControl {
+ public:
+  std::stop_token stop_token() override { return stop.get_token(); }
+  void append_output(std::string_view text) override { output += text; }
+
+  std::stop_source stop;
+  std::string output;
+};
+
 class TaskContexts : public testing::Test {
  protected:
   TaskContexts() { event_.task_namespace = *names_.intern("public::embedded::etl::extract"); }
@@ -46,8 +55,8 @@ class TaskContexts : public testing::Test {
   NamespaceTable names_;
   TaskReadyEvent event_{};
   FakeServices services_;
-  std::stop_source stop_;
-  TaskContext task_{event_, services_, [this] { return stop_.get_token(); }};
+  FakeControl control_;
+  TaskContext task_{event_, services_, &control_};
 };
 
 TEST_F(TaskContexts, KnowWhoTheyAre) {  // rows 1, 25
@@ -93,7 +102,7 @@ TEST_F(TaskContexts, ThatCannotBeLoadedAreEmptyAndFailTheTask) {  // rows 24, 12
        {std::expected<std::string, Error>(R"({"rows":)"),
         std::expected<std::string, Error>(std::unexpected(Error{ErrorCode::Storage, "no disk"}))}) {
     services_.stored = stored;
-    TaskContext task(event_, services_, {});
+    TaskContext task(event_, services_);
     EXPECT_EQ(task.get<std::int64_t>("rows"), std::nullopt);
     EXPECT_FALSE(task.load());
     task.set("rows", 1);
@@ -114,18 +123,16 @@ TEST_F(TaskContexts, ThatGrewTooLargeFailTheTask) {
 
 TEST_F(TaskContexts, TellOfTheWishToStop) {
   EXPECT_FALSE(task_.stop_requested());
-  stop_.request_stop();
+  control_.stop.request_stop();
   EXPECT_TRUE(task_.stop_requested());
   EXPECT_TRUE(task_.stop_token().stop_requested());
 }
 
 TEST_F(TaskContexts, HandOutputOn) {
-  std::string output;
-  TaskContext task(event_, services_, {}, [&](std::string_view text) { output += text; });
-  task.append_output("one ");
-  task.append_output("two");
-  EXPECT_EQ(output, "one two");
-  task_.append_output("into nothing");
+  task_.append_output("one ");
+  task_.append_output("two");
+  EXPECT_EQ(control_.output, "one two");
+  TaskContext(event_, services_).append_output("into nothing");
 }
 
 TEST_F(TaskContexts, AreWhatAnyCallableTakes) {

@@ -16,6 +16,9 @@ class Clock {
   virtual ~Clock() = default;
   /// Never goes back; its zero means nothing outside this process.
   virtual std::int64_t steady_ns() noexcept = 0;
+  /// For measuring how long something took: cheaper than steady_ns(), from another zero, at a rate within
+  /// 0.1 % of its, and not ordered against the instructions around it.
+  virtual std::int64_t stopwatch_ns() noexcept { return steady_ns(); }
   /// Nanoseconds since the Unix epoch; may jump.
   virtual std::int64_t unix_ns() noexcept = 0;
   /// Milliseconds since the Unix epoch, for identifiers: cheap, and late by a few milliseconds at most.
@@ -28,7 +31,7 @@ inline std::int64_t time_after(std::int64_t now_ns, std::chrono::nanoseconds del
   return __builtin_add_overflow(now_ns, delay.count(), &time) ? INT64_MAX : time;
 }
 
-/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME.
+/// The machine's CLOCK_MONOTONIC and CLOCK_REALTIME; a jump of the latter shows within a millisecond.
 std::unique_ptr<Clock> make_system_clock();
 
 }  // namespace leat

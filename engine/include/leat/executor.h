@@ -98,6 +98,7 @@ class CompletionToken {
  private:
   friend class Attempt;
   explicit CompletionToken(Attempt& attempt) noexcept;
+  void finish(ExecutionResult& result) noexcept;
   Attempt* attempt_ = nullptr;
   std::uint64_t generation_ = 0;
 };

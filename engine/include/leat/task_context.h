@@ -4,7 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <expected>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -20,6 +20,20 @@
 
 namespace leat {
 
+/// What the engine does for a running attempt. Given by the executor that runs the task function.
+///
+/// Thread-safety: one thread at a time.
+class AttemptControl {
+ public:
+  /// Tells when the attempt should end early.
+  virtual std::stop_token stop_token() = 0;
+  /// Adds to the output that is recorded with the task.
+  virtual void append_output(std::string_view text) = 0;
+
+ protected:
+  ~AttemptControl() = default;
+};
+
 /// One attempt as its task function sees it. The context is loaded at the first look at it, so that a task
 /// which never looks costs nothing; what it changes is saved with Completed, what it leaves alone is
 /// handed on unread.
@@ -34,11 +48,11 @@ namespace leat {
 /// Thread-safety: one thread at a time.
 class TaskContext {
  public:
-  /// @param stop    gives the token of stop_token(), at the first call of that
-  /// @param output  where append_output() goes; empty: nowhere
-  /// @pre           `event` and `services` outlive this object
+  /// @param control  null: nobody asks for an early end, and output goes nowhere
+  /// @pre            `event`, `services` and `control` outlive this object
   TaskContext(const TaskReadyEvent& event, ExecutorServices& services,
-              std::function<std::stop_token()> stop = {}, std::function<void(std::string_view)> output = {});
+              AttemptControl* control = nullptr) noexcept
+      : event_(event), services_(services), control_(control) {}
   TaskContext(const TaskContext&) = delete;
   TaskContext& operator=(const TaskContext&) = delete;
 
@@ -54,14 +68,14 @@ class TaskContext {
   std::string_view config() const noexcept { return services_.task_config(event_); }
 
   /// Asks for the end of this attempt: timeout, cancel or stop. A long task looks at it now and then.
-  const std::stop_token& stop_token() const;
-  bool stop_requested() const { return stop_token().stop_requested(); }
+  const std::stop_token& stop_token();
+  bool stop_requested() { return stop_token().stop_requested(); }
 
   /// Loads the context unless it is loaded. An error stays: the task sees an empty context, and the attempt
   /// fails with that error, without a retry, whatever the task function returns.
   std::expected<const Context*, Error> load();
   /// The error of load(); empty where it was not called or succeeded.
-  const std::optional<Error>& load_error() const noexcept { return load_error_; }
+  const std::optional<Error>& load_error() const noexcept;
   /// The context to read; an empty one after an error of load().
   const Context& context();
   /// The context to change; it will be saved.
@@ -92,7 +106,9 @@ class TaskContext {
   bool remove(std::string_view key) { return edit().remove(key); }
 
   /// Adds to the output that is recorded with the task.
-  void append_output(std::string_view text);
+  void append_output(std::string_view text) {
+    if (control_ != nullptr) control_->append_output(text);
+  }
 
   /// For executors, after the task function succeeded: stages the context if it was changed.
   ///
@@ -101,21 +117,24 @@ class TaskContext {
   std::expected<void, Error> save();
 
  private:
+  struct Loaded {
+    Context context;
+    std::optional<Error> error;
+    bool changed = false;
+  };
+  Loaded& loaded();
+
   const TaskReadyEvent& event_;
   ExecutorServices& services_;
-  std::function<std::stop_token()> make_stop_;
-  mutable std::optional<std::stop_token> stop_;
-  std::function<void(std::string_view)> output_;
-  Context context_;
-  std::optional<Error> load_error_;
-  bool loaded_ = false;
-  bool changed_ = false;
+  AttemptControl* const control_;
+  std::unique_ptr<Loaded> loaded_;               // at the first look at the context
+  std::unique_ptr<const std::stop_token> stop_;  // at the first look at it
 };
 
 /// What can be a task: called with TaskContext&, returns nothing or std::expected<void, TaskError>.
 template <class F>
-concept TaskCallable = std::copy_constructible<std::decay_t<F>> && std::invocable < std::decay_t<F>
-&, TaskContext& > ;
+concept TaskCallable =
+    std::copy_constructible<std::decay_t<F>> && std::invocable<std::decay_t<F>&, TaskContext&>;
 
 /// A task function of any such callable.
 template <TaskCallable F>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -58,10 +59,15 @@ class Router {
   /// @param sticky_hash  hash of the pipeline's id: a split rule sends equal hashes to the same key
   /// Progress: lock-free; no allocation.
   [[nodiscard]] ExecutorKeyId resolve(Namespace name, std::uint64_t sticky_hash) const noexcept {
+    return resolve(name, [sticky_hash] { return sticky_hash; });
+  }
+  /// The same with a hash that is asked for only where it is needed.
+  template <std::invocable Hash>
+  [[nodiscard]] ExecutorKeyId resolve(Namespace name, const Hash& sticky_hash) const noexcept {
     const std::uint64_t route = name.entry_->route.load(std::memory_order_relaxed);  // one word, no payload
     if (is_current(route)) [[likely]]
       return static_cast<ExecutorKeyId>(route);
-    return resolve_uncached(name, sticky_hash);
+    return resolve_uncached(name, sticky_hash());
   }
 
   /// Routes any name of 1 to 64 segments.
