@@ -72,9 +72,10 @@ class AttemptListener {
 ///   2. The record is free again when its last reference is dropped: one is the worker's while
 ///      start() runs, one is the attempt's end; a time-out has two, its message's and its own while
 ///      it tells the executor.
-///   3. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it
+///   3. Two records share no cache line: workers would slow each other down by half.
+///   4. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it
 ///      needs neither.
-class Attempt final : public TimerListener, public AttemptControl {
+class alignas(64) Attempt final : public TimerListener, public AttemptControl {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
 
