@@ -5,6 +5,7 @@
 
 #include "child_process.h"
 #include "lane.h"
+#include "leat/transition_group.h"
 
 namespace leat {
 namespace {
@@ -115,6 +116,14 @@ void Attempt::complete(std::uint32_t generation) noexcept {
   if (visits) visited.leave();
 }
 
+void Attempt::adopt(TaskExecutor& executor) {
+  CompletionToken own = token();
+  if (executor.adopt(task.event, adopts_ref, own) || !own) return;
+  own.attempt_ = nullptr;
+  unknown_elsewhere = true;
+  complete(generation());
+}
+
 void Attempt::complete_unbegun() noexcept {
   end(generation());
   listener->returned(*this);
@@ -212,6 +221,16 @@ void CompletionToken::finish(ExecutionResult& result) noexcept {
   std::string& error = attempt->result.error_message;
   if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
   attempt->complete(static_cast<std::uint32_t>(generation_));
+}
+
+std::expected<void, Error> CompletionToken::external_ref(std::string_view external_ref) {
+  if (external_ref.empty() || external_ref.size() > kExternalRefBytesMax) {
+    return std::unexpected(
+        Error{ErrorCode::InvalidArgument,
+              "an external_ref of " + std::to_string(external_ref.size()) + " bytes (accepted: 1 to 256)"});
+  }
+  if (attempt_ == nullptr) return std::unexpected(Error{ErrorCode::InvalidState, "the attempt is over"});
+  return attempt_->listener->refer(*attempt_, external_ref);
 }
 
 void CompletionToken::append_output(std::string_view text) {

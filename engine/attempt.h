@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -32,6 +34,8 @@ struct PipelineMessage {
     AttemptOverdue,   ///< the run time is up: finish the task; the attempt itself is still out
     AttemptReturned,  ///< an attempt that was overdue, or never began, is back
     LimitReached,     ///< a LimitMessage
+    Refer,            ///< a ReferMessage
+    Adopted,          ///< a PipelineMessage of its own: the attempt is about to take over work elsewhere
     Cancel,
     Interrupt,  ///< the Runner stops: what runs becomes Ready again
   };
@@ -46,6 +50,14 @@ struct LimitMessage : PipelineMessage {
   bool credit = false;      ///< a journal credit came with it, where the pipeline needs one
 };
 
+/// An attempt's work has a name elsewhere. Held by the thread that waits for it, and by itself until handled.
+struct ReferMessage : PipelineMessage {
+  std::shared_ptr<ReferMessage> self = nullptr;
+  std::string_view external_ref = {};
+  std::binary_semaphore handled{0};
+  bool taken = false;  ///< published; false: the attempt is over
+};
+
 /// Who learns how attempts go: decides, records, and releases what follows. Implemented by Completion.
 class AttemptListener {
  public:
@@ -57,6 +69,8 @@ class AttemptListener {
   virtual void overdue(Attempt& attempt) noexcept = 0;
   /// The executor came back after overdue(), or the attempt did not begin.
   virtual void returned(Attempt& attempt) noexcept = 0;
+  /// Remembers the name of the attempt's work elsewhere, as CompletionToken::external_ref() says.
+  virtual std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref) = 0;
 
  protected:
   ~AttemptListener() = default;
@@ -95,6 +109,8 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   ExecutionResult result;
   std::string output;
   std::optional<std::string> staged_context;
+  std::string adopts_ref;          ///< what the work that it takes over is called elsewhere
+  bool unknown_elsewhere = false;  ///< its executor does not know that work: the task is to be rescued
   PipelineMessage end_message;
   PipelineMessage overdue_message;
 
@@ -102,6 +118,8 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   void open(std::int64_t now_ns);
   /// The one token of this use.
   CompletionToken token() noexcept;
+  /// Has the executor take over the work of adopts_ref; where it does not know it, ends the use.
+  void adopt(TaskExecutor& executor);
   /// Ends a use that its listener did not let begin; no token was made.
   void complete_unbegun() noexcept;
   /// Ends a use whose start() threw, unless its token lives on elsewhere.

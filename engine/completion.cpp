@@ -50,6 +50,12 @@ void Completion::returned(Attempt& attempt) noexcept {
   pipeline_of(attempt.task.event)->post(attempt.end_message);
 }
 
+std::expected<void, Error> Completion::refer(Attempt& attempt, std::string_view external_ref) {
+  Pipeline* const pipeline = pipeline_of(attempt.task.event);
+  if (pipeline == nullptr) return {};  // nothing is remembered of it
+  return pipeline->refer(attempt, external_ref);
+}
+
 void Completion::end_alone(Attempt& attempt) noexcept {
   const TaskReadyEvent& event = attempt.task.event;
   const ExecutionResult& result = attempt.result;

@@ -8,6 +8,10 @@ std::expected<ExecutionResult, DispatchError> TaskExecutor::execute(const TaskRe
   return std::unexpected(DispatchError{DispatchErrorCode::ExecutionFailed, name()});
 }
 
+bool TaskExecutor::adopt(const TaskReadyEvent&, std::string_view, CompletionToken&) {
+  return false;
+}
+
 bool TaskExecutor::has_capacity() const {
   return services_ == nullptr || services_->has_slots();
 }

@@ -36,6 +36,7 @@ class ExecutorBinding final : public ExecutorServices {
   std::string_view task_config(const TaskReadyEvent& event) const noexcept override;
   void capacity_changed() noexcept override;
   bool has_slots() const noexcept override;
+  bool stopping() const noexcept override { return !scheduler_.accepting(); }
   ExecutorMetrics metrics() const override;
 
  private:

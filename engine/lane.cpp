@@ -251,7 +251,11 @@ void Lane::execute(Attempt& attempt) noexcept {
   const char* thrown = nullptr;
   std::string message;
   try {
-    executor_->start(attempt.task.event, attempt.token());
+    if (attempt.task.event.adopts) [[unlikely]] {
+      attempt.adopt(*executor_);
+    } else {
+      executor_->start(attempt.task.event, attempt.token());
+    }
   } catch (const std::exception& error) {
     thrown = (message = error.what()).c_str();
   } catch (...) {

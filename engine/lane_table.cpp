@@ -88,7 +88,13 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
 void LaneTable::reroute(
     const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {
   for (Lane* const lane : lanes()) {
-    for (const QueuedTask& task : lane->unpark()) release(task.event, executor_of(task.event), Slots());
+    for (const QueuedTask& task : lane->unpark()) {
+      if (task.event.adopts) {
+        lane->admit_or_park(task.event, Slots());  // its work is where it is
+      } else {
+        release(task.event, executor_of(task.event), Slots());
+      }
+    }
   }
 }
 

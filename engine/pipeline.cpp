@@ -109,9 +109,13 @@ void Pipeline::restore(PipelineImage&& image) {
     }
   }
   cancelling_ = image.state == PipelineState::Cancelled;
+  remember_elsewhere(image);
   acknowledge(0);
   release_list(ready.first);
-  for (const std::uint32_t i : dead) rescue(i);
+  for (const std::uint32_t i : dead) {
+    std::uint32_t credit = 1;
+    if (!take_over(i, image.tasks[i].key_no)) rescue(i, credit);
+  }
   if (cancelling_) {
     host_.journal()->release(1);
   } else {
@@ -199,6 +203,12 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       return finish_overdue(*message.attempt);
     case PipelineMessage::Kind::AttemptReturned:
       return take_back(*message.attempt);
+    case PipelineMessage::Kind::Refer:
+      return note_reference(static_cast<ReferMessage&>(message));
+    case PipelineMessage::Kind::Adopted: {
+      const std::unique_ptr<PipelineMessage> adopted(&message);
+      return watch_adopted(*adopted->attempt);
+    }
     case PipelineMessage::Kind::LimitReached: {
       const std::unique_ptr<LimitMessage> limit(static_cast<LimitMessage*>(&message));
       return reach_limit(limit->token, limit->credit);
@@ -213,6 +223,7 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
 }
 
 bool Pipeline::begin(Attempt& attempt) noexcept {
+  if (attempt.task.event.adopts) return begin_adopted(attempt);
   const std::uint32_t index = attempt.task.event.task_number;
   Task& task = tasks_[index];
   Journal* const journal = identity_.level == Durability::Memory ? nullptr : host_.journal();

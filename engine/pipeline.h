@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,9 @@ class PipelineHost {
   virtual Clock& clock() noexcept = 0;
   virtual Rng& rng() noexcept = 0;
   virtual TimerQueue& timers() noexcept = 0;
+  /// Sends a task whose attempt runs elsewhere to the lane of the key that began it, by the key's number in
+  /// the journal. @return false: no executor has that key now
+  virtual bool take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept = 0;
   /// Null where nothing is remembered: then every pipeline is at level Memory.
   virtual Journal* journal() noexcept = 0;
   /// Where a thread that waits lends itself meanwhile; null: nobody lends. Not after Pipeline::abandon().
@@ -102,6 +106,9 @@ class Pipeline final : public CommitListener,
   void on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept override;
   void on_timer(std::uint64_t token) noexcept override;
 
+  /// Remembers what an attempt's work is called elsewhere; blocks until that is at the pipeline's level.
+  std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref);
+
   /// What the task starts from: JSON text. @pre the task is Ready or Running
   std::expected<std::shared_ptr<const std::string>, Error> input_context(std::uint32_t task) const;
   const RegisteredWorkflow& workflow() const noexcept { return *workflow_; }
@@ -145,6 +152,12 @@ class Pipeline final : public CommitListener,
     TimerId queued, total;
     bool total_begun = false;
     bool total_over = false;  // no attempt follows
+  };
+
+  /// Of work elsewhere, by task.
+  struct Elsewhere {
+    std::map<std::uint32_t, std::string> names;       // [owned] of attempts that run
+    std::map<std::uint32_t, std::string> remembered;  // [const after restore] of those that ran at the crash
   };
 
   /// What one step changes, collected before it is published.
@@ -191,7 +204,7 @@ class Pipeline final : public CommitListener,
   void take_back(Attempt& attempt) noexcept;
   void give_back(Attempt& attempt) noexcept;
   void skip_roots() noexcept;
-  void rescue(std::uint32_t task) noexcept;
+  void rescue(std::uint32_t task, std::uint32_t& credits) noexcept;
   void cancel_tasks() noexcept;
   void interrupt_tasks() noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
@@ -208,6 +221,15 @@ class Pipeline final : public CommitListener,
   PipelineState end_state() const noexcept;
   void publish_change(const Step& step, std::string_view reason) noexcept;
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
+
+  // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.
+  void remember_elsewhere(const PipelineImage& image);
+  bool take_over(std::uint32_t task, std::uint32_t key_no) noexcept;
+  bool begin_adopted(Attempt& attempt) noexcept;
+  void note_reference(ReferMessage& message) noexcept;
+  void watch_adopted(Attempt& attempt) noexcept;
+  bool stays_elsewhere(std::uint32_t task, Attempt* attempt) noexcept;
+  void give_up_adoption(Attempt& attempt) noexcept;
 
   // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.
   void begin_limits(std::uint32_t task) noexcept;
@@ -248,6 +270,7 @@ class Pipeline final : public CommitListener,
   Task only_;                               // the one task of most pipelines: one allocation less
   const std::unique_ptr<Task[]> many_;      // null: there is one
   Task* const tasks_;                       // all of them, in either place
+  std::unique_ptr<Elsewhere> elsewhere_;    // null: no work of the pipeline has ever had a name elsewhere
   const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
   std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
 

@@ -91,7 +91,7 @@ void Pipeline::reach_limit(std::uint64_t token, bool credit) noexcept {
     // (22) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[index].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     Attempt* const attempt = tasks_[index].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
-    attempt->on_timer(attempt->generation());
+    if (attempt != nullptr) attempt->on_timer(attempt->generation());  // null: watch_adopted() sees to it
   }
   if (credits > 0) host_.journal()->release(credits);
 }

@@ -35,6 +35,7 @@ Lane::Outcome outcome_of(TaskState to) noexcept {
 }  // namespace
 
 void Pipeline::finish_attempt(Attempt& attempt) noexcept {
+  if (attempt.unknown_elsewhere) return give_up_adoption(attempt);
   const std::uint32_t index = attempt.task.event.task_number;
   --outstanding_;
   if (is_current(attempt)) {
@@ -82,6 +83,7 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
     return;
   }
   --outstanding_;
+  attempt.unknown_elsewhere = false;
   if (attempt.timed_out) attempt.lane->count(attempt, Lane::Outcome::Late);
   give_back(attempt);
 }
@@ -148,6 +150,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
   Step step;
   task.begun.store(false, std::memory_order_relaxed);  // relaxed: the task has no worker now
+  if (elsewhere_ != nullptr) elsewhere_->names.erase(index);
   if (ending.to == TaskState::Ready) {
     drop_limits(index);  // make_ready() begins that of the next wait
     task.retry_at_ns = ending.retry_at_ns;
@@ -291,8 +294,8 @@ PipelineState Pipeline::end_state() const noexcept {
 }
 
 /// A task that a dead process left Running: it runs again, unless it has been there too often.
-void Pipeline::rescue(std::uint32_t index) noexcept {
-  std::uint32_t credit = 1;
+/// Uses up a credit.
+void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
   Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Rescue};
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
@@ -303,7 +306,7 @@ void Pipeline::rescue(std::uint32_t index) noexcept {
   } else {
     tasks_[index].suspect = ++tasks_[index].rescues >= kSuspectedRescues && host_.expect_suspect();
   }
-  conclude(index, ending, credit);
+  conclude(index, ending, credits);
 }
 
 void Pipeline::cancel_tasks() noexcept {
@@ -342,6 +345,7 @@ void Pipeline::interrupt_tasks() noexcept {
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     Attempt* const attempt = tasks_[i].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
+    if (stays_elsewhere(i, attempt)) continue;
     // relaxed: only the step reads it from here on.
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);
     if (attempt->line != nullptr && identity_.level != Durability::Memory) attempt->line->end_task();

@@ -374,6 +374,20 @@ void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::T
   }
 }
 
+bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept {
+  Lane* lane = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    const auto known =
+        std::ranges::find(key_numbers_, key_no, [](const auto& entry) { return entry.second; });
+    if (known == key_numbers_.end()) return false;
+    lane = lanes_.find(router_.intern_key(known->first));
+  }
+  if (lane == nullptr) return false;
+  lane->admit_or_park(event, Slots());
+  return true;
+}
+
 /// @pre mutex_ is held
 void Scheduler::add_live(Pipeline& pipeline) noexcept {
   live_.add(pipeline);

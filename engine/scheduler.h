@@ -89,6 +89,7 @@ class Scheduler final : public PipelineHost {
   LentThreads* lent() noexcept override { return lent_.empty() ? nullptr : &lent_; }
   void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                Slots slot) noexcept override;
+  bool take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
   bool expect_suspect() noexcept override { return isolation_.expect(); }

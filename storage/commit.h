@@ -56,8 +56,8 @@ class CommitWriter {
   std::size_t used_ = 0;
 };
 
-using GroupRecord =
-    std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded, PipelineChanged>;
+using GroupRecord = std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded,
+                                 PipelineChanged, TaskReferred>;
 
 struct DecodedGroup {
   std::int64_t time_ns = 0;

@@ -112,6 +112,7 @@ class CommitReader::Parser {
   TaskStarted task_started();
   TaskEnded task_ended(std::int64_t time_ns, std::vector<Successor>& successors);
   PipelineChanged pipeline_changed(std::vector<Successor>& successors);
+  TaskReferred task_referred();
 
  private:
   void fail() {
@@ -214,6 +215,16 @@ PipelineChanged CommitReader::Parser::pipeline_changed(std::vector<Successor>& s
   return record;
 }
 
+TaskReferred CommitReader::Parser::task_referred() {
+  TaskReferred record{};
+  record.pipeline_no = varint();
+  record.task = task();
+  record.attempt = number();
+  record.external_ref = text();
+  if (record.external_ref.empty() || record.external_ref.size() > kExternalRefBytesMax) fail();
+  return record;
+}
+
 std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_sequence,
                                                            std::span<const std::byte> commit) {
   if (commit.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
@@ -288,6 +299,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       group_.record = record;
       break;
     }
+    case Kind::TaskReferred:
+      group_.record = in.task_referred();
+      break;
     default:
       return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));
   }

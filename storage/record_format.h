@@ -65,6 +65,12 @@
 //           changes         successors, where flagged
 //           text            reason, where flagged
 //
+// 7 TaskReferred            takes no sequence number
+//           varint          pipeline_no
+//           varint          task
+//           varint          attempt
+//           text            external_ref, 1 to 256 bytes
+//
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
 //                           state: 0 Ready, 1 Skipped, 2 Cancelled
@@ -94,6 +100,7 @@ enum class Kind : std::uint8_t {
   TaskStarted = 4,
   TaskEnded = 5,
   PipelineChanged = 6,
+  TaskReferred = 7,
 };
 
 namespace created {

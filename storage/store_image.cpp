@@ -31,6 +31,7 @@ class StoreImage::Fold {
   const char* operator()(const TaskStarted& record);
   const char* operator()(const TaskEnded& record);
   const char* operator()(const PipelineChanged& record);
+  const char* operator()(const TaskReferred& record);
 
  private:
   const char* find(std::uint64_t pipeline_no);
@@ -86,6 +87,7 @@ void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32
   const TaskState from = std::exchange(task.state, to);
   task.sequence = sequence_;
   task.attempt = attempt;
+  task.external_ref.clear();
   if (is_terminal(to)) --pipeline_->open_tasks;
   emit(number, attempt, from, to);
 }
@@ -196,6 +198,15 @@ const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
   if (const char* wrong = change_pipeline(record.to)) return wrong;
   if (const char* wrong = apply(record.successors)) return wrong;
   forget_if_finished();
+  return nullptr;
+}
+
+const char* StoreImage::Fold::operator()(const TaskReferred& record) {
+  if (const char* wrong = find(record.pipeline_no, record.task)) return wrong;
+  if (task_->state != TaskState::Running || record.attempt != task_->attempt) {
+    return "names the work of another attempt than runs";
+  }
+  task_->external_ref = record.external_ref;
   return nullptr;
 }
 

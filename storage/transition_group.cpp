@@ -203,6 +203,16 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineChanged& re
   if ((flags & flag::kReason) != 0) out.text(record.reason);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskReferred& record) : time_ns_(time_ns) {
+  LEAT_CHECK(!record.external_ref.empty() && record.external_ref.size() <= kExternalRefBytesMax);
+  Writer out(*this);
+  out.kind(Kind::TaskReferred);
+  out.varint(record.pipeline_no);
+  out.varint(record.task);
+  out.varint(record.attempt);
+  out.text(record.external_ref);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

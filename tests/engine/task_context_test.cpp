@@ -32,6 +32,7 @@ class FakeServices final : public ExecutorServices {
   }
   void capacity_changed() noexcept override {}
   bool has_slots() const noexcept override { return true; }
+  bool stopping() const noexcept override { return false; }
   ExecutorMetrics metrics() const override { return {}; }
 
   std::expected<std::string, Error> stored = R"({"rows":3,"name":"alice"})";

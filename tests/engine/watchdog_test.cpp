@@ -35,6 +35,7 @@ class EndsTasks final : public AttemptListener {
   }
   void overdue(Attempt&) noexcept override {}
   void returned(Attempt&) noexcept override {}
+  std::expected<void, Error> refer(Attempt&, std::string_view) override { return {}; }
 };
 
 /// Has capacity when the test says so; ends each task at once.

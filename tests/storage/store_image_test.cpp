@@ -72,6 +72,22 @@ class Folded {
   std::uint64_t next_ = 1;
 };
 
+TEST(StoreImage, TheNameOfAnAttemptsWorkElsewhereIsForgottenWithTheAttempt) {
+  Folded folded;
+  folded.with_pipeline();
+  const auto refer = [&](std::uint32_t attempt) {
+    return folded.apply(TransitionGroup(
+        15, TaskReferred{.pipeline_no = 1, .task = 0, .attempt = attempt, .external_ref = "job 7"}));
+  };
+  EXPECT_THAT(refer(1), HasSubstr("names the work of another attempt than runs"));
+  folded = Folded();
+  folded.with_pipeline().start(0);
+  EXPECT_EQ(refer(1), "");
+  EXPECT_EQ(folded.pipeline().tasks[0].external_ref, "job 7");
+  EXPECT_EQ(folded.complete(0), "");
+  EXPECT_EQ(folded.pipeline().tasks[0].external_ref, "");
+}
+
 TEST(StoreImage, CreationIsOneEventPerTaskThenReady) {
   Folded folded;
   folded.with_pipeline();

@@ -76,6 +76,17 @@ TEST(TransitionGroup, KeyDefinedIsReadBack) {
   EXPECT_EQ(record.key, "gpu");
 }
 
+TEST(TransitionGroup, TaskReferredIsReadBack) {
+  const std::string name(kExternalRefBytesMax, 'x');
+  Packed packed(TransitionGroup(
+      kNoon, TaskReferred{.pipeline_no = 300, .task = 7, .attempt = 2, .external_ref = name}));
+  const auto record = packed.only<TaskReferred>();
+  EXPECT_EQ(record.pipeline_no, 300U);
+  EXPECT_EQ(record.task, 7U);
+  EXPECT_EQ(record.attempt, 2U);
+  EXPECT_EQ(record.external_ref, name);
+}
+
 TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   const std::uint32_t ready[] = {0, 1, 2, 9};
   const Uuid id = Uuid::make_v7(1, 2, 3);
@@ -294,7 +305,8 @@ TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {
                       PipelineCreated{.pipeline_no = 1, .task_count = 3, .ready = ready, .context = "{}"}),
       TransitionGroup(kNoon, TaskStarted{.pipeline_no = 1}),
       TransitionGroup(kNoon, TaskEnded{.pipeline_no = 1, .successors = successors, .output = "out"}),
-      TransitionGroup(kNoon, PipelineChanged{.pipeline_no = 1, .successors = successors, .reason = "r"}));
+      TransitionGroup(kNoon, PipelineChanged{.pipeline_no = 1, .successors = successors, .reason = "r"}),
+      TransitionGroup(kNoon, TaskReferred{.pipeline_no = 1, .external_ref = "job"}));
   int refused = 0;
   for (int round = 0; round < 20000; ++round) {
     std::vector<std::byte> bytes = packed.bytes();

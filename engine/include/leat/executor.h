@@ -85,6 +85,16 @@ class CompletionToken {
   /// the next one ends that group before it runs the task again. To be called before the attempt's end.
   void note_child(int pid) noexcept;
 
+  /// Remembers what the work is called elsewhere; to be called before it is submitted there. It blocks until
+  /// that is at the pipeline's level. After a crash the executor gets the name back, see TaskExecutor::adopt().
+  /// At level Memory nothing is remembered. A second name replaces the first.
+  ///
+  /// @param external_ref  1 to 256 bytes
+  /// @return              InvalidArgument, InvalidState (the attempt is over), Stopped or Storage: then the work
+  ///                      must not be submitted
+  /// @pre                 not inside the callback of on_cancel()
+  std::expected<void, Error> external_ref(std::string_view external_ref);
+
   /// Called at most once, when the attempt should end early (timeout, cancel, stop): on the thread that
   /// asks for it, or at once on the caller's, where the stop came first. It must not block. Set it before
   /// the work is started.
@@ -124,6 +134,9 @@ class ExecutorServices {
   virtual void capacity_changed() noexcept = 0;
   /// Whether a lane that leads to this executor has a free slot.
   virtual bool has_slots() const noexcept = 0;
+  /// Whether the Runner is stopping: then who is told to end may leave work elsewhere to itself. Where it has an
+  /// external_ref, the task stays Running, and the next Runner on the store has it adopted.
+  virtual bool stopping() const noexcept = 0;
   /// All lanes that lead to this executor, taken together.
   virtual ExecutorMetrics metrics() const = 0;
 
@@ -145,6 +158,14 @@ class TaskExecutor {
 
   /// Begins one attempt and returns; the token ends it. The default runs execute().
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
+
+  /// Takes over work that a process which died had named by CompletionToken::external_ref(), under the executor
+  /// key that began it; the default knows none.
+  ///
+  /// @param token  ends the attempt, as that of start() would
+  /// @return       false: the work is unknown, and the token was not touched: the task is rescued, which begins
+  ///               it anew
+  virtual bool adopt(const TaskReadyEvent& event, std::string_view external_ref, CompletionToken& token);
 
   /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides
   /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches and by the journal's

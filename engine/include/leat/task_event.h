@@ -20,6 +20,7 @@ struct TaskReadyEvent {
   /// it the task is a pipeline of its own.
   void* origin = nullptr;
   std::uint32_t task_number = 0;  ///< the engine's own: the task's index within its workflow
+  bool adopts = false;            ///< the engine's own: the attempt runs elsewhere already, see adopt()
 };
 
 static_assert(sizeof(TaskReadyEvent) <= 64,

@@ -37,6 +37,7 @@ struct TaskImage {
   std::string error;
   std::string context;
   std::string output;
+  std::string external_ref;  ///< of the attempt that runs: its name elsewhere; empty: it has none
 };
 
 struct PipelineImage {

@@ -18,6 +18,7 @@ namespace leat {
 
 /// Limits of the format. What a store holds beyond them is damage; callers check before they build a group.
 inline constexpr std::uint32_t kTasksPerPipelineMax = std::uint32_t{1} << 20;
+inline constexpr std::size_t kExternalRefBytesMax = 256;
 /// Contexts, output and definition included.
 inline constexpr std::size_t kGroupBytesMax = std::size_t{64} << 20;
 
@@ -100,6 +101,15 @@ struct PipelineChanged {
   std::string_view reason = {};
 };
 
+/// The attempt that runs has a name elsewhere, by which its work is found again after a crash. Takes no
+/// transition. Forgotten when the attempt ends.
+struct TaskReferred {
+  std::uint64_t pipeline_no = 0;
+  std::uint32_t task = 0;
+  std::uint32_t attempt = 1;
+  std::string_view external_ref = {};  ///< 1 to kExternalRefBytesMax bytes
+};
+
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
@@ -116,6 +126,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const TaskStarted& record);
   TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
   TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
+  TransitionGroup(std::int64_t time_ns, const TaskReferred& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
   TransitionGroup& operator=(TransitionGroup&& other) noexcept;
