@@ -51,7 +51,7 @@ class Braked final : public TaskExecutor {
 class WatchdogTest : public testing::Test {
  protected:
   void SetUp() override {
-    lane_ = *table_.add("k", executor_, {.max_concurrent = 1, .max_queued = 3}, 0);
+    lane_ = *table_.add("k", executor_, {.max_concurrent = 1, .max_queued = 3}, 0, nullptr);
     lane_->set_workers(workers_);
   }
   void dispatch(std::size_t count) {
