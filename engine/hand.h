@@ -43,7 +43,7 @@ class Hand {
     if (begin_of(range) != end_of(range) || thieves_.load(std::memory_order_acquire) != 0) return 0;
     const std::size_t offset = end_of(range) % kSize;
     const std::size_t count = fill(&cells_[offset], kSize - offset);
-    // (3) seq_cst: publishes the cells to (4); and stands before the caller's fall of the lane's depth, so
+    // (3) seq_cst: publishes the cells to (4); and stands before the caller counts its pop, so
     // that a worker about to sleep finds the tasks here or there, see Lane::has_work().
     if (count > 0)
       range_.store(pack(end_of(range), end_of(range) + static_cast<std::uint32_t>(count)),

@@ -66,12 +66,12 @@ void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
   while (producers_[i]->busy.exchange(true, std::memory_order_acquire)) i = (i + 1) % kProducers;
   const bool stored =
       queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
-  producers_[i]->busy.store(false, std::memory_order_release);  // (2) release: pairs with (1)
   // Only out of memory: slots bound what is needed.
   LEAT_CHECK(stored);
   // (3) seq_cst: the tasks are visible before notify() looks for sleepers; pairs with (4), the
   // sleeper's last look.
-  depth_.fetch_add(static_cast<std::int64_t>(count), std::memory_order_seq_cst);
+  producers_[i]->pushed.fetch_add(count, std::memory_order_seq_cst);
+  producers_[i]->busy.store(false, std::memory_order_release);  // (2) release: pairs with (1)
   workers_->notify();
 }
 
@@ -166,11 +166,21 @@ bool Lane::has_capacity() const noexcept {
   return has_slots() && lot_.count() == 0 && !braked();
 }
 
+/// Tasks in the queue. Too low for a moment where a pop is counted before its push: then that push's producer
+/// has yet to notify.
+std::int64_t Lane::depth() const noexcept {
+  std::uint64_t popped = 0, pushed = 0;
+  // (5) acquire: pairs with (14). The pops first, so that none is counted whose push was not yet looked at.
+  for (const auto& worker : worker_states_) popped += worker->popped.load(std::memory_order_acquire);
+  // (4) seq_cst: pairs with (3).
+  for (const auto& producer : producers_) pushed += producer->pushed.load(std::memory_order_seq_cst);
+  return static_cast<std::int64_t>(pushed - popped);
+}
+
 /// Whether a task waits in the queue or in a worker's hand.
 bool Lane::anything_queued() const noexcept {
-  // (4) seq_cst: pairs with (3). The queue first: from there tasks go to a hand, and are in the hand
-  // before depth_ falls.
-  if (depth_.load(std::memory_order_seq_cst) > 0) return true;
+  // The queue first: from there tasks go to a hand, and are in the hand before their pop is counted.
+  if (depth() > 0) return true;
   return std::ranges::any_of(worker_states_, [](const auto& worker) { return !worker->hand.empty(); });
 }
 
@@ -208,14 +218,17 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
   Worker& own = *worker_states_[worker];
   for (;;) {
     if (own.hand.take(task)) return true;
-    const std::size_t count = own.hand.refill(
-        [&](QueuedTask* cells, std::size_t room) { return queue_.try_dequeue_bulk(own.token, cells, room); });
+    bool full = false;
+    const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
+      const std::size_t taken = queue_.try_dequeue_bulk(own.token, cells, room);
+      full = taken == room;
+      return taken;
+    });
     if (count == 0) break;
-    // (5) seq_cst: after the tasks are in the hand (3 in hand.h); pairs with (4).
-    const auto taken = static_cast<std::int64_t>(count);
-    const bool more = depth_.fetch_sub(taken, std::memory_order_seq_cst) > taken;
-    // A bulk rings once: who finds more than one task passes it on.
-    if (more || count > 1) workers_->notify();
+    // (14) release: after the tasks are in the hand (3 in hand.h); pairs with (5).
+    own.popped.store(own.popped.load(std::memory_order_relaxed) + count, std::memory_order_release);
+    // A bulk rings once: who takes more than one task, or leaves some behind, passes it on.
+    if (count > 1 || full) workers_->notify();
   }
   for (std::size_t i = 1; i < worker_states_.size(); ++i) {
     if (!worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) continue;
@@ -266,9 +279,8 @@ void Lane::execute(Attempt& attempt) noexcept {
 
 void Lane::recycle(Attempt& attempt) noexcept {
   attempt.slot.release();
-  attempts_.give_back(attempt);
   // After the permit is back, so that a worker that slept for want of one is woken.
-  if (anything_queued()) workers_->notify();
+  if (attempts_.give_back(attempt) && anything_queued()) workers_->notify();
 }
 
 void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {
@@ -320,9 +332,7 @@ ExecutorMetrics Lane::metrics_of(std::span<const Lane* const> lanes) {
 }
 
 std::uint64_t Lane::queued() const noexcept {
-  // relaxed: a figure; below zero for a moment, when a pop overtakes its push's add.
-  std::uint64_t sum =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth_.load(std::memory_order_relaxed)));
+  auto sum = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth()));
   for (const auto& worker : worker_states_) sum += worker->hand.size();
   return sum;
 }

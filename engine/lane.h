@@ -30,7 +30,8 @@ namespace leat {
 /// Thread-safety: any number of threads, but for run_some(w): one at a time for each worker number.
 /// Invariants:
 ///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
-///   2. depth_ counts the queue after each push and pop; the push's add is the "work is visible" of WakeGate.
+///   2. Pushes and pops are counted afterwards, each where its thread counts alone, so that producers and
+///      workers share no line for it; a push's add is the "work is visible" of WakeGate.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
 ///      looks at the lot.
 ///   4. A worker collects the slots of what it ran and gives them back in one piece: when a task is parked,
@@ -149,6 +150,7 @@ class Lane final : public SlotListener {
     explicit Producer(Queue& queue) : token(queue) {}
     std::atomic<bool> busy{false};
     moodycamel::ProducerToken token;
+    std::atomic<std::uint64_t> pushed{0};
   };
   struct alignas(64) Shard {  // written by one worker; the last one by every other thread
     // journalled: of executed, those whose end the journal is told; dropped: taken, and not to be begun.
@@ -160,7 +162,8 @@ class Lane final : public SlotListener {
     moodycamel::ConsumerToken token;
     Hand hand;
     std::int64_t now_ns = 0;  // the last look at the clock: a task's end is the next one's start
-    alignas(64) std::atomic<std::uint32_t> owed{0};  // slots of tasks that it ran, not yet given back
+    alignas(64) std::atomic<std::uint64_t> popped{0};
+    std::atomic<std::uint32_t> owed{0};  // slots of tasks that it ran, not yet given back
   };
 
   static constexpr std::size_t kProducers = 8;
@@ -172,6 +175,7 @@ class Lane final : public SlotListener {
   bool collect_owed() noexcept;
   std::uint64_t owed() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
+  std::int64_t depth() const noexcept;
   bool anything_queued() const noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }
   template <class MakeTask>
@@ -195,8 +199,6 @@ class Lane final : public SlotListener {
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
   std::atomic<bool> closed_{false};  // workers look at it for each task: nothing here is written often
-  // On a line of its own: every push writes it. Below zero for a moment, when a pop overtakes its push's add.
-  alignas(64) std::atomic<std::int64_t> depth_{0};
   alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};
   std::atomic<std::uint64_t> committed_ends_{0};

@@ -315,6 +315,26 @@ TEST_P(Stress, ABulkOfTasksThatWaitForEachOtherGetsAWorkerEach) {
   }
 }
 
+TEST_P(Stress, TwoTasksThatWaitForEachOtherGetAWorkerEachWhereverTheHandsStand) {
+  Runner runner = make_runner(limits(2, 16));
+  std::atomic<std::uint32_t> begun = 0, met = 0;
+  const Namespace meet = *runner.register_task("t::p::w::meet", [&](TaskContext&) {
+    const std::uint32_t round = begun++ / 2 + 1;
+    met += eventually([&] { return begun >= round * 2; }, 5s);
+  });
+  const Namespace pass = *runner.register_task("t::p::w::pass", [](TaskContext&) {});
+  ASSERT_TRUE(runner.start());
+  const DispatchOptions memory{.durability = Durability::Memory};
+  for (std::uint32_t round = 1; round <= 100 * kScale; ++round) {
+    ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(pass), memory));  // moves a hand on by one
+    ASSERT_TRUE(runner.wait_idle(30s));
+    const std::vector<TaskReadyEvent> events = {runner.make_event(meet), runner.make_event(meet)};
+    ASSERT_EQ(runner.dispatcher().dispatch_bulk(events, memory).taken, 2U);
+    ASSERT_TRUE(runner.wait_idle(30s));
+    ASSERT_EQ(met, round * 2) << "a task waited behind another while a worker slept";
+  }
+}
+
 TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {
   auto random = seeded_generator();
   const auto spin = [](std::uint32_t rounds) {
