@@ -134,9 +134,10 @@ class Scheduler final : public PipelineHost {
   bool suspects_remembered_ = false;  // tasks that are to run alone
   IdSource ids_;
   std::atomic<bool> accepting_{false};
-  std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
-  std::atomic<std::uint64_t> next_pipeline_no_{1};
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
+  // Written for each pipeline; what lies before it is read for each task.
+  alignas(64) std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
+  std::atomic<std::uint64_t> next_pipeline_no_{1};
 
   std::mutex helping_;  // has_committer_, and who commits in its place
   bool has_committer_ = false;
