@@ -63,6 +63,8 @@ class Lane final : public SlotListener {
   /// Takes one slot for a task that will come later. @return an empty token where none is free
   Slots reserve() noexcept;
   bool has_capacity() const noexcept;
+  /// How many tasks it admits at most.
+  std::uint64_t slots() const noexcept { return capacity_.limit(); }
   /// Whether a slot is free, whatever the executor says.
   bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit() || owed() > 0; }
   /// Takes the parked tasks out, in turn.

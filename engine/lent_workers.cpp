@@ -78,7 +78,7 @@ void LentCommitter::lend(Journal& journal) {
 
 void LentCommitter::finish() noexcept {
   std::lock_guard lock(mutex_);
-  while (journal_->commit_some() > 0) {
+  while (journal_ != nullptr && journal_->commit_some() > 0) {
   }
   finished_ = true;
 }

@@ -124,6 +124,14 @@ class Pipeline final : public CommitListener,
   // --- the handle's side ---
   PipelineState state() const noexcept;
   TaskState task_state(std::uint32_t task) const noexcept;
+  std::uint32_t task_attempt(std::uint32_t task) const noexcept {
+    return attempt_of(tasks_[task].word.load(std::memory_order_relaxed));  // relaxed: a value to look at
+  }
+  /// The submission has reached its level.
+  bool acknowledged() const noexcept {
+    return acknowledged_.load(std::memory_order_acquire);  // (15) acquire: pairs with (14)
+  }
+  static const Pipeline& of(const PipelineHandle& handle) noexcept { return *handle.pipeline_; }
   std::expected<Ack, Error> wait_acknowledged() const;
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
   std::expected<void, Error> cancel();

@@ -50,6 +50,10 @@ class RunnerState {
   RunnerState(Runner::Builder::Parts parts, std::unique_ptr<NamespaceTable> names,
               std::unique_ptr<Router> router, std::uint32_t workers);
 
+  /// For the simulator, which is a shell of its own.
+  static auto& parts(Runner::Builder& builder) noexcept { return *builder.parts_; }
+  static RunnerState& of(Runner& runner) noexcept { return *runner.state_; }
+
   void start_threads();
   /// Commits what is left, then takes the threads back.
   void stop_threads();

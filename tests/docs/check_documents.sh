@@ -43,7 +43,7 @@ for document in README ARCHITECTURE; do
   done < <(grep -oE '`(\./)?(routing|storage|engine|tests|bench|tools|examples|cmake)/[A-Za-z0-9_./]+`' \
     "$root/$document.md" | tr -d '`' | sort -u)
   while read -r header; do
-    compgen -G "$root/*/include/$header" >/dev/null || fail "$document.md: there is no <$header>"
+    compgen -G "$root/*/include/$header" >/dev/null || compgen -G "$root/*/*/include/$header" >/dev/null || fail "$document.md: there is no <$header>"
   done < <(grep -oE '<leat/\w+\.h>' "$root/$document.md" | tr -d '<>' | sort -u)
 done
 

@@ -60,6 +60,7 @@ class PipelineHandle {
 
  private:
   friend class Scheduler;
+  friend class Pipeline;
   explicit PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept;
   std::shared_ptr<Pipeline> pipeline_;
 };

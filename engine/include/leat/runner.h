@@ -131,6 +131,7 @@ class Runner {
   std::expected<void, Error> health() const;
 
  private:
+  friend class RunnerState;
   explicit Runner(std::unique_ptr<RunnerState> state) noexcept;
   std::expected<void, Error> check_lends() const;
   std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);

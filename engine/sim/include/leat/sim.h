@@ -1,0 +1,154 @@
+// The simulator: the engine's own scheduler, lanes, completion and journal on one thread, with a virtual clock,
+// executors and a store that misbehave, and every choice (who steps next, what goes wrong, where the process
+// dies) drawn from a seed. The same seed gives the same run, bit for bit. For leat's own tests, and for
+// users: it finds the crash after which their workflow is wrong.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/durability.h"
+#include "leat/executor.h"
+#include "leat/states.h"
+#include "leat/uuid.h"
+#include "leat/workflow.h"
+
+namespace leat::sim {
+
+/// What may go wrong. A bit each.
+enum class Faults : std::uint32_t {
+  None = 0,
+  Kill = 1 << 0,      ///< the process dies: what was written survives
+  PowerCut = 1 << 1,  ///< the machine dies: what was not synced is lost, in part or all, the last write torn
+  SlowSync = 1 << 2,  ///< a sync takes up to seconds
+  FailedSync = 1 << 3,  ///< a sync reports an error
+  LostReport = 1 << 4,  ///< a write is done and reported as failed
+  DiskFull = 1 << 5,    ///< a write is refused
+  TaskFails = 1 << 6,   ///< an attempt fails, before or after its function has run
+  TaskThrows = 1 << 7,  ///< the executor throws, before or after the function has run
+  TaskHangs = 1 << 8,   ///< an attempt ends only when it is told to stop, or never
+  TaskLate = 1 << 9,    ///< an attempt ends after its time-out, or twice
+  Cancel = 1 << 10,     ///< a pipeline is cancelled
+  ClockJump = 1 << 11,  ///< the wall clock jumps by up to an hour
+  CleanStop = 1 << 12,  ///< the Runner is stopped in time, and started again
+};
+constexpr Faults operator|(Faults a, Faults b) noexcept {
+  return static_cast<Faults>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+constexpr bool contains(Faults all_of_them, Faults one) noexcept {
+  return (static_cast<std::uint32_t>(all_of_them) & static_cast<std::uint32_t>(one)) != 0;
+}
+inline constexpr Faults all = static_cast<Faults>((1 << 13) - 1);
+
+/// What is checked in every run, after every step.
+///
+///   rule                 | says
+///   AcknowledgedKept     | no acknowledged transition is lost at its level
+///   NothingInvented      | every transition in the store was asked for by somebody, and happened
+///   TransitionTable      | every (from, to) is in the table of states.h
+///   OneEnd               | an attempt ends once, a task has one terminal state
+///   Conservation         | slots admitted = tasks queued + attempts that hold one; none left when all is over
+///   NoIdleSlot           | no task stays parked while its lane has a free slot and its executor takes more
+///   DeadEpoch            | nothing is Running that was not started by this opening of the store
+///   DurableDependencies  | a task starts only after its dependencies' ends have reached the level
+///   Repeats              | an attempt runs again only if it was in flight at a crash
+///   RestartEquality      | a restart from the store would give the state of the running engine
+///   Progress             | the run comes to its end
+///   Opens                | the store opens again, whatever happened to it
+///   Yours                | the invariant given to explore()
+enum class Rule : std::uint8_t {
+  AcknowledgedKept,
+  NothingInvented,
+  TransitionTable,
+  OneEnd,
+  Conservation,
+  NoIdleSlot,
+  DeadEpoch,
+  DurableDependencies,
+  Repeats,
+  RestartEquality,
+  Progress,
+  Opens,
+  Yours,
+};
+
+/// @return the enumerator's name
+std::string_view to_string(Rule rule) noexcept;
+
+struct Options {
+  std::uint64_t seeds = 1'000;
+  std::uint64_t first_seed = 1;
+  Faults faults = all;
+  std::uint32_t pipelines = 2;    ///< executions of the workflow in each run
+  std::uint32_t crashes_max = 4;  ///< in each run; a failed store and a clean stop count as well
+  std::vector<Durability> levels = {Durability::Disk};             ///< each pipeline has one of these
+  ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};  ///< of each executor key
+  std::string context = "{}";                                      ///< the initial context
+  std::uint64_t steps_max = 20'000;                                ///< of one run; more are no progress
+  /// Called before each run: puts the world that the tasks change back to its beginning.
+  std::function<void()> reset = {};
+};
+
+/// One pipeline as an invariant sees it.
+struct PipelineView {
+  Uuid id;
+  bool acknowledged;                 ///< the submission has reached its level
+  std::optional<PipelineState> end;  ///< where its end has been acknowledged
+  std::vector<TaskState> tasks;
+};
+
+/// A moment of a run, between two steps.
+struct Moment {
+  bool over;  ///< every pipeline has ended
+  std::uint32_t crashes;
+  std::int64_t time_ns;  ///< virtual, since the run's begin
+  std::span<const PipelineView> pipelines;
+};
+
+/// @return what is wrong; nothing: the invariant holds
+using Invariant = std::function<std::optional<std::string>(const Moment&)>;
+
+/// What went wrong, in the shortest form that was found.
+struct Failure {
+  std::uint64_t seed;
+  Rule rule;
+  std::string message;
+  std::vector<std::uint32_t> schedule;  ///< the choices of the minimised run, for replay()
+  std::string timeline;                 ///< one line an event
+};
+
+struct Report {
+  std::uint64_t seeds = 0;  ///< runs made, the failing one included, those of the minimising not
+  std::uint64_t steps = 0;
+  std::uint64_t attempts = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t hash = 0;  ///< of every step of every run: equal for equal seeds
+  std::optional<Failure> failure = {};
+};
+
+/// Runs the workflow under `options.seeds` seeds, until an invariant is hurt; then minimises that run.
+/// ```cpp
+/// int charged = 0;
+/// const auto found = leat::sim::explore(
+///     order, {.seeds = 10'000, .reset = [&] { charged = 0; }},
+///     [&](const leat::sim::Moment& now) -> std::optional<std::string> {
+///       if (now.over && charged > 2) return "charged twice";
+///       return std::nullopt;
+///     });
+/// if (found.failure) std::puts(found.failure->timeline.c_str());
+/// ```
+/// Task functions run in the calling thread and must not wait; what they change outside of the engine is kept
+/// across simulated crashes, as a database would.
+Report explore(const Workflow& workflow, const Options& options, const Invariant& invariant = {});
+
+/// One run again, with its timeline: by the seed alone, or by a minimised schedule.
+/// @return the report of that one run; `failure` keeps the schedule as it is
+Report replay(const Workflow& workflow, const Options& options, std::uint64_t seed,
+              std::optional<std::vector<std::uint32_t>> schedule = {}, const Invariant& invariant = {});
+
+}  // namespace leat::sim

@@ -1,0 +1,145 @@
+// What the simulator has seen, written down beside the engine, and the invariants that are checked against it.
+// It knows values alone (no engine, no store), so that a test can show it what must never be.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "leat/durability.h"
+#include "leat/executor.h"
+#include "leat/sim.h"
+#include "leat/state_store.h"
+#include "leat/states.h"
+#include "leat/store_image.h"
+#include "leat/uuid.h"
+
+namespace leat::sim {
+
+struct Violation {
+  Rule rule;
+  std::string message;
+};
+
+enum class Death : std::uint8_t { None, Kill, PowerCut, CleanStop };
+
+struct AttemptKey {
+  Uuid pipeline;
+  std::uint32_t task;
+  std::uint32_t attempt;
+  friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+};
+
+/// A lane between two steps.
+struct LaneView {
+  std::string key;
+  std::uint64_t admitted;
+  std::uint64_t limit;
+  std::uint64_t queued;
+  std::uint64_t holding;  ///< attempts that hold a slot
+  std::uint64_t parked;
+  bool braked;
+};
+
+/// A pipeline between two steps, as the engine has it in memory.
+struct EngineView {
+  struct Task {
+    TaskState state;
+    std::uint32_t attempt;
+  };
+  Uuid id;
+  Durability level;
+  bool acknowledged;
+  std::optional<PipelineState> end;  ///< told to whoever waits
+  std::vector<Task> tasks;
+};
+
+/// Thread-safety: one thread.
+class Ledger {
+ public:
+  /// @param after  each task's dependencies, by task number
+  explicit Ledger(std::vector<std::vector<std::uint32_t>> after) : after_(std::move(after)) {}
+
+  // --- what is done ---
+
+  void submitted(const Uuid& pipeline, Durability level);
+  void cancelled(const Uuid& pipeline) { pipelines_.at(pipeline).cancelled = true; }
+  /// An executor begins an attempt.
+  void started(const AttemptKey& attempt);
+  /// An executor said how it ended.
+  void told(const AttemptKey& attempt, ExecutionStatus status);
+  /// The store took a commit.
+  void appended(std::uint64_t first_sequence, std::span<const std::byte> commit);
+  /// The store synced all that it took.
+  void synced();
+  /// One transition that the store holds.
+  void transition(const Uuid& pipeline, std::uint32_t task, std::uint32_t attempt,
+                  std::optional<TaskState> from, TaskState to);
+
+  // --- deaths ---
+
+  /// @param medium  what is left, after the death
+  void died(Death death, const MemoryMedium& medium);
+  /// A process serves the store again.
+  void opened() { running_.clear(); }
+
+  // --- the engine, between two steps ---
+
+  void look_at(std::span<const LaneView> lanes, bool over);
+  /// @param settled  everything that was published is committed
+  void look_at(std::span<const EngineView> pipelines, bool settled);
+
+  const std::optional<Violation>& violation() const noexcept { return violation_; }
+  /// The first one counts.
+  void violate(Rule rule, std::string message);
+  std::uint64_t attempts() const noexcept { return attempts_; }
+  /// In the order of submission.
+  std::vector<PipelineView> pipelines() const;
+  bool over() const;
+
+ private:
+  struct Seen {
+    Durability level = Durability::Disk;
+    bool acknowledged = false;
+    bool cancelled = false;
+    bool lost = false;  // a death took it, as it may
+    std::optional<PipelineState> end;
+    std::vector<TaskState> tasks;
+  };
+  struct Run {
+    bool completed = false;   // an executor said so
+    bool may_repeat = false;  // it was in flight at a death since it was last begun
+  };
+  struct TaskKey {
+    Uuid pipeline;
+    std::uint32_t task;
+    friend auto operator<=>(const TaskKey&, const TaskKey&) = default;
+  };
+
+  const PipelineImage* find(const StoreImage& image, const Uuid& pipeline) const;
+  void rebuild(const MemoryMedium& medium);
+  void check_kept(Death death);
+  void compare(const EngineView& engine, const PipelineImage& stored);
+
+  const std::vector<std::vector<std::uint32_t>> after_;
+  std::optional<Violation> violation_;
+  std::vector<Uuid> order_;
+  std::map<Uuid, Seen> pipelines_;
+  std::map<AttemptKey, Run> runs_;
+  std::set<AttemptKey> running_;  // begun by this process
+  std::uint64_t attempts_ = 0;
+
+  StoreImage written_{StoreImage::Keep::Everything};
+  StoreImage durable_{StoreImage::Keep::Everything};
+  std::vector<MemoryMedium::Commit> unsynced_;
+  std::map<Uuid, std::uint64_t> numbers_;  // pipeline_no of what the store has ever held
+  std::map<TaskKey, TaskState> stored_;    // as the transitions say
+};
+
+}  // namespace leat::sim

@@ -1,0 +1,82 @@
+// What the parts of one simulated run share: choices, time, the ledger, the disk, and whether the process lives.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "choices.h"
+#include "leat/clock.h"
+#include "leat/sim.h"
+#include "leat/state_store.h"
+#include "ledger.h"
+
+namespace leat::sim {
+
+/// Stands still until somebody moves it. The wall clock may jump.
+class VirtualClock final : public Clock {
+ public:
+  static constexpr std::int64_t kBeginNs = 1'000'000'000;
+
+  std::int64_t steady_ns() noexcept override { return now_ns_; }
+  std::int64_t unix_ns() noexcept override { return 1'700'000'000'000'000'000 + now_ns_ + jumped_ns_; }
+  void advance(std::int64_t ns) noexcept { now_ns_ += ns; }
+  void jump(std::int64_t ns) noexcept { jumped_ns_ += ns; }
+
+ private:
+  std::int64_t now_ns_ = kBeginNs;
+  std::int64_t jumped_ns_ = 0;
+};
+
+/// Thread-safety: one thread.
+/// Invariant: after die() nothing that happens is seen by anybody: the process unwinds as a ghost.
+class Stage {
+ public:
+  Stage(const Options& the_options, std::uint64_t seed, std::optional<std::vector<std::uint32_t>> schedule,
+        std::vector<std::vector<std::uint32_t>> after, bool keeps_timeline)
+      : options(the_options),
+        choices(seed, std::move(schedule)),
+        ledger(std::move(after)),
+        keeps_timeline_(keeps_timeline) {}
+
+  /// Something has happened: into the hash and, where one is kept, the timeline.
+  void note(std::string_view what, std::uint64_t number = 0);
+  /// With words that cost something to make: `words()` gives them.
+  template <class Words>
+  void note_with(std::string_view what, std::uint64_t number, const Words& words) {
+    mix(what, number);
+    if (keeps_timeline_) write(words());
+  }
+
+  bool may(Faults fault) const noexcept { return contains(options.faults, fault); }
+  /// Whether a fault that is allowed comes now.
+  bool strikes(Faults fault, std::uint32_t per_10000) { return choices.happens(may(fault) ? per_10000 : 0); }
+
+  /// The process ends, here and now.
+  void die(Death death);
+  /// Ends the process here where fate wants it. @return whether it is dead now
+  bool may_die_here(const char* where);
+
+  const Options& options;
+  Choices choices;
+  const std::shared_ptr<VirtualClock> clock = std::make_shared<VirtualClock>();
+  Ledger ledger;
+  std::shared_ptr<MemoryMedium> medium = std::make_shared<MemoryMedium>();  ///< another after each death
+  bool alive = false;
+  std::uint32_t crashes = 0;
+  std::uint32_t death_per_10000 = 0;  ///< at each place where the process may die
+  std::uint32_t fault_per_10000 = 0;  ///< at each place where something else may go wrong
+  std::uint64_t hash = 14695981039346656037U;
+  std::string timeline;
+
+ private:
+  void mix(std::string_view what, std::uint64_t number) noexcept;
+  void write(const std::string& line);
+  void lose_unsynced();
+  std::shared_ptr<MemoryMedium> what_is_left(Death death) const;
+
+  const bool keeps_timeline_;
+};
+
+}  // namespace leat::sim

@@ -1,0 +1,250 @@
+#include "world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "runner_state.h"
+#include "sim_store.h"
+
+namespace leat::sim {
+namespace {
+
+constexpr std::uint32_t kWorkers = 2;
+constexpr std::size_t kCellsMin = 16;  // of the ring: few, so that it is full at times
+
+std::set<std::string> keys_of(const Workflow& workflow) {
+  std::set<std::string> keys = {"default"};
+  for (const TaskDefinition& task : workflow.tasks()) {
+    if (!task.executor.empty()) keys.insert(task.executor);
+  }
+  return keys;
+}
+
+}  // namespace
+
+World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const Invariant& invariant,
+             const Plant& plant)
+    : workflow_(workflow), stage_(stage), invariant_(invariant), plant_(plant), rng_(make_seeded_rng(seed)) {
+  constexpr std::uint32_t kDeaths[] = {0, 20, 100, 500};
+  constexpr std::uint32_t kFaults[] = {0, 100, 1000};
+  stage_.death_per_10000 = kDeaths[stage_.choices.pick(4)];
+  stage_.fault_per_10000 = kFaults[stage_.choices.pick(3)];
+}
+
+World::~World() = default;
+
+void World::run() {
+  while (!stage_.ledger.violation()) {
+    be_born();
+    live();
+    const bool ended = stage_.alive;
+    bury();
+    if (ended) return;
+  }
+}
+
+void World::be_born() {
+  stage_.choices.next_step();
+  stage_.alive = true;
+  stage_.note("a process starts", stage_.crashes + 1);
+  executor_ = plant_.executor ? plant_.executor(stage_) : std::make_shared<SimExecutor>(stage_);
+  std::unique_ptr<StateStore> store = make_sim_store(stage_);
+  if (plant_.store) store = plant_.store(std::move(store), stage_);
+  const std::set<std::string> keys = keys_of(workflow_);
+  const std::uint32_t concurrent =
+      stage_.options.limits.max_concurrent > 0 ? stage_.options.limits.max_concurrent : kWorkers;
+  Runner::Builder builder;
+  builder.state_store(std::move(store))
+      .clock(stage_.clock)
+      .rng(rng_)
+      .lent_threads()
+      .workers(kWorkers)
+      .log_sink([](Severity, std::string_view) {});
+  for (const std::string& key : keys) builder.register_executor(key, executor_, stage_.options.limits);
+  auto& parts = RunnerState::parts(builder);
+  parts.order = this;
+  parts.stall_after = {};
+  parts.journal.cells = std::bit_ceil(std::max(kCellsMin, concurrent * keys.size() + 2));
+  const auto refused = [this](const Error& error) {
+    const bool sick = runner_ != nullptr && !runner_->health();
+    if (stage_.alive && !sick) stage_.ledger.violate(Rule::Opens, error.message);
+    if (stage_.alive) stage_.die(Death::Kill);
+  };
+  auto built = builder.build();
+  if (!built) return refused(built.error());
+  runner_ = std::make_unique<Runner>(std::move(*built));
+  if (auto registered = runner_->register_workflow(workflow_); !registered)
+    return refused(registered.error());
+  if (auto started = runner_->start(); !started) return refused(started.error());
+  handles_ = runner_->resumed();
+}
+
+void World::live() {
+  while (stage_.alive && !stage_.ledger.violation()) {
+    RunnerState& state = RunnerState::of(*runner_);
+    // Tasks that were cancelled while queued leave their lane when a worker takes them.
+    const auto empty = [](const Lane* lane) { return lane->flow().waiting == 0; };
+    if (over() && executor_->pending() == 0 && !state.lent_committer.has_work() &&
+        std::ranges::all_of(state.lanes.lanes(), empty)) {
+      look_at_engine(state, true);
+      return;
+    }
+    stage_.choices.next_step();
+    act();
+    check();
+    if (steps_ > stage_.options.steps_max)
+      stage_.ledger.violate(Rule::Progress, "the run does not come to its end");
+  }
+}
+
+void World::bury() {
+  stage_.alive = false;
+  if (executor_ != nullptr) executor_->drop_all();
+  runner_.reset();
+  handles_.clear();
+  executor_.reset();
+}
+
+bool World::over() const {
+  return submitted_ == stage_.options.pipelines && stage_.ledger.over();
+}
+
+/// One step of the outside world, or of the engine.
+void World::act() {
+  RunnerState& state = RunnerState::of(*runner_);
+  if (state.journal->failure() != nullptr && stage_.choices.pick(2) == 0) return replace();
+  if (submitted_ < stage_.options.pipelines && stage_.choices.pick(4) == 0) return submit();
+  if (stage_.strikes(Faults::CleanStop, 30) && stage_.crashes < stage_.options.crashes_max)
+    return stop_cleanly();
+  if (!handles_.empty() && stage_.strikes(Faults::Cancel, 30)) {
+    PipelineHandle& handle = handles_[stage_.choices.pick(static_cast<std::uint32_t>(handles_.size()))];
+    stage_.note("a pipeline is cancelled", handle.id().hash());
+    stage_.ledger.cancelled(handle.id());
+    static_cast<void>(handle.cancel());  // it may have ended already
+    return;
+  }
+  outermost_ = true;
+  state.lent.help(stage_.clock->steady_ns(), 0);
+}
+
+void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
+  const bool outermost = std::exchange(outermost_, false);
+  ++steps_;
+  if (!stage_.alive) {  // a ghost unwinds: nothing of this is seen by anybody
+    executor_->drop_all();
+    for (LentWork* const work : works) {
+      if (may_begin || work->kind() != LentWork::Kind::Tasks) work->run(1);
+    }
+    return;
+  }
+  if (stage_.may_die_here("between two steps")) return;
+  if (stage_.strikes(Faults::ClockJump, 30)) {
+    const std::int64_t seconds = std::int64_t{stage_.choices.pick(7200)} - 3600;
+    stage_.note("the wall clock jumps", static_cast<std::uint64_t>(seconds));
+    stage_.clock->jump(seconds * 1'000'000'000);
+  }
+  std::vector<LentWork*> ready;
+  for (LentWork* const work : works) {
+    if (work->kind() == LentWork::Kind::Watch || (!may_begin && work->kind() == LentWork::Kind::Tasks))
+      continue;
+    if (work->has_work()) ready.push_back(work);
+  }
+  const auto due = executor_->due_ns();
+  const bool ends = due && *due <= stage_.clock->steady_ns();
+  const auto count = static_cast<std::uint32_t>(ready.size() + (ends ? 1 : 0));
+  const bool slow = stage_.choices.happens(300);  // time passes though there is work
+  if (count == 0 || slow) {
+    if (let_time_pass(works) || count > 0) return;
+    if (outermost && submitted_ < stage_.options.pipelines) return submit();
+    if (executor_->end_hanging() || over()) return;
+    if (!runner_->health()) return replace();
+    stage_.ledger.violate(Rule::Progress, "nothing can be done, and not every pipeline has ended");
+    return stage_.die(Death::Kill);
+  }
+  const std::uint32_t chosen = stage_.choices.pick(count);
+  if (chosen < ready.size()) {
+    stage_.note_with(ready[chosen]->name(), 0,
+                     [&] { return fmt::format("  step: {}", ready[chosen]->name()); });
+    ready[chosen]->run(1);
+  } else {
+    executor_->end_one();
+  }
+}
+
+/// @return whether something is due
+bool World::let_time_pass(const std::vector<LentWork*>& works) {
+  std::optional<std::int64_t> due = executor_->due_ns();
+  for (LentWork* const work : works) {
+    const auto next = work->kind() == LentWork::Kind::Watch ? std::nullopt : work->due_ns();
+    if (next && (!due || *next < *due)) due = next;
+  }
+  if (!due) return false;
+  const std::int64_t now = stage_.clock->steady_ns();
+  if (*due > now) stage_.clock->advance(*due - now);
+  return true;
+}
+
+void World::submit() {
+  const std::vector<Durability>& levels = stage_.options.levels;
+  const Durability level = levels[stage_.choices.pick(static_cast<std::uint32_t>(levels.size()))];
+  auto handle = runner_->submit_async(workflow_, {.context = stage_.options.context, .durability = level});
+  if (!stage_.alive || !handle) return;
+  ++submitted_;
+  stage_.note("a pipeline is submitted", handle->id().hash());
+  stage_.ledger.submitted(handle->id(), level);
+  handles_.push_back(*handle);
+}
+
+void World::stop_cleanly() {
+  stage_.note("the process is stopped");
+  const bool clean = runner_->stop(std::chrono::nanoseconds(0)).has_value();
+  if (stage_.alive) stage_.die(clean ? Death::CleanStop : Death::Kill);
+}
+
+/// What somebody does whose store has failed.
+void World::replace() {
+  stage_.note("the store has failed: the process is replaced");
+  stage_.die(Death::Kill);
+}
+
+void World::check() {
+  if (stage_.alive) look_at_engine(RunnerState::of(*runner_), false);
+  if (!invariant_ || stage_.ledger.violation()) return;
+  const std::vector<PipelineView> pipelines = stage_.ledger.pipelines();
+  const Moment now{.over = over(),
+                   .crashes = stage_.crashes,
+                   .time_ns = stage_.clock->steady_ns() - VirtualClock::kBeginNs,
+                   .pipelines = pipelines};
+  if (auto wrong = invariant_(now)) stage_.ledger.violate(Rule::Yours, std::move(*wrong));
+}
+
+void World::look_at_engine(RunnerState& state, bool idle) {
+  std::vector<LaneView> lanes;
+  for (Lane* const lane : state.lanes.lanes()) {
+    const std::uint64_t parked = lane->parked();
+    const auto holding = std::ranges::count_if(
+        lane->attempts(), [](const Attempt& attempt) { return attempt.slot.count() > 0; });
+    lanes.push_back({lane->key(), lane->in_flight(), lane->slots(), lane->flow().waiting - parked,
+                     static_cast<std::uint64_t>(holding), parked, !lane->executor().has_capacity()});
+  }
+  stage_.ledger.look_at(lanes, idle);
+  std::vector<EngineView> pipelines;
+  for (const PipelineHandle& handle : handles_) {
+    const Pipeline& pipeline = Pipeline::of(handle);
+    EngineView view{pipeline.id(), pipeline.level(), pipeline.acknowledged(), {}, {}};
+    if (const auto result = handle.wait(std::chrono::nanoseconds(0))) view.end = result->state;
+    for (std::uint32_t i = 0; i < pipeline.workflow().tasks.size(); ++i) {
+      view.tasks.push_back({pipeline.task_state(i), pipeline.task_attempt(i)});
+    }
+    pipelines.push_back(std::move(view));
+  }
+  const bool settled = state.journal->failure() == nullptr && !state.lent_committer.has_work();
+  stage_.ledger.look_at(pipelines, settled);
+}
+
+}  // namespace leat::sim

@@ -1,0 +1,71 @@
+// One simulated run: processes that are born, serve the store and die, one after the other, until every pipeline
+// has ended.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "leat/runner.h"
+#include "leat/sim.h"
+#include "lent_threads.h"
+#include "sim_executor.h"
+#include "stage.h"
+
+namespace leat {
+class RunnerState;
+}
+
+namespace leat::sim {
+
+/// Parts that a test replaces by broken ones, to see that the invariants speak.
+struct Plant {
+  std::function<std::unique_ptr<StateStore>(std::unique_ptr<StateStore>, Stage&)> store = {};
+  std::function<std::shared_ptr<SimExecutor>(Stage&)> executor = {};
+};
+
+/// The third way to lend threads: one, which does what the seed says.
+///
+/// Thread-safety: one thread.
+class World final : public LentOrder {
+ public:
+  World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const Invariant& invariant,
+        const Plant& plant);
+  ~World();
+
+  /// To the end, or to the first violation.
+  void run();
+  std::uint64_t steps() const noexcept { return steps_; }
+
+  // LentOrder: a thread that waits, in a nested step of the same run.
+  void help(const std::vector<LentWork*>& works, bool may_begin) noexcept override;
+
+ private:
+  void be_born();
+  void live();
+  void bury();
+  bool let_time_pass(const std::vector<LentWork*>& works);
+  void act();
+  void submit();
+  void stop_cleanly();
+  void replace();
+  void check();
+  void look_at_engine(RunnerState& state, bool idle);
+  bool over() const;
+
+  const Workflow& workflow_;
+  Stage& stage_;
+  const Invariant& invariant_;
+  const Plant& plant_;
+  const std::shared_ptr<Rng> rng_;
+  std::shared_ptr<SimExecutor> executor_;
+  std::unique_ptr<Runner> runner_;
+  std::vector<PipelineHandle> handles_;  // of this process
+  std::uint32_t submitted_ = 0;
+  bool outermost_ = false;  // the next help() is not within another
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace leat::sim

@@ -1,0 +1,283 @@
+// Every invariant of the simulator speaks: about a planted bug where a part can be replaced by a broken one,
+// else about what the ledger is shown.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "../engine/seed.h"
+#include "explore.h"
+#include "leat/sim.h"
+#include "workflows.h"
+
+namespace leat::sim {
+namespace {
+
+/// Hands everything on, until a test breaks a part of it.
+class WrappedStore : public StateStore {
+ public:
+  explicit WrappedStore(std::unique_ptr<StateStore> store) : store_(std::move(store)) {}
+  std::uint64_t epoch() const noexcept override { return store_->epoch(); }
+  std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
+  std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
+  bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
+  InFlightBoard* board() noexcept override { return store_->board(); }
+  std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
+  std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,
+                                         std::span<const std::byte> commit) override {
+    return store_->append(first, end, commit);
+  }
+  std::expected<void, StoreError> acknowledge(std::uint64_t end) override { return store_->acknowledge(end); }
+  std::expected<void, StoreError> sync() override { return store_->sync(); }
+  std::expected<void, StoreError> close() override { return store_->close(); }
+
+ protected:
+  const std::unique_ptr<StateStore> store_;
+};
+
+/// Acknowledges before its sync.
+class LyingSync final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> sync() override { return {}; }
+};
+
+/// Loses every seventh commit without a word.
+class LosesCommits final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,
+                                         std::span<const std::byte> commit) override {
+    if (++count_ % 7 == 0) return {};
+    return WrappedStore::append(first, end, commit);
+  }
+
+ private:
+  int count_ = 0;
+};
+
+/// Recovers all but the last commits.
+class SkipsItsLastPage final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> replay(const Visitor& visit) override {
+    std::deque<std::pair<std::uint64_t, std::vector<std::byte>>> kept;
+    auto done = store_->replay([&](std::uint64_t first, std::span<const std::byte> commit) {
+      kept.emplace_back(first, std::vector<std::byte>(commit.begin(), commit.end()));
+      return std::expected<void, StoreError>();
+    });
+    if (kept.size() > 2) kept.pop_back();
+    for (const auto& [first, commit] : kept) {
+      if (done) done = visit(first, commit);
+    }
+    return done;
+  }
+};
+
+/// Flips a bit of what it hands back.
+class Forgets final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> replay(const Visitor& visit) override {
+    return store_->replay([&](std::uint64_t first, std::span<const std::byte> commit) {
+      std::vector<std::byte> bytes(commit.begin(), commit.end());
+      bytes.back() ^= std::byte{1};
+      return visit(first, bytes);
+    });
+  }
+};
+
+/// Says that a task is done which nobody has run.
+class Pretends final : public SimExecutor {
+ public:
+  explicit Pretends(Stage& stage) : SimExecutor(stage), stage_(stage) {}
+  void start(const TaskReadyEvent& event, CompletionToken token) override {
+    if (event.task_number != 1 || !stage_.alive) return SimExecutor::start(event, std::move(token));
+    stage_.ledger.started(
+        {event.pipeline_execution_id, event.task_number, static_cast<std::uint32_t>(event.attempt)});
+    token.complete(ExecutionResult::success(event.task_execution_id));
+  }
+
+ private:
+  Stage& stage_;
+};
+
+/// Runs what it is given twice.
+class RunsTwice final : public SimExecutor {
+ public:
+  explicit RunsTwice(Stage& stage) : SimExecutor(stage), stage_(stage) {}
+  void start(const TaskReadyEvent& event, CompletionToken token) override {
+    if (stage_.alive) {
+      stage_.ledger.started(
+          {event.pipeline_execution_id, event.task_number, static_cast<std::uint32_t>(event.attempt)});
+    }
+    SimExecutor::start(event, std::move(token));
+  }
+
+ private:
+  Stage& stage_;
+};
+
+/// Brakes, and forgets to say that it does no more.
+class ForgetsToRelease final : public SimExecutor {
+ public:
+  explicit ForgetsToRelease(Stage& stage) : SimExecutor(stage) {}
+  bool has_capacity() const override { return asked_++ > 5; }
+
+ private:
+  mutable int asked_ = 0;
+};
+
+/// Takes nothing, ever.
+class BrakesForEver final : public SimExecutor {
+ public:
+  explicit BrakesForEver(Stage& stage) : SimExecutor(stage) {}
+  bool has_capacity() const override { return false; }
+};
+
+template <class Store>
+Plant store() {
+  return {.store = [](std::unique_ptr<StateStore> real, Stage&) -> std::unique_ptr<StateStore> {
+    return std::make_unique<Store>(std::move(real));
+  }};
+}
+template <class Executor>
+Plant executor() {
+  return {.executor = [](Stage& stage) { return std::make_shared<Executor>(stage); }};
+}
+
+std::optional<Rule> spoken(const Plant& plant, Faults faults) {
+  const Options options{.seeds = 300, .first_seed = seeded_generator()() % 1'000'000'000, .faults = faults};
+  const Report report = explore_with(everything(), options, {}, plant);
+  if (!report.failure) return std::nullopt;
+  EXPECT_FALSE(report.failure->timeline.empty());
+  return report.failure->rule;
+}
+
+TEST(Invariants, AnAcknowledgementBeforeItsSyncIsFound) {
+  const auto rule = spoken(store<LyingSync>(), Faults::PowerCut);
+  EXPECT_TRUE(rule == Rule::AcknowledgedKept || rule == Rule::DurableDependencies);
+}
+
+TEST(Invariants, ATransitionThatNobodyMadeIsFound) {
+  EXPECT_EQ(spoken(executor<Pretends>(), Faults::None), Rule::NothingInvented);
+}
+
+TEST(Invariants, ACommitThatIsLostWithoutAWordIsFound) {
+  const auto rule = spoken(store<LosesCommits>(), Faults::None);
+  EXPECT_TRUE(rule == Rule::RestartEquality || rule == Rule::TransitionTable ||
+              rule == Rule::DurableDependencies);
+}
+
+TEST(Invariants, ARecoveryThatSkipsItsLastPageIsFound) {
+  EXPECT_TRUE(spoken(store<SkipsItsLastPage>(), Faults::Kill));
+}
+
+TEST(Invariants, AStoreThatDoesNotOpenAgainIsFound) {
+  EXPECT_EQ(spoken(store<Forgets>(), Faults::Kill), Rule::Opens);
+}
+
+TEST(Invariants, AnAttemptThatRunsTwiceWithoutACrashIsFound) {
+  EXPECT_EQ(spoken(executor<RunsTwice>(), Faults::None), Rule::Repeats);
+}
+
+TEST(Invariants, ATaskThatStaysParkedBesideAFreeSlotIsFound) {
+  EXPECT_EQ(spoken(executor<ForgetsToRelease>(), Faults::None), Rule::NoIdleSlot);
+}
+
+TEST(Invariants, ARunThatDoesNotComeToItsEndIsFound) {
+  EXPECT_EQ(spoken(executor<BrakesForEver>(), Faults::None), Rule::Progress);
+}
+
+class LedgerTest : public testing::Test {
+ protected:
+  LedgerTest() { ledger_.submitted(id_, Durability::Disk); }
+  std::optional<Rule> spoken() const {
+    return ledger_.violation() ? std::optional(ledger_.violation()->rule) : std::nullopt;
+  }
+  /// One task of the pipeline, created and Ready.
+  void create() {
+    ledger_.transition(id_, 0, 1, {}, TaskState::NotStarted);
+    ledger_.transition(id_, 0, 1, TaskState::NotStarted, TaskState::Ready);
+  }
+
+  const Uuid id_ = Uuid::make_v7(1, 1, 1);
+  Ledger ledger_{{{}, {0}}};
+};
+
+TEST_F(LedgerTest, AcceptsWhatTheTableAllows) {
+  create();
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(LedgerTest, FindsATransitionThatIsNotInTheTable) {
+  create();
+  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Completed);
+  EXPECT_EQ(spoken(), Rule::TransitionTable);
+}
+
+TEST_F(LedgerTest, FindsASecondEnd) {
+  create();
+  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Failed);
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.transition(id_, 0, 1, TaskState::Failed, TaskState::Ready);
+  EXPECT_EQ(spoken(), Rule::OneEnd);
+}
+
+TEST_F(LedgerTest, FindsAStartThatNoExecutorMade) {
+  create();
+  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Running);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(LedgerTest, FindsACancelThatNobodyAskedFor) {
+  create();
+  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Cancelled);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(LedgerTest, FindsASlotThatWasNotGivenBack) {
+  const LaneView leaking{
+      .key = "k", .admitted = 2, .limit = 4, .queued = 1, .holding = 0, .parked = 0, .braked = false};
+  ledger_.look_at(std::vector{leaking}, false);
+  EXPECT_EQ(spoken(), Rule::Conservation);
+}
+
+TEST_F(LedgerTest, FindsASlotThatIsStillTakenWhenAllIsOver) {
+  const LaneView left{
+      .key = "k", .admitted = 1, .limit = 4, .queued = 1, .holding = 0, .parked = 0, .braked = false};
+  ledger_.look_at(std::vector{left}, false);
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.look_at(std::vector{left}, true);
+  EXPECT_EQ(spoken(), Rule::Conservation);
+}
+
+TEST_F(LedgerTest, FindsATaskThatADeadProcessLeftRunning) {
+  const EngineView view{
+      id_, Durability::Disk, true, {}, {{TaskState::Running, 1}, {TaskState::NotStarted, 1}}};
+  ledger_.look_at(std::vector{view}, false);
+  EXPECT_EQ(spoken(), Rule::DeadEpoch);
+}
+
+TEST_F(LedgerTest, FindsADependentThatStartsBeforeItsDependency) {
+  ledger_.started({id_, 1, 1});
+  EXPECT_EQ(spoken(), Rule::DurableDependencies);
+}
+
+TEST_F(LedgerTest, FindsAPipelineThatIsInMemoryAlone) {
+  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}}};
+  ledger_.look_at(std::vector{view}, true);
+  EXPECT_EQ(spoken(), Rule::RestartEquality);
+}
+
+TEST_F(LedgerTest, FindsAnAcknowledgedPipelineThatIsLost) {
+  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}}};
+  ledger_.look_at(std::vector{view}, false);
+  ledger_.died(Death::PowerCut, MemoryMedium());
+  EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
+}
+
+}  // namespace
+}  // namespace leat::sim

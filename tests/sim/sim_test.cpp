@@ -1,0 +1,121 @@
+#include "leat/sim.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "../engine/seed.h"
+#include "workflows.h"
+
+namespace leat::sim {
+namespace {
+
+/// @param seeds  times LEAT_SIM_FACTOR, where that is set
+Options with(std::uint64_t seeds, Faults faults = all) {
+  const char* const factor = std::getenv("LEAT_SIM_FACTOR");
+  return {.seeds = seeds * (factor == nullptr ? 1 : std::strtoull(factor, nullptr, 10)),
+          .first_seed = seeded_generator()() % 1'000'000'000,
+          .faults = faults,
+          .levels = {Durability::Disk, Durability::Process, Durability::Memory}};
+}
+
+void expect_sound(const Report& report) {
+  std::printf("%llu runs, %llu steps, %llu attempts, %llu crashes\n",
+              static_cast<unsigned long long>(report.seeds), static_cast<unsigned long long>(report.steps),
+              static_cast<unsigned long long>(report.attempts),
+              static_cast<unsigned long long>(report.crashes));
+  if (!report.failure) return;
+  ADD_FAILURE() << "seed " << report.failure->seed << ": " << to_string(report.failure->rule) << ": "
+                << report.failure->message << "\n"
+                << report.failure->timeline;
+}
+
+TEST(Sim, NothingGoesWrongWhereNothingDoes) {
+  expect_sound(explore(everything(), with(200, Faults::None)));
+}
+
+TEST(Sim, EveryInvariantHoldsWhateverGoesWrong) {
+  expect_sound(explore(everything(), with(3000)));
+}
+
+TEST(Sim, TheSameSeedGivesTheSameRunBitForBit) {
+  const Options options = with(200);
+  std::uint64_t there = 0;
+  std::thread([&] { there = explore(everything(), options).hash; }).join();
+  const Report here = explore(everything(), options);
+  EXPECT_EQ(here.hash, there);
+  Options others = options;
+  others.first_seed += 1;
+  EXPECT_NE(explore(everything(), others).hash, here.hash);
+}
+
+/// Adds to an account outside of the engine each time that it runs.
+class Account {
+ public:
+  Workflow order() {
+    return *Workflow::builder("order")
+                .task("reserve", [](TaskContext&) {})
+                .task("charge", [this](TaskContext&) { ++charged_; }, {.after = {"reserve"}})
+                .build();
+  }
+  Options options(Faults faults) {
+    return {.seeds = 10'000, .faults = faults, .pipelines = 1, .reset = [this] { charged_ = 0; }};
+  }
+  Invariant charged_once() {
+    return [this](const Moment&) -> std::optional<std::string> {
+      if (charged_ > 1) return "charged " + std::to_string(charged_) + " times";
+      return std::nullopt;
+    };
+  }
+
+ private:
+  int charged_ = 0;
+};
+
+TEST(Sim, ATaskThatIsNotIdempotentIsFoundWithTheCrashThatShowsIt) {
+  Account account;
+  const Report report = explore(account.order(), account.options(Faults::Kill), account.charged_once());
+  ASSERT_TRUE(report.failure);
+  EXPECT_EQ(report.failure->rule, Rule::Yours);
+  EXPECT_EQ(report.failure->message, "charged 2 times");
+  const std::string& timeline = report.failure->timeline;
+  EXPECT_NE(timeline.find("the process is killed"), std::string::npos) << timeline;
+  EXPECT_LT(std::ranges::count(timeline, '\n'), 30) << timeline;
+}
+
+TEST(Sim, WithoutCrashesATaskRunsOnce) {
+  Account account;
+  Options options = account.options(Faults::None);
+  options.seeds = 100;
+  EXPECT_FALSE(explore(account.order(), options, account.charged_once()).failure);
+}
+
+TEST(Sim, AMinimisedScheduleFailsAgain) {
+  Account account;
+  const Options options = account.options(Faults::Kill | Faults::PowerCut);
+  const Report report = explore(account.order(), options, account.charged_once());
+  ASSERT_TRUE(report.failure);
+  const Report again = replay(account.order(), options, report.failure->seed, report.failure->schedule,
+                              account.charged_once());
+  ASSERT_TRUE(again.failure);
+  EXPECT_EQ(again.failure->timeline, report.failure->timeline);
+  EXPECT_EQ(again.failure->schedule, report.failure->schedule);
+  const Report whole = replay(account.order(), options, report.failure->seed, {}, account.charged_once());
+  ASSERT_TRUE(whole.failure);
+  EXPECT_GE(whole.failure->schedule.size(), report.failure->schedule.size());
+}
+
+TEST(Sim, TightLanesHoldEveryInvariant) {
+  Options options = with(1000);
+  options.pipelines = 5;
+  options.limits = {.max_concurrent = 1, .max_queued = 1};
+  expect_sound(explore(everything(), options));
+}
+
+}  // namespace
+}  // namespace leat::sim

@@ -1,0 +1,29 @@
+// Workflows that the simulator is tried on.
+#pragma once
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "leat/workflow.h"
+
+namespace leat::sim {
+
+/// Two lanes, a retry, a time-out, contexts that meet, a task that runs whatever happened.
+inline Workflow everything() {
+  using namespace std::chrono_literals;
+  const auto counts = [](TaskContext& task) {
+    task.set(task.task_name(), task.get<std::int64_t>(task.task_name()).value_or(0) + 1);
+  };
+  return *Workflow::builder("everything")
+              .task("first", counts, {.retry = {.max_attempts = 3, .initial = 10ms, .cap = 50ms}})
+              .task("left", counts, {.after = {"first"}, .timeout = 15ms, .executor = "other"})
+              .task("right", counts, {.after = {"first"}, .retry = {.max_attempts = 2, .initial = 5ms}})
+              .task("middle", counts, {.after = {"first"}})
+              .task("last", counts, {.after = {"left", "right", "middle"}})
+              .task("cleanup", counts, {.after = {"left", "right"}, .trigger = TriggerRule::all_done()})
+              .build();
+}
+
+}  // namespace leat::sim
