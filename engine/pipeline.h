@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "attempt.h"
@@ -116,7 +117,13 @@ class Pipeline final : public CommitListener,
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
   Durability level() const noexcept { return identity_.level; }
   /// Whether the task is to run alone. @pre the task is being released
-  bool is_suspect(std::uint32_t task) const noexcept { return tasks_[task].suspect; }
+  /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late attempt
+  /// is back, is a task like others.
+  bool take_suspect(std::uint32_t task) noexcept {
+    const bool suspect = std::exchange(tasks_[task].suspect, false);
+    tasks_[task].isolated |= suspect;
+    return suspect;
+  }
   /// The record of a task's attempt; null: the task does not run, or runs another attempt by now.
   /// @pre called from within that attempt, so that the record stays its own
   Attempt* running(std::uint32_t task, std::int32_t attempt) const noexcept;
@@ -148,7 +155,8 @@ class Pipeline final : public CommitListener,
     std::atomic<bool> begun{false};          // [atomic] Running is in the ring
     std::uint32_t waiting = 0;               // [owned] dependencies that have not ended
     std::uint32_t rescues = 0;               // [owned]
-    bool suspect = false;                    // [owned] the host expects it, see PipelineHost
+    bool suspect = false;                    // [owned, then its release's] the host expects it
+    bool isolated = false;                   // [its release's, then its attempt's] it was released as a suspect
     std::uint32_t next = kNone;              // [owned, then its group's] next task that the group releases
     std::int64_t retry_at_ns = 0;            // [owned, then its group's] Unix time
     std::atomic<Attempt*> running{nullptr};  // [atomic]

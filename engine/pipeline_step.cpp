@@ -93,7 +93,7 @@ void Pipeline::give_back(Attempt& attempt) noexcept {
   if (identity_.level != Durability::Memory) {
     if (attempt.line != nullptr) attempt.line->clear();
     Task& task = tasks_[attempt.task.event.task_number];
-    if (std::exchange(task.suspect, false)) host_.suspect_ended();
+    if (std::exchange(task.isolated, false)) host_.suspect_ended();
   }
   attempt.settle();
 }

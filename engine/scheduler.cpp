@@ -366,9 +366,9 @@ TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) 
 void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                         Slots slot) noexcept {
   if (!accepting()) return;  // it stays Ready for the next Runner
-  const Pipeline& pipeline = *pipeline_of(event);
+  Pipeline& pipeline = *pipeline_of(event);
   if (isolation_.holding() && pipeline.level() != Durability::Memory) {
-    isolation_.release({event, task.executor, std::move(slot)}, pipeline.is_suspect(event.task_number));
+    isolation_.release({event, task.executor, std::move(slot)}, pipeline.take_suspect(event.task_number));
   } else {
     lanes_.release(event, task.executor, std::move(slot));
   }

@@ -110,6 +110,15 @@ TEST(Sim, AMinimisedScheduleFailsAgain) {
   EXPECT_GE(whole.failure->schedule.size(), report.failure->schedule.size());
 }
 
+// A suspect (rescued twice, so it runs alone) overran; its retry was released as a second suspect, whose end
+// nobody counted: everybody else waited for ever.
+TEST(Sim, ASuspectWhoseAttemptIsLateHoldsNobodyBackForEver) {
+  Options options = with(3000, Faults::Kill | Faults::TaskLate | Faults::TaskHangs);
+  options.crashes_max = 6;
+  options.limits = {.max_concurrent = 1, .max_queued = 1};
+  expect_sound(explore(everything(), options));
+}
+
 TEST(Sim, TightLanesHoldEveryInvariant) {
   Options options = with(1000);
   options.pipelines = 5;
