@@ -44,11 +44,11 @@ BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> even
       result.end = std::unexpected(lane.error());
       return result;
     }
-    // Neighbours with the same route go in one piece.
+    // Neighbours with the same route and priority go in one piece.
     std::size_t end = result.taken + 1;
     for (; end < events.size(); ++end) {
       const auto next = lane_of(events[end]);
-      if (!next || *next != *lane) break;
+      if (!next || *next != *lane || events[end].priority != events[result.taken].priority) break;
     }
     const std::size_t taken = (*lane)->offer(events.subspan(result.taken, end - result.taken));
     result.taken += taken;

@@ -51,6 +51,12 @@ class Hand {
     return count;
   }
 
+  /// The task that take() is likely to give. @return null: the hand is empty
+  const QueuedTask* front() const noexcept {
+    const std::uint64_t range = range_.load(std::memory_order_relaxed);  // relaxed: the owner wrote the cells
+    return begin_of(range) == end_of(range) ? nullptr : &cells_[begin_of(range) % kSize];
+  }
+
   bool steal(QueuedTask& task) noexcept {
     if (empty()) return false;
     thieves_.fetch_add(1, std::memory_order_relaxed);              // relaxed: published with the claim (4)

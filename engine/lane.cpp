@@ -46,6 +46,7 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       clock_(clock),
       capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
       attempts_(*this, listener, limits.max_concurrent),
+      lot_(limits.aging),
       shards_(std::make_unique<Shard[]>(workers + 1)),
       shared_shard_(workers) {
   for (std::size_t i = 0; i < kProducers; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
@@ -75,6 +76,15 @@ void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
   workers_->notify();
 }
 
+/// To the queue, or to those that go by their rank.
+void Lane::push_one(const QueuedTask& task) noexcept {
+  if (task.event.priority == Priority::Normal) {
+    return push(1, [&](std::size_t) { return task; });
+  }
+  ranked_.push(task);
+  workers_->notify();
+}
+
 std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
   std::size_t taken = 0;
   if (lot_.count() == 0 && !braked()) {  // nobody overtakes a parked task
@@ -82,7 +92,11 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
     taken = slots.count();
     if (taken > 0) {
       const std::int64_t now = clock_.stopwatch_ns();
-      push(taken, [&](std::size_t i) { return QueuedTask{events[i], now}; });
+      if (events.front().priority == Priority::Normal) {
+        push(taken, [&](std::size_t i) { return QueuedTask{events[i], now}; });
+      } else {
+        for (const TaskReadyEvent& event : events.first(taken)) push_one({event, now});
+      }
       slots.detach();
     }
   }
@@ -135,7 +149,7 @@ void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
   // Routed anew: the old slot goes back.
   if (slot.count() == 0 || !slot.belongs_to(capacity_)) slot = reserve();
   if (slot.count() == 1) {
-    push(1, [&](std::size_t) { return task; });
+    push_one(task);
     slot.detach();
     return;
   }
@@ -151,7 +165,7 @@ void Lane::slots_released() noexcept {
       if (!collect_owed()) return;
       continue;
     }
-    push(1, [&](std::size_t) { return *task; });
+    push_one(*task);
     slot.detach();
   }
 }
@@ -180,7 +194,7 @@ std::int64_t Lane::depth() const noexcept {
 /// Whether a task waits in the queue or in a worker's hand.
 bool Lane::anything_queued() const noexcept {
   // The queue first: from there tasks go to a hand, and are in the hand before their pop is counted.
-  if (depth() > 0) return true;
+  if (depth() > 0 || ranked_.any()) return true;
   return std::ranges::any_of(worker_states_, [](const auto& worker) { return !worker->hand.empty(); });
 }
 
@@ -213,23 +227,41 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   return begun;
 }
 
+/// Fills a worker's empty hand from the queue. @return with how many
+std::size_t Lane::refill(Worker& own) noexcept {
+  bool full = false;
+  const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
+    const std::size_t taken = queue_.try_dequeue_bulk(own.token, cells, room);
+    full = taken == room;
+    return taken;
+  });
+  if (count == 0) return 0;
+  // (14) release: after the tasks are in the hand (3 in hand.h); pairs with (5).
+  own.popped.store(own.popped.load(std::memory_order_relaxed) + count, std::memory_order_release);
+  // A bulk rings once: who takes more than one task, or leaves some behind, passes it on.
+  if (count > 1 || full) workers_->notify();
+  return count;
+}
+
+/// A task of another level than Normal, where none of the worker's normal ones goes before it.
+bool Lane::next_by_rank(Worker& own, QueuedTask& task) noexcept {
+  if (own.hand.front() == nullptr) refill(own);
+  const QueuedTask* const normal = own.hand.front();
+  const std::int64_t aging = limits_.aging.count();
+  const bool taken = ranked_.pop(normal == nullptr ? INT64_MAX : rank_of(*normal, aging), aging, task);
+  // Likewise: what is taken next leaves something behind, here or there.
+  if (!taken || normal != nullptr || ranked_.count() > 0) workers_->notify();
+  return taken;
+}
+
 /// The next task for a worker: from its hand, from the queue, or from another's hand.
 bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
   Worker& own = *worker_states_[worker];
-  for (;;) {
+  if (ranked_.count() > 0 && next_by_rank(own, task)) [[unlikely]]
+    return true;
+  do {
     if (own.hand.take(task)) return true;
-    bool full = false;
-    const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
-      const std::size_t taken = queue_.try_dequeue_bulk(own.token, cells, room);
-      full = taken == room;
-      return taken;
-    });
-    if (count == 0) break;
-    // (14) release: after the tasks are in the hand (3 in hand.h); pairs with (5).
-    own.popped.store(own.popped.load(std::memory_order_relaxed) + count, std::memory_order_release);
-    // A bulk rings once: who takes more than one task, or leaves some behind, passes it on.
-    if (count > 1 || full) workers_->notify();
-  }
+  } while (refill(own) > 0);
   for (std::size_t i = 1; i < worker_states_.size(); ++i) {
     if (!worker_states_[(worker + i) % worker_states_.size()]->hand.steal(task)) continue;
     if (anything_queued()) workers_->notify();  // likewise
@@ -332,7 +364,7 @@ ExecutorMetrics Lane::metrics_of(std::span<const Lane* const> lanes) {
 }
 
 std::uint64_t Lane::queued() const noexcept {
-  auto sum = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth()));
+  auto sum = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth())) + ranked_.count();
   for (const auto& worker : worker_states_) sum += worker->hand.size();
   return sum;
 }

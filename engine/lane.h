@@ -23,6 +23,7 @@
 #include "leat/metrics.h"
 #include "parking_lot.h"
 #include "queued_task.h"
+#include "ranked_queue.h"
 #include "workers.h"
 
 namespace leat {
@@ -31,7 +32,7 @@ namespace leat {
 /// Invariants:
 ///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
 ///   2. Pushes and pops are counted afterwards, each where its thread counts alone, so that producers and
-///      workers share no line for it; a push's add is the "work is visible" of WakeGate.
+///      workers share no line for it; a push's add is the "work is visible" of WakeGate. So is that of ranked_.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
 ///      looks at the lot.
 ///   4. A worker collects the slots of what it ran and gives them back in one piece: when a task is parked,
@@ -178,6 +179,9 @@ class Lane final : public SlotListener {
   std::uint64_t owed() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
   std::int64_t depth() const noexcept;
+  void push_one(const QueuedTask& task) noexcept;
+  std::size_t refill(Worker& own) noexcept;
+  bool next_by_rank(Worker& own, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
   bool braked() const noexcept { return !executor_->has_capacity(); }
   template <class MakeTask>
@@ -195,6 +199,7 @@ class Lane final : public SlotListener {
   Capacity capacity_;
   AttemptPool attempts_;
   ParkingLot lot_;
+  RankedQueue ranked_;
   Queue queue_;
   std::vector<std::unique_ptr<Producer>> producers_;
   std::vector<std::unique_ptr<Worker>> worker_states_;

@@ -39,6 +39,10 @@ std::expected<void, Error> LaneTable::check(std::string_view key, const Executor
                       std::to_string(kConcurrentMax) + ", and up to " + std::to_string(kThreadsMax) +
                       " threads)");
   }
+  if (limits.aging.count() < 0 || limits.aging > kAgingMax) {
+    return refuse(ErrorCode::InvalidArgument, "asks for an aging of " + std::to_string(limits.aging.count()) +
+                                                  " ns (accepted: 0 to 1 h)");
+  }
   const ExecutorKeyId id = router_.intern_key(key);
   if (id >= kKeysMax) return refuse(ErrorCode::InvalidArgument, "is one too many (accepted: 4096 keys)");
   if (find(id) != nullptr) return refuse(ErrorCode::AlreadyExists, "is registered already");

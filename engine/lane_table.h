@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -33,6 +34,7 @@ class LaneTable {
   static constexpr std::uint32_t kConcurrentMax = 1'000'000;  // attempts of one key
   static constexpr std::uint32_t kThreadsMax = 1024;  // of one key; each costs 74 KB of counts, and a stack
   static constexpr std::uint32_t kArenaThreadsMax = 64;  // of one key: the bits of ArenaWorkers
+  static constexpr std::chrono::nanoseconds kAgingMax = std::chrono::hours(1);
   using Log = std::function<void(Severity, std::string_view)>;
 
   /// @param lent      serves the lanes of Backend::Lent

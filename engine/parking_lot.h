@@ -1,8 +1,11 @@
 // Ready tasks that found their lane full.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -12,18 +15,23 @@
 
 #include "capacity.h"
 #include "queued_task.h"
+#include "ranked_queue.h"
 
 namespace leat {
 
-/// Hands parked tasks out in turn: round robin between tenants, first in first out within one.
+/// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, first
+/// in first out within a tenant.
 ///
 /// Thread-safety: any number of threads; a mutex, since only tasks that must wait anyway come here.
 class ParkingLot {
  public:
+  explicit ParkingLot(std::chrono::nanoseconds aging) noexcept : aging_ns_(aging.count()) {}
+
   void push(const QueuedTask& task) {
     std::lock_guard lock(mutex_);
-    auto& line = lines_[task.event.task_namespace.tenant()];
-    if (line.empty()) turns_.push_back(task.event.task_namespace.tenant());
+    Level& level = levels_[static_cast<std::size_t>(task.event.priority)];
+    auto& line = level.lines[task.event.task_namespace.tenant()];
+    if (line.empty()) level.turns.push_back(task.event.task_namespace.tenant());
     line.push_back(task);
     // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
     // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
@@ -34,17 +42,18 @@ class ParkingLot {
   /// no slot is free
   std::optional<QueuedTask> pop(Capacity& capacity, Slots& slot) {
     std::lock_guard lock(mutex_);
-    if (turns_.empty()) return std::nullopt;
+    Level* const level = first_level();
+    if (level == nullptr) return std::nullopt;
     slot = Slots(capacity, 1);
     if (slot.count() == 0) return std::nullopt;
-    return pop_front();
+    return pop_front(*level);
   }
 
   /// Empties the lot, in turn.
   std::vector<QueuedTask> take_all() {
     std::lock_guard lock(mutex_);
     std::vector<QueuedTask> all;
-    while (!turns_.empty()) all.push_back(pop_front());
+    while (Level* const level = first_level()) all.push_back(pop_front(*level));
     return all;
   }
 
@@ -54,16 +63,36 @@ class ParkingLot {
   }
 
  private:
-  QueuedTask pop_front() {
-    const std::string_view tenant = turns_.front();
-    turns_.pop_front();
-    auto& line = lines_[tenant];
+  struct Level {
+    // By tenant; its order decides nothing.
+    std::unordered_map<std::string_view, std::deque<QueuedTask>> lines;
+    std::deque<std::string_view> turns;  // tenants that wait, each once
+  };
+
+  /// The level whose turn it is; null: nothing is parked.
+  Level* first_level() noexcept {
+    Level* first = nullptr;
+    std::int64_t rank = INT64_MAX;
+    for (Level& level : levels_) {
+      if (level.turns.empty()) continue;
+      const std::int64_t own = rank_of(level.lines[level.turns.front()].front(), aging_ns_);
+      if (first != nullptr && own >= rank) continue;
+      first = &level;
+      rank = own;
+    }
+    return first;
+  }
+
+  QueuedTask pop_front(Level& level) {
+    const std::string_view tenant = level.turns.front();
+    level.turns.pop_front();
+    auto& line = level.lines[tenant];
     const QueuedTask task = line.front();
     line.pop_front();
     if (line.empty()) {
-      lines_.erase(tenant);
+      level.lines.erase(tenant);
     } else {
-      turns_.push_back(tenant);
+      level.turns.push_back(tenant);
     }
     // (5) release: whoever sees the count fallen (4) sees the slot that the task took before; late by
     // one does no harm.
@@ -71,10 +100,9 @@ class ParkingLot {
     return task;
   }
 
+  const std::int64_t aging_ns_;
   std::mutex mutex_;
-  // By tenant; its order decides nothing.
-  std::unordered_map<std::string_view, std::deque<QueuedTask>> lines_;
-  std::deque<std::string_view> turns_;  // tenants that wait, each once
+  std::array<Level, 3> levels_;  // by Priority
   std::atomic<std::size_t> count_{0};
 };
 

@@ -336,7 +336,8 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
           .attempt = static_cast<std::int32_t>(attempt_of(word)),
           .max_attempts = max_attempts,
           .origin = this,
-          .task_number = task};
+          .task_number = task,
+          .priority = identity_.priority};
 }
 
 std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {

@@ -83,6 +83,7 @@ class Pipeline final : public CommitListener,
     std::uint64_t pipeline_no;
     Durability level;
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
+    Priority priority = Priority::Normal;
   };
 
   static std::shared_ptr<Pipeline> make(PipelineHost& host,

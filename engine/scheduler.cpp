@@ -306,7 +306,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
       return std::unexpected(std::move(parsed.error()));
   }
   const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
-  auto pipeline = begin(std::move(registered), ids_.next(), level, 0, std::move(options.context), Slots());
+  auto pipeline = begin(std::move(registered), ids_.next(), level, 0, options.priority,
+                        std::move(options.context), Slots());
   if (pipeline == nullptr) return journal_closed();
   return PipelineHandle(std::move(pipeline));
 }
@@ -322,7 +323,7 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
                                                                      Durability level, Slots slot) {
   if (journal_ == nullptr) level = Durability::Memory;
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
-                        level, event.max_attempts, {}, std::move(slot));
+                        level, event.max_attempts, event.priority, {}, std::move(slot));
   if (pipeline == nullptr) {
     const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
     return std::unexpected(
@@ -333,13 +334,14 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
 
 /// @return null: the journal takes nothing more
 std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
-                                           std::int32_t max_attempts, std::string context, Slots slot) {
+                                           std::int32_t max_attempts, Priority priority, std::string context,
+                                           Slots slot) {
   const std::size_t credits = level == Durability::Memory ? 0 : 2;
   if (credits > 0 && !journal_->reserve(credits)) return nullptr;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
-  auto pipeline =
-      Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts}, std::move(context));
+  auto pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts, priority},
+                                 std::move(context));
   bool taken = credits == 0 || journal_->failure() == nullptr;
   if (taken) {
     std::lock_guard lock(mutex_);

@@ -117,7 +117,8 @@ class Scheduler final : public PipelineHost {
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
   std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
-                                  std::int32_t max_attempts, std::string context, Slots slot);
+                                  std::int32_t max_attempts, Priority priority, std::string context,
+                                  Slots slot);
   void add_live(Pipeline& pipeline) noexcept;
   std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
 

@@ -207,6 +207,8 @@ struct ExecutorLimits {
   std::uint32_t max_queued = 1024;   ///< tasks admitted beyond those
   Backend backend = Backend::Threads;
   IdlePolicy idle = IdlePolicy::SpinThenPark;
+  /// How much longer a task must have waited to go before one of the next higher level.
+  std::chrono::nanoseconds aging = std::chrono::seconds(1);
   /// Threads that serve the lane; 0: max_concurrent of them (Threads), or the Runner's worker count
   /// (Arena, Lent). An executor that overrides start() and returns at once needs one or two, however many
   /// attempts it has under way. The lane's counts take about 74 KB for each thread.

@@ -34,6 +34,7 @@ class RunnerState;
 struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
+  Priority priority = Priority::Normal;  ///< of all its tasks; not remembered: after a restart Normal
 };
 
 /// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.

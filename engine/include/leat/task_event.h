@@ -9,6 +9,10 @@
 
 namespace leat {
 
+/// Which of a lane's waiting tasks goes first. A level is worth ExecutorLimits::aging of waiting, so that no
+/// task waits for ever behind those of a higher one.
+enum class Priority : std::uint8_t { High, Normal, Low };
+
 /// One ready task. It carries no context: `execute` loads it, fresh, when it runs.
 struct TaskReadyEvent {
   Uuid pipeline_execution_id;     ///< the pipeline that this task belongs to
@@ -19,8 +23,9 @@ struct TaskReadyEvent {
   /// The engine's own: the pipeline's block. Null only for a task dispatched alone at level Memory; above
   /// it the task is a pipeline of its own.
   void* origin = nullptr;
-  std::uint32_t task_number = 0;  ///< the engine's own: the task's index within its workflow
-  bool adopts = false;            ///< the engine's own: the attempt runs elsewhere already, see adopt()
+  std::uint32_t task_number = 0;         ///< the engine's own: the task's index within its workflow
+  Priority priority = Priority::Normal;  ///< not remembered: after a restart Normal
+  bool adopts = false;  ///< the engine's own: the attempt runs elsewhere already, see adopt()
 };
 
 static_assert(sizeof(TaskReadyEvent) <= 64,
