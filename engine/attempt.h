@@ -38,6 +38,7 @@ struct PipelineMessage {
     Adopted,          ///< a PipelineMessage of its own: the attempt is about to take over work elsewhere
     Cancel,
     Interrupt,  ///< the Runner stops: what runs becomes Ready again
+    Keep,       ///< a round of the checkpoint wants the pipeline's row: a KeepMessage
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;

@@ -16,7 +16,7 @@ namespace leat {
 namespace {
 
 constexpr std::uintptr_t kUnowned = 0;
-constexpr std::uintptr_t kOwned = 1;
+constexpr std::uintptr_t kOwned = 1;  // so it begins: what is posted waits for start() or restore()
 
 // What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then two flags.
 constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
@@ -60,8 +60,7 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
 }
 
 void Pipeline::start(Slots slot) {
-  inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
-  if (!broken()) first_slot_ = std::move(slot);     // after a stop the lane may be gone before the slot
+  if (!broken()) first_slot_ = std::move(slot);  // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
   std::span<const std::uint32_t> ready = workflow_->workflow.roots();
@@ -72,11 +71,12 @@ void Pipeline::start(Slots slot) {
     ready = some;
   }
   for (const std::uint32_t root : ready) make_ready(root, created);
+  if (identity_.level != Durability::Memory) created_ns_ = host_.clock().unix_ns();
   publish(identity_.level != Durability::Memory
-              ? TransitionGroup(host_.clock().unix_ns(),
+              ? TransitionGroup(created_ns_,
                                 PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
                                                 static_cast<std::uint32_t>(workflow_->tasks.size()),
-                                                identity_.level, ready, *initial_context_})
+                                                identity_.level, ready, remembered_context()})
               : TransitionGroup(),
           created, kCreatedFlag);
   skip_roots();
@@ -84,7 +84,6 @@ void Pipeline::start(Slots slot) {
 }
 
 void Pipeline::restore(PipelineImage&& image) {
-  inbox_.store(kOwned, std::memory_order_relaxed);  // relaxed: nobody else knows the pipeline yet
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step ready;
   std::vector<std::uint32_t> dead;
@@ -99,8 +98,6 @@ void Pipeline::restore(PipelineImage&& image) {
       for (const std::uint32_t successor : workflow.tasks()[i].successors) --tasks_[successor].waiting;
       if (task.state == TaskState::Completed) {
         save_context(i, task.context.empty() ? nullptr : &task.context);
-        if (last_completed_ == kNone || task.sequence > image.tasks[last_completed_].sequence)
-          last_completed_ = i;
       }
     } else if (task.state == TaskState::Ready) {
       tasks_[i].suspect = is_suspected(task) && host_.expect_suspect();
@@ -109,6 +106,8 @@ void Pipeline::restore(PipelineImage&& image) {
       dead.push_back(i);
     }
   }
+  last_completed_ = image.last_completed.value_or(kNone);
+  restore_rest(image);
   cancelling_ = image.state == PipelineState::Cancelled;
   remember_elsewhere(image);
   acknowledge(0);
@@ -220,6 +219,10 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
     case PipelineMessage::Kind::Interrupt:
       delete &message;
       return interrupt_tasks();
+    case PipelineMessage::Kind::Keep: {
+      const std::unique_ptr<KeepMessage> mine(static_cast<KeepMessage*>(&message));
+      return keep(mine->generation);
+    }
   }
 }
 
@@ -372,6 +375,8 @@ void PipelineList::add(Pipeline& pipeline) noexcept {
 
 void PipelineList::remove(Pipeline& pipeline) noexcept {
   if (pipeline.earlier_ == nullptr && first_ != &pipeline) return;
+  if (next_ == &pipeline) next_ = until_ == &pipeline ? nullptr : pipeline.later_;
+  if (until_ == &pipeline) until_ = pipeline.earlier_;
   (pipeline.earlier_ == nullptr ? first_ : pipeline.earlier_->later_) = pipeline.later_;
   (pipeline.later_ == nullptr ? last_ : pipeline.later_->earlier_) = pipeline.earlier_;
   pipeline.earlier_ = pipeline.later_ = nullptr;
@@ -383,6 +388,17 @@ std::vector<std::shared_ptr<Pipeline>> PipelineList::all() const {
     pipelines.push_back(pipeline->shared_from_this());
   }
   return pipelines;
+}
+
+void PipelineList::begin_walk() noexcept {
+  next_ = first_;
+  until_ = last_;
+}
+
+Pipeline* PipelineList::walk() noexcept {
+  Pipeline* const pipeline = next_;
+  if (pipeline != nullptr) next_ = pipeline == until_ ? nullptr : pipeline->later_;
+  return pipeline;
 }
 
 Attempt* Pipeline::running(std::uint32_t task, std::int32_t attempt) const noexcept {

@@ -59,6 +59,10 @@ class PipelineHost {
   /// @return  false: it need not be, it runs as any other
   virtual bool expect_suspect() noexcept = 0;
   virtual void suspect_ended() noexcept = 0;
+  /// The pipeline has done what post_keep() asked for.
+  ///
+  /// @param bytes  of its row; 0: it has ended, and needs none
+  virtual void kept(std::size_t bytes) noexcept = 0;
 
  protected:
   ~PipelineHost() = default;
@@ -102,6 +106,9 @@ class Pipeline final : public CommitListener,
   void post(PipelineMessage& message) noexcept;
   /// Asks for the end, or for an interruption by a stop. @pre one journal credit is reserved
   void post_control(PipelineMessage::Kind kind);
+  /// Asks for the pipeline's row in a round of the checkpoint; PipelineHost::kept() tells when it is
+  /// published. @pre one journal credit is reserved; the level is above Memory
+  void post_keep(std::uint64_t generation);
 
   /// Ready -> Running, by the worker. @return false: the task is no longer to be run
   bool begin(Attempt& attempt) noexcept;
@@ -152,15 +159,17 @@ class Pipeline final : public CommitListener,
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
   struct Task {
-    std::atomic<std::uint32_t> word{0};      // [atomic] state (8 bits), attempt (24)
-    std::atomic<bool> begun{false};          // [atomic] Running is in the ring
-    std::uint32_t waiting = 0;               // [owned] dependencies that have not ended
-    std::uint32_t rescues = 0;               // [owned]
-    bool suspect = false;                    // [owned, then its release's] the host expects it
-    bool isolated = false;                   // [its release's, then its attempt's] it was released as a suspect
-    std::uint32_t next = kNone;              // [owned, then its group's] next task that the group releases
-    std::int64_t retry_at_ns = 0;            // [owned, then its group's] Unix time
-    std::atomic<Attempt*> running{nullptr};  // [atomic]
+    std::atomic<std::uint32_t> word{0};  // [atomic] state (8 bits), attempt (24)
+    std::atomic<bool> begun{false};      // [atomic] Running is in the ring
+    bool staged = false;                 // [owned] it saved a context of its own
+    bool suspect = false;                // [owned, then its release's] the host expects it
+    bool isolated = false;               // [its release's, then its attempt's] it was released as a suspect
+    std::uint32_t waiting = 0;           // [owned] dependencies that have not ended
+    std::uint32_t rescues = 0;           // [owned]
+    std::uint32_t next = kNone;          // [owned, then its group's] next task that the group releases
+    std::uint32_t key_no = 0;            // [owned] the journal's number of the key of the last attempt ended
+    std::int64_t retry_at_ns = 0;        // [owned, then its group's] Unix time
+    std::atomic<Attempt*> running{nullptr};      // [atomic]
     std::shared_ptr<const std::string> context;  // [owned; const once terminal] what it saved
   };
 
@@ -200,6 +209,16 @@ class Pipeline final : public CommitListener,
     const std::string* staged = nullptr;  // the context to save; null: as it came in
     std::int64_t retry_at_ns = 0;
     Lane* lane = nullptr;  // that counts the end; null: no attempt ended
+  };
+
+  /// What few pipelines have and only the checkpoint asks for.
+  struct Rare {
+    std::map<std::uint32_t, std::string> errors;  // by task
+    std::int64_t finished_ns = 0;                 // when it was cancelled
+  };
+
+  struct KeepMessage : PipelineMessage {
+    std::uint64_t generation = 0;
   };
 
   struct Passkey {};  // make_shared needs a public constructor that nobody else can call
@@ -254,6 +273,18 @@ class Pipeline final : public CommitListener,
   void tell_limit(std::uint64_t token) noexcept;
   void reach_limit(std::uint64_t token, bool credit) noexcept;
 
+  // For the checkpoint, in pipeline_checkpoint.cpp: owned.
+  void keep(std::uint64_t generation) noexcept;
+  PipelineImage image() noexcept;
+  TaskImage image_of(std::uint32_t task) noexcept;
+  void note_error(std::uint32_t task, TaskState to, std::string_view error);
+  void restore_rest(const PipelineImage& image);
+  Rare& rare();
+  /// The initial context as the journal holds it: nothing for {}.
+  std::string_view remembered_context() const noexcept {
+    return *initial_context_ == "{}" ? std::string_view() : *initial_context_;
+  }
+
   // After the commit.
   bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;
   void release_list(std::uint32_t first) noexcept;
@@ -291,7 +322,8 @@ class Pipeline final : public CommitListener,
   const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
   std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
 
-  std::atomic<std::uintptr_t> inbox_{0};  // [atomic] 0: unowned; 1: owned; else owned, the latest message
+  // [atomic] 0: unowned; 1: owned, as it is before it begins; else owned, the latest message
+  std::atomic<std::uintptr_t> inbox_{1};
   // [atomic] the step's (until nothing is outstanding) and the commit's
   std::atomic<std::uint32_t> holds_{2};
   std::atomic<std::uint32_t> phase_{0};  // [atomic] a Phase; waited for
@@ -306,7 +338,11 @@ class Pipeline final : public CommitListener,
   std::uint32_t counts_[7] = {};   // [owned] terminal tasks by state
   std::uint32_t last_completed_ = kNone;
   bool cancelling_ = false;   // [owned]
+  bool started_ = false;      // [owned] some task has been Running, as far as the step knows
   bool held_by_step_ = true;  // [owned]
+
+  std::int64_t created_ns_ = 0;  // [const] Unix time
+  std::unique_ptr<Rare> rare_;   // [owned]
 
   Pipeline* earlier_ = nullptr;  // [the list's]
   Pipeline* later_ = nullptr;
@@ -323,7 +359,14 @@ class PipelineList {
   std::vector<std::shared_ptr<Pipeline>> all() const;
   bool empty() const noexcept { return first_ == nullptr; }
 
+  /// Begins a walk over those that are in the list now. What is removed meanwhile is left out.
+  void begin_walk() noexcept;
+  /// @return  the next one; null: the walk is over
+  Pipeline* walk() noexcept;
+
  private:
+  Pipeline* next_ = nullptr;   // of the walk: visited next
+  Pipeline* until_ = nullptr;  // of the walk: visited last; means nothing while next_ is null
   Pipeline* first_ = nullptr;
   Pipeline* last_ = nullptr;
 };

@@ -95,7 +95,10 @@ void Pipeline::watch_adopted(Attempt& attempt) noexcept {
 bool Pipeline::stays_elsewhere(std::uint32_t index, Attempt* attempt) noexcept {
   if (elsewhere_ == nullptr || !elsewhere_->names.contains(index) || cancelling_) return false;
   // relaxed: only the step reads it from here on.
-  if (attempt != nullptr) tasks_[index].running.store(nullptr, std::memory_order_relaxed);
+  if (attempt != nullptr) {
+    tasks_[index].key_no = attempt->lane->journal_key();
+    tasks_[index].running.store(nullptr, std::memory_order_relaxed);
+  }
   return true;
 }
 
@@ -106,6 +109,7 @@ void Pipeline::give_up_adoption(Attempt& attempt) noexcept {
   if (is_current(attempt)) {
     const std::uint32_t index = attempt.task.event.task_number;
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
+    tasks_[index].key_no = attempt.lane->journal_key();
     rescue(index, attempt.journal_credits);
   }
   give_back(attempt);

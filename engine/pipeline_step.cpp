@@ -41,6 +41,7 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
   if (is_current(attempt)) {
     // relaxed: only the step reads it from here on.
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);
+    tasks_[index].key_no = attempt.lane->journal_key();
     Ending ending = judge(attempt);
     ending.lane = attempt.lane;
     attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory);
@@ -56,6 +57,7 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   attempt.timed_out = true;
   if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
+    tasks_[index].key_no = attempt.lane->journal_key();
     const TaskDefinition& definition = workflow_->definitions[index];
     const bool total = limits_ != nullptr && limits_[index].total_over;
     const auto limit = total ? definition.total_timeout : definition.timeout;
@@ -151,6 +153,8 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   Step step;
   task.begun.store(false, std::memory_order_relaxed);  // relaxed: the task has no worker now
   if (elsewhere_ != nullptr) elsewhere_->names.erase(index);
+  started_ = started_ || ending.from == TaskState::Running;
+  if (rare_ != nullptr || !ending.error.empty()) note_error(index, ending.to, ending.error);
   if (ending.to == TaskState::Ready) {
     drop_limits(index);  // make_ready() begins that of the next wait
     task.retry_at_ns = ending.retry_at_ns;
@@ -186,6 +190,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
 }
 
 void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
+  tasks_[index].staged = staged != nullptr;
   if (staged != nullptr) {
     tasks_[index].context = std::make_shared<const std::string>(*staged);
   } else if (auto input = input_context(index)) {
@@ -348,6 +353,7 @@ void Pipeline::interrupt_tasks() noexcept {
     if (stays_elsewhere(i, attempt)) continue;
     // relaxed: only the step reads it from here on.
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);
+    tasks_[i].key_no = attempt->lane->journal_key();
     if (attempt->line != nullptr && identity_.level != Durability::Memory) attempt->line->end_task();
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
     const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
@@ -365,8 +371,10 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
   const PipelineState to = cancelling_ || open_ == 0 ? end_state() : PipelineState::Running;
-  publish({host_.clock().unix_ns(), PipelineChanged{identity_.pipeline_no, to, step.successors, reason}},
-          step, 0);
+  const std::int64_t now = host_.clock().unix_ns();
+  started_ = true;  // the journal says Running from here on
+  if (open_ > 0 && is_terminal(to) && identity_.level != Durability::Memory) rare().finished_ns = now;
+  publish({now, PipelineChanged{identity_.pipeline_no, to, step.successors, reason}}, step, 0);
 }
 
 }  // namespace leat

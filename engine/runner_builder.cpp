@@ -5,6 +5,7 @@
 
 #include "cpus.h"
 #include "crash_traces.h"
+#include "leat/store_recovery.h"
 #include "leat/thread_executor.h"
 #include "runner_state.h"
 #include "store_failure.h"
@@ -86,6 +87,16 @@ Runner::Builder& Runner::Builder::state_store(std::unique_ptr<StateStore> store)
   return *this;
 }
 
+Runner::Builder& Runner::Builder::retain_events(Retention limits) {
+  parts_->events = limits;
+  return *this;
+}
+
+Runner::Builder& Runner::Builder::checkpoint_after(std::uint64_t journal_bytes) {
+  parts_->checkpoint.journal_bytes = journal_bytes;
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::log_sink(std::function<void(Severity, std::string_view)> sink) {
   parts_->log = std::move(sink);
   return *this;
@@ -117,11 +128,10 @@ std::expected<Runner, Error> Runner::Builder::build() {
   }
   StoreImage image(StoreImage::Keep::Unfinished);
   if (parts.store != nullptr) {
-    const auto replayed =
-        parts.store->replay([&image](std::uint64_t sequence, std::span<const std::byte> commit) {
-          return image.apply(sequence, commit);
-        });
-    if (!replayed) return std::unexpected(to_error(replayed.error()));
+    auto recovered = recover_unfinished(*parts.store);
+    if (!recovered) return std::unexpected(to_error(recovered.error()));
+    image = std::move(*recovered);
+    if (parts.events) parts.store->retain_events(*parts.events);
   }
   std::vector<Parts::Executor> executors = std::move(parts.executors);
   const bool has_default =
@@ -139,6 +149,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
       state->log(Severity::Warning,
                  fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
     }
+    state->checkpointer.remember(image.folded_bytes());
     state->scheduler.remember(std::move(image), board);
   }
   Runner runner(std::move(state));

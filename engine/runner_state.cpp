@@ -27,11 +27,13 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       watchdog(lanes, parts.stall_after, log),
       lent_watch(watchdog, *clock),
       scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent),
+      checkpointer(*clock, timers, store.get(), journal.get(), scheduler, parts.checkpoint, log),
       dispatcher(*router, lanes, scheduler) {}
 
 Journal::Options RunnerState::options_of(const Runner::Builder::Parts& parts) {
   Journal::Options options = parts.journal;
   options.steady_ns = [this] { return clock->steady_ns(); };
+  options.committed = [this] { checkpointer.after_commit(); };
   if (all_lent) options.helper = &lent_committer;
   return options;
 }

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 
+#include "checkpointer.h"
 #include "completion.h"
 #include "default_dispatcher.h"
 #include "lane_table.h"
@@ -36,6 +38,8 @@ struct Runner::Builder::Parts {
   std::shared_ptr<Clock> clock;
   std::shared_ptr<Rng> rng;
   std::unique_ptr<StateStore> store;
+  Checkpointer::Options checkpoint;
+  std::optional<Retention> events;
   std::function<void(Severity, std::string_view)> log;
   std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
   std::chrono::nanoseconds stuck_after = std::chrono::seconds(5);
@@ -76,6 +80,7 @@ class RunnerState {
   Watchdog watchdog;
   LentWatch lent_watch;  // used where all_lent
   Scheduler scheduler;
+  Checkpointer checkpointer;
   DefaultDispatcher dispatcher;
 
   enum class Phase { Built, Started, Stopped, Stuck };

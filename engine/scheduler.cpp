@@ -41,15 +41,13 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board) {
   if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
   suspects_remembered_ = has_suspects(image, unrecorded_starts_);
   next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
+  next_workflow_no_ = image.next_workflow_no();
+  next_key_no_ = image.next_key_no();
   for (const auto& [number, workflow] : image.workflows()) {
     remembered_.emplace(number, Remembered{workflow, {}});
     remembered_numbers_.emplace(workflow.version, number);
-    next_workflow_no_ = std::max(next_workflow_no_, number + 1);
   }
-  for (const auto& [number, key] : image.keys()) {
-    key_numbers_.emplace(key, number);
-    next_key_no_ = std::max(next_key_no_, number + 1);
-  }
+  for (const auto& [number, key] : image.keys()) key_numbers_.emplace(key, number);
   for (auto& [number, pipeline] : image.take_pipelines()) {
     remembered_.at(pipeline.workflow_no).pipelines.push_back(std::move(pipeline));
   }
@@ -216,7 +214,9 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     const auto found = remembered_.find(workflow->workflow_no);
     if (found == remembered_.end()) return {};
     images.swap(found->second.pipelines);
+    ++adopting_;
   }
+  const Adopting adopting(*this);
   for (PipelineImage& image : images) {
     if (!record_starts(image)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);

@@ -17,6 +17,7 @@
 #include "id_source.h"
 #include "isolation.h"
 #include "lane_table.h"
+#include "leat/checkpoint.h"
 #include "leat/clock.h"
 #include "leat/error.h"
 #include "leat/in_flight_board.h"
@@ -76,6 +77,18 @@ class Scheduler final : public PipelineHost {
   /// pipeline any more.
   void abandon(bool threads_gone) noexcept;
 
+  /// Begins a round of the checkpoint: notes what must become a row.
+  ///
+  /// @return  the round's first row. @pre the store keeps rows; no round is under way
+  RoundBegun begin_round(std::uint64_t generation);
+  /// Publishes a bounded number of rows, or asks pipelines to. One thread at a time.
+  ///
+  /// @param events_begin  of the store: below it no event needs a workflow
+  /// @return              false: nothing could be done now, because credits or pipelines are waited for
+  bool keep_some(std::uint64_t events_begin);
+  /// Every row of the round is published. @param bytes  set to their size
+  bool all_kept(std::uint64_t& bytes) const noexcept;
+
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
   /// Every pipeline has ended.
@@ -94,6 +107,7 @@ class Scheduler final : public PipelineHost {
   void unused(Pipeline& pipeline) noexcept override;
   bool expect_suspect() noexcept override { return isolation_.expect(); }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
+  void kept(std::size_t bytes) noexcept override;
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
@@ -108,6 +122,39 @@ class Scheduler final : public PipelineHost {
     std::vector<PipelineImage> pipelines;
   };
 
+  /// How far a round of the checkpoint is. The phases are in this order so that a remembered pipeline that is
+  /// adopted meanwhile is met as a live one.
+  struct Round {
+    enum class Phase : std::uint8_t { Definitions, Remembered, Live, Done };
+    Phase phase = Phase::Done;
+    std::uint64_t generation = 0;
+    std::uint64_t minimum = 0;
+    std::vector<Registered> registered;     // still to be written, the last one first
+    std::vector<std::uint32_t> remembered;  // workflow numbers, as above; twice, for both phases
+    std::vector<std::uint32_t> waiting;
+    std::size_t next_pipeline = 0;  // of waiting.back()'s
+    std::vector<std::pair<std::string, std::uint32_t>> keys;
+  };
+
+  /// Ends a call of adopt() for the checkpoint.
+  class Adopting {
+   public:
+    explicit Adopting(Scheduler& scheduler) noexcept : scheduler_(scheduler) {}
+    Adopting(const Adopting&) = delete;
+    Adopting& operator=(const Adopting&) = delete;
+    ~Adopting() {
+      const std::lock_guard lock(scheduler_.mutex_);
+      --scheduler_.adopting_;
+    }
+
+   private:
+    Scheduler& scheduler_;
+  };
+
+  void keep_row(TransitionGroup&& row) noexcept;
+  bool keep_definition(std::uint64_t events_begin);
+  bool keep_remembered();
+  bool keep_live();
   bool reserve_one();
   bool record_starts(PipelineImage& image);
   Registered find(const Workflow& workflow) const;
@@ -139,6 +186,8 @@ class Scheduler final : public PipelineHost {
   // Written for each pipeline; what lies before it is read for each task.
   alignas(64) std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
   std::atomic<std::uint64_t> next_pipeline_no_{1};
+  std::atomic<std::uint64_t> rows_due_{0};    // pipelines that were asked for a row and have not published it
+  std::atomic<std::uint64_t> rows_bytes_{0};  // of this round
 
   std::mutex helping_;  // has_committer_, and who commits in its place
   bool has_committer_ = false;
@@ -156,6 +205,8 @@ class Scheduler final : public PipelineHost {
   std::uint32_t next_key_no_ = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_;
   std::vector<std::shared_ptr<Pipeline>> resumed_;
+  std::uint32_t adopting_ = 0;  // calls of adopt() that hold pipelines which are neither remembered nor live
+  Round round_;
   PipelineList live_;
 };
 

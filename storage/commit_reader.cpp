@@ -1,5 +1,6 @@
 // Unpacks a group commit. Every read is bounded, every count limited, every enumerator checked.
 #include <xxhash.h>
+
 #include <algorithm>
 #include <limits>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "commit.h"
 #include "record_format.h"
+#include "record_parser.h"
 
 namespace leat {
 namespace {
@@ -20,128 +22,17 @@ std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_vi
 
 }  // namespace
 
-/// Takes values off the front of a span. After the first failure every value is zero or empty, ok() false.
-class CommitReader::Parser {
+/// Takes the journal's records off the front of a span.
+class CommitReader::Parser : public RecordParser {
  public:
-  explicit Parser(std::span<const std::byte> rest) noexcept : rest_(rest) {}
+  using RecordParser::RecordParser;
 
-  bool ok() const noexcept { return ok_; }
-  std::span<const std::byte> rest() const noexcept { return rest_; }
-
-  std::span<const std::byte> raw(std::uint64_t size) {
-    if (size > rest_.size()) return fail(), std::span<const std::byte>{};
-    const auto front = rest_.first(static_cast<std::size_t>(size));
-    rest_ = rest_.subspan(front.size());
-    return front;
-  }
-
-  std::uint8_t u8() {
-    const auto byte = raw(1);
-    return byte.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(byte[0]);
-  }
-
-  std::uint64_t u64() {
-    const auto bytes = raw(sizeof(std::uint64_t));
-    return bytes.empty() ? 0 : record_format::get_u64(bytes.data());
-  }
-
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (std::size_t index = 0; index < record_format::kVarintBytesMax; ++index) {
-      const std::uint8_t byte = u8();
-      if (index == 9 && byte > 1) break;  // more than 64 bits
-      if (index > 0 && byte == 0) break;  // longer than needed, or the end was met
-      value |= std::uint64_t{byte & 0x7fU} << (7 * index);
-      if (byte < 0x80) return value;
-    }
-    fail();
-    return 0;
-  }
-
-  std::int64_t zigzag() { return record_format::unzigzag(varint()); }
-
-  std::uint32_t number(std::uint64_t max = std::numeric_limits<std::uint32_t>::max()) {
-    const std::uint64_t value = varint();
-    if (value > max) return fail(), 0;
-    return static_cast<std::uint32_t>(value);
-  }
-
-  std::uint32_t task() { return number(kTasksPerPipelineMax - 1); }
-
-  std::string_view text() {
-    const auto bytes = raw(varint());
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
-  /// @param last  the enumerator with the highest value; they are dense from 0
-  template <typename Enum>
-  Enum enumerator(std::uint8_t value, Enum last) {
-    if (value > static_cast<std::uint8_t>(last)) return fail(), Enum{};
-    return static_cast<Enum>(value);
-  }
-
-  std::uint8_t flags(std::uint8_t known) {
-    const std::uint8_t value = u8();
-    if ((value & ~known) != 0) return fail(), std::uint8_t{0};
-    return value;
-  }
-
-  void changes(std::vector<Successor>& out) {
-    out.clear();
-    std::int64_t expected = 0;
-    for (std::uint64_t runs = varint(); runs > 0 && ok_; --runs) {
-      const std::uint64_t head = varint();
-      const std::uint64_t length = (head & 4) != 0 ? std::uint64_t{number()} + 2 : 1;
-      const std::int64_t first = expected + record_format::unzigzag(head >> 3);
-      if ((head & 3) > 2 || first < 0 || length > kTasksPerPipelineMax ||
-          first > std::int64_t{kTasksPerPipelineMax} - static_cast<std::int64_t>(length) ||
-          out.size() + length > kTasksPerPipelineMax) {
-        return fail();
-      }
-      for (std::uint64_t index = 0; ok_ && index < length; ++index) {
-        out.push_back({static_cast<std::uint32_t>(first + static_cast<std::int64_t>(index)),
-                       record_format::kSuccessorStates[head & 3]});
-      }
-      expected = first + static_cast<std::int64_t>(length);
-    }
-  }
-
-  WorkflowDefined workflow_defined(std::vector<std::string_view>& names);
-  KeyDefined key_defined();
   PipelineCreated pipeline_created(std::vector<Successor>& successors, std::vector<std::uint32_t>& ready);
   TaskStarted task_started();
   TaskEnded task_ended(std::int64_t time_ns, std::vector<Successor>& successors);
   PipelineChanged pipeline_changed(std::vector<Successor>& successors);
   TaskReferred task_referred();
-
- private:
-  void fail() {
-    ok_ = false;
-    rest_ = {};
-  }
-
-  std::span<const std::byte> rest_;
-  bool ok_ = true;
 };
-
-WorkflowDefined CommitReader::Parser::workflow_defined(std::vector<std::string_view>& names) {
-  WorkflowDefined record{};
-  record.workflow_no = number();
-  record.name = text();
-  record.version = u64();
-  names.clear();
-  for (std::uint32_t count = number(kTasksPerPipelineMax); count > 0 && ok_; --count) names.push_back(text());
-  record.tasks = names;
-  record.definition = text();
-  return record;
-}
-
-KeyDefined CommitReader::Parser::key_defined() {
-  KeyDefined record{};
-  record.key_no = number();
-  record.key = text();
-  return record;
-}
 
 PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& successors,
                                                        std::vector<std::uint32_t>& ready) {

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "check.h"
+#include "checkpoint_slice.h"
 #include "commit.h"
 
 namespace leat {
@@ -103,6 +104,7 @@ struct Journal::State {
   // The committer's.
   alignas(kLine) std::uint64_t head = 0;  // the ticket that is committed next
   CommitWriter writer;
+  CheckpointSliceWriter rows;
   std::uint64_t next_sequence = store.next_sequence();
   std::uint64_t journal_end = store.journal_end();
   bool process_waits = false;  // the packed commit has a listener below Disk
@@ -246,12 +248,17 @@ void Journal::stop() noexcept {
 std::uint64_t Journal::State::pack() noexcept {
   // relaxed: the committer itself wrote it
   writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
+  rows.begin(next_sequence);
   process_waits = disk_waits = false;
   std::uint64_t end = head;
-  while (end - head < cells.size() && writer.size_bytes() < options.commit_bytes_max) {
+  while (end - head < cells.size() && writer.size_bytes() + rows.size_bytes() < options.commit_bytes_max) {
     const Cell& cell = this->cell(end);
     if (cell.turn.load(std::memory_order_acquire) != end + 1) break;  // (14) pairs with (3) in publish()
-    if (!cell.group.bytes().empty()) writer.add(cell.group);
+    if (cell.group.is_row()) [[unlikely]] {
+      rows.add(cell.group, next_sequence + writer.transitions());
+    } else if (!cell.group.bytes().empty()) {
+      writer.add(cell.group);
+    }
     if (cell.listener != nullptr) (cell.level == Durability::Disk ? disk_waits : process_waits) = true;
     ++end;
   }
@@ -261,7 +268,15 @@ std::uint64_t Journal::State::pack() noexcept {
 void Journal::State::append() noexcept {
   const std::span<const std::byte> commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
-  if (auto done = store.append(next_sequence, end, commit); !done) return fail(std::move(done.error()));
+  std::expected<void, StoreError> done;
+  if (rows.rows() == 0) [[likely]] {
+    done = store.append(next_sequence, end, commit);
+  } else {
+    const std::span<const std::byte> slice = rows.finish();
+    done =
+        store.append_rows(next_sequence, end, commit, {slice, rows.generation(), rows.begun(), rows.ended()});
+  }
+  if (!done) return fail(std::move(done.error()));
   next_sequence = journal_end = end;
   written.store(end, std::memory_order_release);  // (17) pairs with written()
   groups.add(writer.groups());
@@ -326,7 +341,7 @@ std::size_t Journal::commit_some() noexcept {
     if (state.tickets.load(std::memory_order_relaxed) != end) state.stalls.add(1);  // relaxed: only counted
     return 0;
   }
-  if (state.healthy() && state.writer.groups() > 0) state.append();
+  if (state.healthy() && state.writer.groups() + state.rows.rows() > 0) state.append();
   if (state.healthy() && state.process_waits) state.acknowledge();
   if (state.process_waits) state.tell(end, false, state.healthy());
   const auto order = std::memory_order_relaxed;  // relaxed: the committer itself wrote both
@@ -334,6 +349,7 @@ std::size_t Journal::commit_some() noexcept {
   if (state.healthy() && state.disk_waits && unsynced) state.sync();
   if (state.disk_waits) state.tell(end, true, state.healthy());
   state.free_cells(end);
+  if (state.options.committed) state.options.committed();
   return count;
 }
 

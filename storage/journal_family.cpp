@@ -1,4 +1,4 @@
-// The journal's column family: options, opening, reading, checking.
+// The column families: options, opening, reading, checking.
 #include "journal_family.h"
 
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include <rocksdb/table.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "commit.h"
@@ -14,6 +15,7 @@ namespace leat {
 namespace {
 
 constexpr std::size_t kWriteBufferBytes = std::size_t{32} << 20;
+constexpr std::size_t kRowBufferBytes = std::size_t{8} << 20;
 constexpr std::size_t kWalBytesMax = std::size_t{96} << 20;  // replay reads about 96 MB/s
 constexpr std::size_t kReadAheadBytes = std::size_t{2} << 20;
 
@@ -24,15 +26,29 @@ class SilentLogger final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
+constexpr char kRowKeyFirst = 'r';
+constexpr std::size_t kRowKeyBytes = 1 + 2 * sizeof(std::uint64_t);
+
+std::uint64_t big_endian(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
+  return value;
+}
+
+void append_big_endian(std::string& out, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift);
+}
+
 std::expected<std::uint64_t, StoreError> sequence_of(const rocksdb::Slice& key) {
   if (key.size() != kJournalKeyBytes) {
     return std::unexpected(StoreError{StoreErrorCode::Damaged, "the journal holds a key of a wrong length"});
   }
-  std::uint64_t value = 0;
-  for (const char byte : std::string_view(key.data(), key.size())) {
-    value = value << 8 | static_cast<std::uint8_t>(byte);
-  }
-  return value;
+  return big_endian({key.data(), key.size()});
+}
+
+std::unexpected<StoreError> wrong_row_key() {
+  return std::unexpected(
+      StoreError{StoreErrorCode::Damaged, "the checkpoint holds a key that is not a row's"});
 }
 
 std::span<const std::byte> bytes_of(const rocksdb::Slice& value) {
@@ -50,10 +66,15 @@ rocksdb::ReadOptions scan_options() {
 }  // namespace
 
 std::string journal_key(std::uint64_t first_sequence) {
-  std::string key(kJournalKeyBytes, '\0');
-  for (auto byte = key.rbegin(); byte != key.rend(); ++byte, first_sequence >>= 8) {
-    *byte = static_cast<char>(first_sequence);
-  }
+  std::string key;
+  append_big_endian(key, first_sequence);
+  return key;
+}
+
+std::string row_key(std::uint64_t generation, std::uint64_t first_sequence) {
+  std::string key(1, kRowKeyFirst);
+  append_big_endian(key, generation);
+  append_big_endian(key, first_sequence);
   return key;
 }
 
@@ -92,7 +113,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   // Keys only ascend, so files never overlap and a compaction moves them without reading.
   options.compaction_style = rocksdb::kCompactionStyleLevel;
   options.paranoid_file_checks = false;
-  return {{rocksdb::kDefaultColumnFamilyName, options}, {std::string(kJournalFamily), options}};
+  rocksdb::ColumnFamilyOptions rows = options;
+  rows.write_buffer_size = kRowBufferBytes;
+  return {{rocksdb::kDefaultColumnFamilyName, options},
+          {std::string(kJournalFamily), options},
+          {std::string(kCheckpointFamily), rows}};
 }
 
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current) {
@@ -134,9 +159,15 @@ std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& dir
   if (access == Access::Read) {
     chosen.info_log = std::make_shared<SilentLogger>();
     chosen.max_open_files = -1;  // all files at once: a live writer may remove them later
-    status = rocksdb::DB::OpenForReadOnly(chosen, directory, journal_families(), &journal.handles_, &db);
+    std::vector<rocksdb::ColumnFamilyDescriptor> families = journal_families();
+    std::vector<std::string> names;
+    status = rocksdb::DB::ListColumnFamilies(chosen, directory, &names);
+    if (!status.ok()) return std::unexpected(std::move(status));
+    while (families.size() > std::max<std::size_t>(names.size(), 2)) families.pop_back();  // format 1
+    status = rocksdb::DB::OpenForReadOnly(chosen, directory, families, &journal.handles_, &db);
   } else {
-    chosen.create_if_missing = chosen.create_missing_column_families = access == Access::Create;
+    chosen.create_if_missing = access == Access::Create;
+    chosen.create_missing_column_families = true;  // format 1 had only the journal's
     status = rocksdb::DB::Open(chosen, directory, journal_families(), &journal.handles_, &db);
   }
   journal.db_.reset(db);
@@ -164,15 +195,53 @@ rocksdb::Status JournalDb::close() {
   return status;
 }
 
-std::expected<void, StoreError> JournalDb::replay(const StateStore::Visitor& visit) const {
+std::expected<void, StoreError> JournalDb::replay(const StateStore::Visitor& visit,
+                                                  std::uint64_t from) const {
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
-  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+  for (at->Seek(journal_key(from)); at->Valid(); at->Next()) {
     const auto sequence = sequence_of(at->key());
     if (!sequence) return std::unexpected(sequence.error());
     if (auto done = visit(*sequence, bytes_of(at->value())); !done) return done;
   }
   // An iterator over a damaged file ends early; only its status tells.
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the journal"));
+  return {};
+}
+
+std::expected<CheckpointMarks, StoreError> JournalDb::marks() const {
+  if (checkpoint() == nullptr) return CheckpointMarks();
+  std::string value;
+  rocksdb::ReadOptions options;
+  options.verify_checksums = true;
+  const rocksdb::Status status =
+      db_->Get(options, checkpoint(), rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), &value);
+  if (status.IsNotFound()) return CheckpointMarks();
+  if (!status.ok()) return std::unexpected(to_store_error(status, "reading the checkpoint"));
+  return CheckpointMarks::decode(bytes_of(value));
+}
+
+std::expected<std::uint64_t, StoreError> JournalDb::next_generation() const {
+  if (checkpoint() == nullptr) return 1;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), checkpoint()));
+  at->SeekToLast();
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the checkpoint"));
+  if (!at->Valid() || at->key()[0] != kRowKeyFirst) return 1;
+  if (at->key().size() != kRowKeyBytes) return wrong_row_key();
+  return big_endian({at->key().data() + 1, sizeof(std::uint64_t)}) + 1;
+}
+
+std::expected<void, StoreError> JournalDb::replay_rows(std::uint64_t generation,
+                                                       const StateStore::Visitor& visit) const {
+  if (checkpoint() == nullptr) return {};
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), checkpoint()));
+  const std::string end = row_key(generation + 1, 0);
+  for (at->Seek(row_key(generation, 0)); at->Valid() && at->key().compare(end) < 0; at->Next()) {
+    if (at->key().size() != kRowKeyBytes) return wrong_row_key();
+    const std::uint64_t first =
+        big_endian({at->key().data() + 1 + sizeof(std::uint64_t), sizeof(std::uint64_t)});
+    if (auto done = visit(first, bytes_of(at->value())); !done) return done;
+  }
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the checkpoint"));
   return {};
 }
 
@@ -189,19 +258,23 @@ std::expected<std::uint64_t, StoreError> JournalDb::end(std::uint64_t empty) con
 }
 
 std::expected<std::uint64_t, StoreError> JournalDb::check(std::uint64_t empty) const {
-  std::uint64_t end = 0;
-  auto done = replay([&](std::uint64_t sequence,
-                         std::span<const std::byte> bytes) -> std::expected<void, StoreError> {
-    const auto commit = CommitReader::open(sequence, bytes);
-    if (!commit) return std::unexpected(commit.error());
-    if (end != 0 && commit->header().previous_end() != end) {
-      return std::unexpected(StoreError{
-          StoreErrorCode::Damaged,
-          fmt::format("commits are missing: from number {} to {}", end, commit->header().previous_end())});
-    }
-    end = commit->header().end_sequence();
-    return {};
-  });
+  const auto rounds = marks();
+  if (!rounds) return std::unexpected(rounds.error());
+  const std::uint64_t from = rounds->newest().minimum;
+  std::uint64_t end = from;
+  auto done = replay(
+      [&](std::uint64_t sequence, std::span<const std::byte> bytes) -> std::expected<void, StoreError> {
+        const auto commit = CommitReader::open(sequence, bytes);
+        if (!commit) return std::unexpected(commit.error());
+        if (end != 0 && commit->header().previous_end() != end) {
+          return std::unexpected(
+              StoreError{StoreErrorCode::Damaged, fmt::format("commits are missing: from number {} to {}",
+                                                              end, commit->header().previous_end())});
+        }
+        end = commit->header().end_sequence();
+        return {};
+      },
+      from);
   if (!done) return std::unexpected(std::move(done.error()));
   return end == 0 ? empty : end;
 }

@@ -1,5 +1,8 @@
-// How the journal lies in RocksDB: one column family, one pair per group commit, key = first sequence
-// number, big endian; what follows from that for options, reading, checking. Private: includes RocksDB.
+// How a store lies in RocksDB, and what follows from that for options, reading, checking. Private: includes
+// RocksDB.
+//
+// journal      one pair per group commit; key: first sequence number, big endian
+// checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a slice
 #pragma once
 
 #include <rocksdb/db.h>
@@ -7,23 +10,29 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "leat/checkpoint.h"
 #include "leat/state_store.h"
 #include "leat/store_error.h"
 
 namespace leat {
 
 inline constexpr std::string_view kJournalFamily = "journal";
+inline constexpr std::string_view kCheckpointFamily = "checkpoint";
+inline constexpr std::string_view kMarksKey = "m";
 inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
 
 std::string journal_key(std::uint64_t first_sequence);
+/// @return  the key of a slice; with sequence 0: a key before every slice of the round
+std::string row_key(std::uint64_t generation, std::uint64_t first_sequence);
 
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
-/// The default family, which stays empty, and the journal's.
+/// The default family, which stays empty, the journal's, the checkpoint's.
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
 
 /// RocksDB's checksums do not cover a record whose length was altered so that it looks cut off; this does.
@@ -48,18 +57,33 @@ class JournalDb {
   ~JournalDb();
 
   rocksdb::DB& db() const noexcept { return *db_; }
-  rocksdb::ColumnFamilyHandle* family() const noexcept { return handles_.back(); }
+  /// The journal's.
+  rocksdb::ColumnFamilyHandle* family() const noexcept { return handles_[1]; }
+  /// Null: read in a store of format 1.
+  rocksdb::ColumnFamilyHandle* checkpoint() const noexcept {
+    return handles_.size() > 2 ? handles_[2] : nullptr;
+  }
+  std::span<rocksdb::ColumnFamilyHandle* const> families() const noexcept { return handles_; }
   rocksdb::Status close();
 
-  /// Visits every commit in order.
-  std::expected<void, StoreError> replay(const StateStore::Visitor& visit) const;
+  /// Visits every commit in order that begins at `from` or later.
+  std::expected<void, StoreError> replay(const StateStore::Visitor& visit, std::uint64_t from = 0) const;
+
+  /// The rounds of the checkpoint.
+  std::expected<CheckpointMarks, StoreError> marks() const;
+  /// A number above that of any row.
+  std::expected<std::uint64_t, StoreError> next_generation() const;
+  /// Visits every slice of a round in order.
+  std::expected<void, StoreError> replay_rows(std::uint64_t generation,
+                                              const StateStore::Visitor& visit) const;
 
   /// Checks the last commit.
   ///
   /// @return  the number after it; `empty` where there is none
   std::expected<std::uint64_t, StoreError> end(std::uint64_t empty) const;
 
-  /// Checks every commit's checksum and that none is missing between two others.
+  /// Checks the checksum of every commit from the newest round of the checkpoint on, and that none is missing
+  /// there.
   ///
   /// @return  the number after the last one; `empty` where there is none
   std::expected<std::uint64_t, StoreError> check(std::uint64_t empty) const;

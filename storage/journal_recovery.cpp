@@ -24,7 +24,7 @@ std::unexpected<StoreError> damaged(std::string message) {
 class ClaimCollector final : public rocksdb::WriteBatch::Handler {
  public:
   rocksdb::Status PutCF(std::uint32_t, const rocksdb::Slice& key, const rocksdb::Slice& value) override {
-    if (key.size() != kJournalKeyBytes) return rocksdb::Status::OK();
+    if (key.size() != kJournalKeyBytes) return rocksdb::Status::OK();  // the checkpoint's
     std::uint64_t sequence = 0;
     for (const char byte : std::string_view(key.data(), key.size())) {
       sequence = sequence << 8 | static_cast<std::uint8_t>(byte);

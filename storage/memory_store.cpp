@@ -1,8 +1,11 @@
 // The store in memory: the same contract as on disk, without a disk.
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "check.h"
+#include "checkpoint_round.h"
 #include "leat/state_store.h"
 
 namespace leat {
@@ -54,6 +57,16 @@ class MemoryStore final : public StateStore {
     journal_end_ = medium_->commits.empty() ? next_sequence_ : medium_->commits.back().end_sequence;
     medium_->synced = medium_->commits.size();
     board_ = std::make_unique<MemoryBoard>(*medium_);
+    std::string marks = medium_->marks;
+    for (const MemoryMedium::Commit& commit : medium_->commits) {
+      if (!commit.marks.empty()) marks = commit.marks;
+      next_generation_ = std::max(next_generation_, commit.generation + 1);
+    }
+    if (!marks.empty()) marks_ = *CheckpointMarks::decode(std::as_bytes(std::span(marks)));
+    next_generation_ = std::max(next_generation_, marks_.newest().generation + 1);
+    journal_bytes_ = marks_.newest().journal_bytes;
+    // relaxed: nobody else knows the store yet
+    events_begin_.store(marks_.oldest().minimum, std::memory_order_relaxed);
   }
 
   ~MemoryStore() override {
@@ -66,9 +79,27 @@ class MemoryStore final : public StateStore {
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
   InFlightBoard* board() noexcept override { return board_.get(); }
 
+  bool keeps_checkpoints() const noexcept override { return true; }
+  CheckpointMarks checkpoints() const override { return marks_; }
+  std::uint64_t next_generation() const noexcept override { return next_generation_; }
+  void retain_events(const Retention& events) override { events_ = events; }
+  std::uint64_t events_begin() const noexcept override {
+    return events_begin_.load(std::memory_order_relaxed);  // relaxed: any recent value
+  }
+
+  std::expected<void, StoreError> replay_rows(std::uint64_t generation, const Visitor& visit) override {
+    if (!is_open()) return closed();
+    for (const MemoryMedium::Commit& commit : medium_->commits) {
+      if (commit.slice.empty() || commit.generation != generation) continue;
+      if (auto done = visit(commit.first_sequence, commit.slice); !done) return done;
+    }
+    return {};
+  }
+
   std::expected<void, StoreError> replay(const Visitor& visit) override {
     if (!is_open()) return closed();
     for (const MemoryMedium::Commit& commit : medium_->commits) {
+      if (commit.end_sequence <= marks_.oldest().minimum) continue;  // dropped, and not yet tidied up
       if (auto done = visit(commit.first_sequence, commit.bytes); !done) return done;
     }
     return {};
@@ -76,10 +107,47 @@ class MemoryStore final : public StateStore {
 
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override {
+    return append_rows(first_sequence, end_sequence, commit, {});
+  }
+
+  std::expected<void, StoreError> append_rows(std::uint64_t first_sequence, std::uint64_t end_sequence,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override {
     if (!is_open()) return closed();
     LEAT_CHECK(first_sequence >= medium_->used_below && end_sequence > first_sequence);
-    medium_->commits.push_back({first_sequence, end_sequence, {commit.begin(), commit.end()}});
+    journal_bytes_ += commit.size();
+    const std::scoped_lock lock(mutex_);
+    if (auto completed = round_.add(rows, end_sequence, journal_bytes_)) {
+      marks_.complete(*completed, events_);
+      // relaxed: any recent value
+      events_begin_.store(marks_.oldest().minimum, std::memory_order_relaxed);
+    }
+    medium_->commits.push_back({first_sequence,
+                                end_sequence,
+                                {commit.begin(), commit.end()},
+                                {rows.slice.begin(), rows.slice.end()},
+                                rows.generation,
+                                rows.ended ? marks_.encode() : std::string()});
     medium_->used_below = end_sequence;
+    return {};
+  }
+
+  std::expected<void, StoreError> tidy() override {
+    if (!is_open()) return closed();
+    const std::scoped_lock lock(mutex_);
+    std::vector<MemoryMedium::Commit>& commits = medium_->commits;
+    std::size_t gone = 0;
+    while (gone < medium_->synced && commits[gone].end_sequence <= marks_.oldest().minimum) ++gone;
+    for (std::size_t index = 0; index < medium_->synced; ++index) {
+      MemoryMedium::Commit& commit = commits[index];
+      if (!commit.marks.empty()) medium_->marks = commit.marks;
+      const auto kept = marks_.kept();
+      const bool is_kept =
+          std::ranges::find(kept, commit.generation, &CheckpointMark::generation) != kept.end();
+      if (!is_kept && commit.generation < marks_.newest().generation) commit.slice.clear();
+    }
+    commits.erase(commits.begin(), commits.begin() + static_cast<std::ptrdiff_t>(gone));
+    medium_->synced -= gone;
     return {};
   }
 
@@ -90,6 +158,7 @@ class MemoryStore final : public StateStore {
 
   std::expected<void, StoreError> sync() override {
     if (!is_open()) return closed();
+    const std::scoped_lock lock(mutex_);
     medium_->synced = medium_->commits.size();
     return {};
   }
@@ -118,6 +187,14 @@ class MemoryStore final : public StateStore {
   std::uint64_t epoch_ = 0;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t journal_end_ = 1;
+
+  std::mutex mutex_;  // the medium's commits, for tidy() beside the committer
+  CheckpointMarks marks_;
+  CheckpointRound round_;
+  Retention events_ = kRetainEvents;
+  std::uint64_t next_generation_ = 1;
+  std::uint64_t journal_bytes_ = 0;
+  std::atomic<std::uint64_t> events_begin_{0};
 };
 
 }  // namespace

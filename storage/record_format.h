@@ -76,6 +76,41 @@
 //                           state: 0 Ready, 1 Skipped, 2 Cancelled
 //           varint          where long: tasks in the run - 2; else the run is one task
 //
+// Rows of a checkpoint go through the ring like groups and into a slice of their own, which is written with
+// the journal's commit, under that commit's first sequence number:
+//
+// slice     u8              version: 1
+//           varint          generation: of the round
+//           varint          rows
+//           row ...         so many
+//           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number
+//
+// row       varint          sequence number of the next transition - the commit's first: the row's pipeline
+//                           is as all groups below left it
+//           u8              kind, varint generation, then the fields of its record:
+//
+// 16 RoundBegun             varint minimum, varint next_pipeline_no, next_workflow_no, next_key_no
+// 17 WorkflowKept           varint last_needed, then as WorkflowDefined
+// 18 KeyKept                as KeyDefined
+// 19 PipelineKept
+//           varint          pipeline_no
+//           16 bytes        id
+//           varint          workflow_no
+//           u8              Durability | PipelineState << 2 | 32 context | 64 finished
+//           i64             created: Unix time in ns
+//           zigzag          finished - created, where flagged
+//           text            context, where flagged
+//           varint          last_completed + 1, or 0
+//           varint          tasks in this row; then runs of neighbouring tasks that are alike:
+//             u8            TaskState | 8 run | 16 details
+//             varint        where run: tasks in the run - 2; else the run is one task
+//             u8            where details: flags of those that are there:
+//                           1 varint attempt, 2 varint rescues, 4 varint key_no, 8 i64 retry_at,
+//                           16 text error, 32 text context, 64 text external_ref; else 1, 0, 0, 0, none ...
+// 20 RoundEnded             i64 Unix time in ns
+// 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
+//                           go on: a row is closed when it passes kRowBytesMax
+//
 // So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
 // number. A later format raises the version; a reader refuses versions that it does not know.
 #pragma once
@@ -92,6 +127,7 @@ namespace leat::record_format {
 inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kVarintBytesMax = 10;
 inline constexpr std::size_t kChecksumBytes = 8;
+inline constexpr std::size_t kRowBytesMax = std::size_t{4} << 20;
 
 enum class Kind : std::uint8_t {
   WorkflowDefined = 1,
@@ -101,6 +137,12 @@ enum class Kind : std::uint8_t {
   TaskEnded = 5,
   PipelineChanged = 6,
   TaskReferred = 7,
+  RoundBegun = 16,  ///< from here on: rows of a checkpoint
+  WorkflowKept = 17,
+  KeyKept = 18,
+  PipelineKept = 19,
+  RoundEnded = 20,
+  TasksKept = 21,
 };
 
 namespace created {
@@ -127,6 +169,29 @@ inline constexpr std::uint8_t kSuccessors = 8;
 inline constexpr std::uint8_t kReason = 16;
 inline constexpr std::uint8_t kAll = kStateMask | kSuccessors | kReason;
 }  // namespace changed
+
+namespace kept {
+inline constexpr std::uint8_t kLevelMask = 3;
+inline constexpr unsigned kStateShift = 2;
+inline constexpr std::uint8_t kStateMask = 7;
+inline constexpr std::uint8_t kContext = 32;
+inline constexpr std::uint8_t kFinished = 64;
+inline constexpr std::uint8_t kAll = 127;
+
+inline constexpr std::uint8_t kTaskStateMask = 7;
+inline constexpr std::uint8_t kRun = 8;
+inline constexpr std::uint8_t kDetails = 16;
+inline constexpr std::uint8_t kTaskAll = 31;
+
+inline constexpr std::uint8_t kAttempt = 1;
+inline constexpr std::uint8_t kRescues = 2;
+inline constexpr std::uint8_t kKey = 4;
+inline constexpr std::uint8_t kRetryAt = 8;
+inline constexpr std::uint8_t kError = 16;
+inline constexpr std::uint8_t kTaskContext = 32;
+inline constexpr std::uint8_t kExternalRef = 64;
+inline constexpr std::uint8_t kDetailsAll = 127;
+}  // namespace kept
 
 /// The states that a successor may take, by their code in `changes`.
 inline constexpr TaskState kSuccessorStates[] = {TaskState::Ready, TaskState::Skipped, TaskState::Cancelled};

@@ -2,12 +2,15 @@
 #include "rocksdb_store.h"
 
 #include <fmt/format.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "check.h"
+#include "checkpoint_round.h"
 #include "file_board.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
@@ -40,9 +43,24 @@ class RocksdbStore final : public StateStore {
   std::uint64_t journal_end() const noexcept override { return journal_end_; }
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
   InFlightBoard* board() noexcept override { return board_.get(); }
-  std::expected<void, StoreError> replay(const Visitor& visit) override;
+  std::expected<void, StoreError> replay(const Visitor& visit) override { return replay_from(0, visit); }
+  std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override;
+  bool keeps_checkpoints() const noexcept override { return true; }
+  CheckpointMarks checkpoints() const override { return marks_; }
+  std::uint64_t next_generation() const noexcept override { return next_generation_; }
+  std::expected<void, StoreError> replay_rows(std::uint64_t generation, const Visitor& visit) override;
+  void retain_events(const Retention& events) override { events_ = events; }
+  std::uint64_t events_begin() const noexcept override {
+    return events_begin_.load(std::memory_order_relaxed);  // relaxed: any recent value
+  }
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
-                                         std::span<const std::byte> commit) override;
+                                         std::span<const std::byte> commit) override {
+    return append_rows(first_sequence, end_sequence, commit, {});
+  }
+  std::expected<void, StoreError> append_rows(std::uint64_t first_sequence, std::uint64_t end_sequence,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override;
+  std::expected<void, StoreError> tidy() override;
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override;
   std::expected<void, StoreError> sync() override;
   std::expected<void, StoreError> close() override;
@@ -54,6 +72,7 @@ class RocksdbStore final : public StateStore {
     return std::unexpected(*failure_);
   }
   std::expected<void, StoreError> usable() const;
+  rocksdb::Status put_rows(const CommitRows& rows, std::uint64_t first_sequence, std::uint64_t end_sequence);
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
   rocksdb::Env* const env_;
@@ -66,11 +85,26 @@ class RocksdbStore final : public StateStore {
   const std::uint64_t next_sequence_;  // at opening
   std::uint64_t written_;
   std::uint64_t synced_;
+  CheckpointMarks marks_;
+  CheckpointRound round_;
+  Retention events_ = kRetainEvents;
+  std::uint64_t next_generation_ = 1;
+  std::uint64_t journal_bytes_ = 0;             // of the store's life, as far as rounds wrote it down
+  std::atomic<std::uint64_t> events_begin_{0};  // the journal's beginning
   std::optional<StoreError> failure_;
   bool is_closed_ = false;
 };
 
 std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
+  auto marks = journal_.marks();
+  if (!marks) return std::unexpected(std::move(marks.error()));
+  const auto generation = journal_.next_generation();
+  if (!generation) return std::unexpected(generation.error());
+  marks_ = std::move(*marks);
+  next_generation_ = *generation;
+  journal_bytes_ = marks_.newest().journal_bytes;
+  // relaxed: nobody else knows the store yet
+  events_begin_.store(marks_.oldest().minimum, std::memory_order_relaxed);
   Superblock block = directory_.superblock();
   block.epoch += 1;
   block.created = true;
@@ -92,13 +126,59 @@ std::expected<void, StoreError> RocksdbStore::usable() const {
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::replay(const Visitor& visit) {
+std::expected<void, StoreError> RocksdbStore::replay_from(std::uint64_t sequence, const Visitor& visit) {
   if (auto ready = usable(); !ready) return ready;
-  return journal_.replay(visit);
+  return journal_.replay(visit, sequence);
 }
 
-std::expected<void, StoreError> RocksdbStore::append(std::uint64_t first_sequence, std::uint64_t end_sequence,
-                                                     std::span<const std::byte> commit) {
+std::expected<void, StoreError> RocksdbStore::replay_rows(std::uint64_t generation, const Visitor& visit) {
+  if (auto ready = usable(); !ready) return ready;
+  return journal_.replay_rows(generation, visit);
+}
+
+/// Adds rows to the batch; where they complete a round, also the round's mark and the end of what it replaces.
+rocksdb::Status RocksdbStore::put_rows(const CommitRows& rows, std::uint64_t first_sequence,
+                                       std::uint64_t end_sequence) {
+  rocksdb::ColumnFamilyHandle* const family = journal_.checkpoint();
+  rocksdb::Status status =
+      batch_.Put(family, row_key(rows.generation, first_sequence),
+                 rocksdb::Slice(reinterpret_cast<const char*>(rows.slice.data()), rows.slice.size()));
+  const auto mark = round_.add(rows, end_sequence, journal_bytes_);
+  if (!mark) return status;
+  // The rows of rounds that a crash cut short lie between the newest one's and this one's.
+  const std::uint64_t leftovers = marks_.newest().generation + 1;
+  const CheckpointMarks::Dropped dropped = marks_.complete(*mark, events_);
+  const std::string marks = marks_.encode();
+  if (status.ok()) status = batch_.Put(family, rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), marks);
+  const auto drop = [&](std::uint64_t first, std::uint64_t end) {
+    if (status.ok() && first < end) status = batch_.DeleteRange(family, row_key(first, 0), row_key(end, 0));
+  };
+  drop(leftovers, mark->generation);
+  for (const std::uint64_t generation : dropped.generations) drop(generation, generation + 1);
+  // relaxed: this thread alone writes it
+  if (status.ok() && dropped.journal_below > events_begin_.load(std::memory_order_relaxed)) {
+    status = batch_.DeleteRange(journal_.family(), journal_key(0), journal_key(dropped.journal_below));
+  }
+  events_begin_.store(dropped.journal_below, std::memory_order_relaxed);  // relaxed: any recent value
+  return status;
+}
+
+std::expected<void, StoreError> RocksdbStore::tidy() {
+  // Whole files at once, so that no compaction has to read what is gone. The end is not included.
+  const std::string first = journal_key(0);
+  const std::string last = journal_key(events_begin());
+  const rocksdb::Slice begin(first);
+  const rocksdb::Slice end(last);
+  const rocksdb::Status status =
+      rocksdb::DeleteFilesInRange(&journal_.db(), journal_.family(), &begin, &end, false);
+  if (!status.ok()) return std::unexpected(to_store_error(status, deed("dropping old events of")));
+  return {};
+}
+
+std::expected<void, StoreError> RocksdbStore::append_rows(std::uint64_t first_sequence,
+                                                          std::uint64_t end_sequence,
+                                                          std::span<const std::byte> commit,
+                                                          const CommitRows& rows) {
   if (auto ready = usable(); !ready) return ready;
   LEAT_CHECK(first_sequence >= next_sequence_ && first_sequence >= written_ && end_sequence > first_sequence);
   if (end_sequence > directory_.superblock().reserved_end) {
@@ -110,6 +190,8 @@ std::expected<void, StoreError> RocksdbStore::append(std::uint64_t first_sequenc
   rocksdb::Status status =
       batch_.Put(journal_.family(), journal_key(first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
+  journal_bytes_ += commit.size();
+  if (status.ok() && !rows.slice.empty()) status = put_rows(rows, first_sequence, end_sequence);
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed
   options.disableWAL = false;
@@ -142,7 +224,8 @@ std::expected<void, StoreError> RocksdbStore::close() {
   is_closed_ = true;
   // Into tables, so that the next opening finds no write-ahead log to replay, or to miss.
   if (result) {
-    const rocksdb::Status status = journal_.db().Flush(rocksdb::FlushOptions(), journal_.family());
+    const rocksdb::Status status = journal_.db().Flush(
+        rocksdb::FlushOptions(), {journal_.families().begin(), journal_.families().end()});
     if (!status.ok()) result = fail(to_store_error(status, deed("closing")));
   }
   const rocksdb::Status status = journal_.close();

@@ -3,7 +3,7 @@
 // data. Knows nothing of RocksDB.
 //
 // LEAT    text, replaced as a whole (temporary file, fsync, rename, fsync of the directory):
-//           leat store format 1
+//           leat store format 2
 //           epoch E             the number of the last opening
 //           created 0|1         whether RocksDB's part was ever complete
 //           clean 0|1           whether that opening ended with close()
@@ -31,7 +31,8 @@
 
 namespace leat {
 
-inline constexpr std::uint32_t kStoreFormat = 1;
+/// 1: a journal alone; 2: with a checkpoint. An opening for writing makes the present one of it.
+inline constexpr std::uint32_t kStoreFormat = 2;
 
 struct Superblock {
   std::uint64_t epoch = 0;

@@ -1,25 +1,44 @@
 // Folds transition groups into the image of a store, checking each against the transition tables.
 #include "leat/store_image.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
+#include "checkpoint_slice.h"
 #include "commit.h"
+#include "leat/checkpoint.h"
 
 namespace leat {
+namespace {
+
+/// Said of a group that the checkpoint's rows hold already.
+constexpr char kFolded[] = "is in the checkpoint";
+
+std::uint32_t open_among(const std::vector<TaskImage>& tasks) {
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
+}
+
+}  // namespace
 
 struct StoreImage::State {
   Keep keep;
   bool refused = false;
   std::uint64_t end_sequence = 0;
   std::uint64_t epoch = 0;
+  std::uint64_t folded_bytes = 0;
+  std::uint64_t round_end = 0;  // of the checkpoint with which it began, see CheckpointMark::end
   std::uint64_t next_pipeline_no = 1;
+  std::uint32_t next_workflow_no = 1;
+  std::uint32_t next_key_no = 1;
   std::map<std::uint64_t, PipelineImage> pipelines;
   std::map<std::uint32_t, WorkflowImage> workflows;
   std::map<std::uint32_t, std::string> keys;
 };
 
-/// The fold of one group. Each overload returns what is wrong with its record, or null.
+/// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
 class StoreImage::Fold {
  public:
   Fold(State& state, const OnEvent& on_event, std::uint64_t sequence, std::int64_t time_ns)
@@ -34,8 +53,11 @@ class StoreImage::Fold {
   const char* operator()(const TaskReferred& record);
 
  private:
+  bool is_folded() const { return sequence_ < pipeline_->folded_to; }
   const char* find(std::uint64_t pipeline_no);
   const char* find(std::uint64_t pipeline_no, std::uint32_t task);
+  const char* start_again(const TaskStarted& record);
+  const char* end_again(const TaskEnded& record);
   const char* change_pipeline(PipelineState to);
   const char* apply(std::span<const Successor> successors);
   void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt);
@@ -52,9 +74,16 @@ class StoreImage::Fold {
 
 const char* StoreImage::Fold::find(std::uint64_t pipeline_no) {
   const auto found = state_.pipelines.find(pipeline_no);
-  if (found == state_.pipelines.end()) return "names an unknown pipeline";
+  if (found == state_.pipelines.end()) {
+    // It ended before the round came to it, so it has no row.
+    return sequence_ < state_.round_end ? kFolded : "names an unknown pipeline";
+  }
   pipeline_ = &found->second;
-  return nullptr;
+  if (pipeline_->folded_to == 0) return nullptr;
+  const auto workflow = state_.workflows.find(pipeline_->workflow_no);
+  const bool known =
+      workflow != state_.workflows.end() && workflow->second.tasks.size() == pipeline_->tasks.size();
+  return known ? nullptr : "goes on with a pipeline of an unknown workflow";
 }
 
 const char* StoreImage::Fold::find(std::uint64_t pipeline_no, std::uint32_t task) {
@@ -85,7 +114,6 @@ void StoreImage::Fold::emit(std::uint32_t task, std::uint32_t attempt, std::opti
 void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32_t attempt) {
   TaskImage& task = pipeline_->tasks[number];
   const TaskState from = std::exchange(task.state, to);
-  task.sequence = sequence_;
   task.attempt = attempt;
   task.external_ref.clear();
   if (is_terminal(to)) --pipeline_->open_tasks;
@@ -107,9 +135,14 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
 
 const char* StoreImage::Fold::change_pipeline(PipelineState to) {
   if (to == pipeline_->state && !is_terminal(to)) return nullptr;  // its tasks were taken along, it goes on
+  // A cancel without successors takes no number, so that a row may hold one that stands at its own number.
+  if (to == pipeline_->state && sequence_ == pipeline_->folded_to) return nullptr;
   if (!may_become(pipeline_->state, to)) return "moves a pipeline to a state that may not follow";
   pipeline_->state = to;
-  if (is_terminal(to)) pipeline_->finished_ns = time_ns_;
+  if (is_terminal(to)) {
+    pipeline_->finished_ns = time_ns_;
+    state_.workflows.at(pipeline_->workflow_no).last_needed = sequence_;
+  }
   return nullptr;
 }
 
@@ -122,14 +155,22 @@ const char* StoreImage::Fold::operator()(const WorkflowDefined& record) {
   WorkflowImage workflow{.name = std::string(record.name),
                          .version = record.version,
                          .tasks = {record.tasks.begin(), record.tasks.end()},
-                         .definition = std::string(record.definition)};
-  const bool is_new = state_.workflows.try_emplace(record.workflow_no, std::move(workflow)).second;
-  return is_new ? nullptr : "defines a workflow number twice";
+                         .definition = std::string(record.definition),
+                         .last_needed = sequence_};
+  state_.next_workflow_no = std::max(state_.next_workflow_no, record.workflow_no + 1);
+  const auto [place, is_new] = state_.workflows.try_emplace(record.workflow_no, workflow);
+  if (is_new) return nullptr;
+  workflow.last_needed = place->second.last_needed;
+  const bool in_rows = sequence_ <= state_.round_end && workflow == place->second;
+  return in_rows ? kFolded : "defines a workflow number twice";
 }
 
 const char* StoreImage::Fold::operator()(const KeyDefined& record) {
-  const bool is_new = record.key_no != 0 && state_.keys.try_emplace(record.key_no, record.key).second;
-  return is_new ? nullptr : "defines an executor key's number twice, or as 0";
+  state_.next_key_no = std::max(state_.next_key_no, record.key_no + 1);
+  const auto [place, is_new] = state_.keys.try_emplace(record.key_no, record.key);
+  if (record.key_no != 0 && is_new) return nullptr;
+  const bool in_rows = sequence_ <= state_.round_end && place->second == record.key;
+  return in_rows ? kFolded : "defines an executor key's number twice, or as 0";
 }
 
 const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
@@ -138,7 +179,8 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (workflow->second.tasks.size() != record.task_count) return "creates other tasks than its workflow has";
   // Numbers are given out before groups are ordered, so that they rise only nearly.
   const auto [place, is_new] = state_.pipelines.try_emplace(record.pipeline_no);
-  if (!is_new) return "creates a pipeline twice";
+  if (!is_new) return sequence_ < place->second.folded_to ? kFolded : "creates a pipeline twice";
+  workflow->second.last_needed = sequence_;
   state_.next_pipeline_no = std::max(state_.next_pipeline_no, record.pipeline_no + 1);
   pipeline_ = &place->second;
   pipeline_->pipeline_no = record.pipeline_no;
@@ -161,6 +203,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
 
 const char* StoreImage::Fold::operator()(const TaskStarted& record) {
   if (const char* wrong = find(record.pipeline_no, record.task)) return wrong;
+  if (is_folded()) return start_again(record);
   if (!state_.keys.contains(record.key_no)) return "names an unknown executor key";
   if (!may_become(task_->state, TaskState::Running)) return "starts a task that is not Ready";
   if (record.attempt != task_->attempt) return "starts another attempt than is due";
@@ -171,9 +214,30 @@ const char* StoreImage::Fold::operator()(const TaskStarted& record) {
   return nullptr;
 }
 
+/// A start below the row's number. A worker begins a task beside the step that made the row, so the row may
+/// not know of it: then the task is Ready in it. Ends that lead back to Ready take the start back, so that
+/// what is left is how it was.
+const char* StoreImage::Fold::start_again(const TaskStarted& record) {
+  if (task_->state != TaskState::Ready || task_->attempt != record.attempt) return kFolded;
+  task_->state = TaskState::Running;
+  task_->key_no = record.key_no;
+  task_->retry_at_ns = 0;
+  if (pipeline_->state == PipelineState::Pending) pipeline_->state = PipelineState::Running;
+  return kFolded;
+}
+
+const char* StoreImage::Fold::end_again(const TaskEnded& record) {
+  const bool takes_back = record.to == TaskState::Ready && record.cause != TaskEnded::Cause::Retry;
+  if (takes_back && task_->state == TaskState::Running && task_->attempt == record.attempt) {
+    task_->state = TaskState::Ready;
+  }
+  return kFolded;
+}
+
 const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   using Cause = TaskEnded::Cause;
   if (const char* wrong = find(record.pipeline_no, record.task)) return wrong;
+  if (is_folded()) return end_again(record);
   if (record.from != task_->state || !may_become(record.from, record.to) || record.to == TaskState::Running) {
     return "ends a task in a state that may not follow";
   }
@@ -183,6 +247,7 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   if (!record.error.empty() || record.to == TaskState::Completed) task_->error = record.error;
   if (!record.context.empty()) task_->context = record.context;
   if (!record.output.empty()) task_->output = record.output;
+  if (record.to == TaskState::Completed) pipeline_->last_completed = record.task;
   const bool is_retry = record.to == TaskState::Ready && record.cause == Cause::Retry;
   move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt);
   if (const char* wrong = apply(record.successors)) return wrong;
@@ -195,6 +260,7 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
 
 const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
   if (const char* wrong = find(record.pipeline_no)) return wrong;
+  if (is_folded()) return kFolded;
   if (const char* wrong = change_pipeline(record.to)) return wrong;
   if (const char* wrong = apply(record.successors)) return wrong;
   forget_if_finished();
@@ -203,6 +269,7 @@ const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
 
 const char* StoreImage::Fold::operator()(const TaskReferred& record) {
   if (const char* wrong = find(record.pipeline_no, record.task)) return wrong;
+  if (is_folded()) return kFolded;
   if (task_->state != TaskState::Running || record.attempt != task_->attempt) {
     return "names the work of another attempt than runs";
   }
@@ -216,6 +283,54 @@ StoreImage::StoreImage(Keep keep) : state_(std::make_unique<State>()) {
 StoreImage::StoreImage(StoreImage&&) noexcept = default;
 StoreImage& StoreImage::operator=(StoreImage&&) noexcept = default;
 StoreImage::~StoreImage() = default;
+
+void StoreImage::begin_at(const CheckpointMark& mark) {
+  state_->end_sequence = mark.minimum;
+  state_->round_end = mark.end;
+}
+
+std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
+                                                 std::span<const std::byte> slice) {
+  State& state = *state_;
+  auto reader = CheckpointSliceReader::open(first_sequence, slice);
+  if (!reader) return std::unexpected(std::move(reader.error()));
+  for (;;) {
+    const auto row = reader->next();
+    if (!row) return std::unexpected(row.error());
+    if (*row == nullptr) return {};
+    if (const auto* begun = std::get_if<RoundBegun>(*row)) {
+      state.next_pipeline_no = begun->next_pipeline_no;
+      state.next_workflow_no = begun->next_workflow_no;
+      state.next_key_no = begun->next_key_no;
+    } else if (const auto* kept = std::get_if<WorkflowKept>(*row)) {
+      const WorkflowDefined& record = kept->workflow;
+      state.workflows.insert_or_assign(record.workflow_no,
+                                       WorkflowImage{.name = std::string(record.name),
+                                                     .version = record.version,
+                                                     .tasks = {record.tasks.begin(), record.tasks.end()},
+                                                     .definition = std::string(record.definition),
+                                                     .last_needed = kept->last_needed});
+    } else if (const auto* key = std::get_if<KeyKept>(*row)) {
+      state.keys.insert_or_assign(key->key.key_no, std::string(key->key.key));
+    } else if (auto* pipeline = std::get_if<PipelineImage>(*row)) {
+      // One that was carried on meanwhile comes twice: the later row counts.
+      pipeline->folded_to = reader->sequence();
+      pipeline->open_tasks = open_among(pipeline->tasks);
+      const std::uint64_t number = pipeline->pipeline_no;
+      state.next_pipeline_no = std::max(state.next_pipeline_no, number + 1);
+      state.pipelines.insert_or_assign(number, std::move(*pipeline));
+    } else if (auto* more = std::get_if<TasksKept>(*row)) {
+      const auto begun_row = state.pipelines.find(more->pipeline_no);
+      if (begun_row == state.pipelines.end() || begun_row->second.tasks.size() != more->first) {
+        return std::unexpected(StoreError{
+            StoreErrorCode::Damaged,
+            "checkpoint slice " + std::to_string(first_sequence) + ": tasks without their pipeline's row"});
+      }
+      begun_row->second.open_tasks += open_among(more->tasks);
+      std::ranges::move(more->tasks, std::back_inserter(begun_row->second.tasks));
+    }
+  }
+}
 
 std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
                                                   std::span<const std::byte> commit,
@@ -247,11 +362,13 @@ std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
     }
     if (*group == nullptr) break;
     Fold fold(state, on_event, sequence, (*group)->time_ns);
-    if (const char* wrong = std::visit(fold, (*group)->record)) return refuse(wrong);
+    const char* const wrong = std::visit(fold, (*group)->record);
+    if (wrong != nullptr && wrong != kFolded) return refuse(wrong);
     sequence += (*group)->transitions;
   }
   state.end_sequence = header.end_sequence();
   state.epoch = header.epoch;
+  state.folded_bytes += commit.size();
   return {};
 }
 
@@ -272,8 +389,17 @@ const std::map<std::uint32_t, std::string>& StoreImage::keys() const noexcept {
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;
 }
+std::uint32_t StoreImage::next_workflow_no() const noexcept {
+  return state_->next_workflow_no;
+}
+std::uint32_t StoreImage::next_key_no() const noexcept {
+  return state_->next_key_no;
+}
 std::uint64_t StoreImage::end_sequence() const noexcept {
   return state_->end_sequence;
+}
+std::uint64_t StoreImage::folded_bytes() const noexcept {
+  return state_->folded_bytes;
 }
 std::uint64_t StoreImage::epoch() const noexcept {
   return state_->epoch;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "journal_family.h"
+#include "journal_fold.h"
 #include "journal_recovery.h"
 #include "store_directory.h"
 
@@ -16,14 +17,12 @@ namespace {
 // such change, and they are megabytes of writing apart.
 constexpr int kTries = 8;
 
+/// Everything from where the events begin.
 std::expected<StoreImage, StoreError> fold(const JournalDb& journal,
                                            const std::function<void(const TransitionEvent&)>& on_event) {
-  StoreImage image(StoreImage::Keep::Everything);
-  auto done = journal.replay([&](std::uint64_t first_sequence, std::span<const std::byte> commit) {
-    return image.apply(first_sequence, commit, on_event);
-  });
-  if (!done) return std::unexpected(std::move(done.error()));
-  return image;
+  const auto marks = journal.marks();
+  if (!marks) return std::unexpected(marks.error());
+  return fold_from(journal, marks->oldest(), StoreImage::Keep::Everything, on_event);
 }
 
 std::expected<StoreImage, StoreError> read_once(const std::string& directory,

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "journal_family.h"
+#include "journal_fold.h"
 #include "journal_recovery.h"
 #include "leat/store_image.h"
 #include "store_directory.h"
@@ -72,13 +73,23 @@ class Examination {
   }
 
   void examine_commits(const JournalDb& journal, const Promise& promise) {
-    StoreImage image(StoreImage::Keep::Unfinished);
-    auto folded = journal.replay([&image](std::uint64_t first_sequence, std::span<const std::byte> commit) {
-      return image.apply(first_sequence, commit);
-    });
-    if (!folded) return report(std::move(folded.error()));
-    const std::uint64_t end = image.end_sequence() == 0 ? block_.journal_end : image.end_sequence();
+    const auto marks = journal.marks();
+    if (!marks) return report(StoreError(marks.error()));
+    const auto image = fold_from(journal, marks->oldest(), StoreImage::Keep::Unfinished);
+    if (!image) return report(StoreError(image.error()));
+    const std::uint64_t end = image->end_sequence() == 0 ? block_.journal_end : image->end_sequence();
     if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
+    for (const CheckpointMark& mark : marks->kept().subspan(1)) examine_round(journal, mark, *image);
+  }
+
+  /// A round and the journal behind it must amount to what the whole journal does.
+  void examine_round(const JournalDb& journal, const CheckpointMark& mark, const StoreImage& whole) {
+    const auto image = fold_from(journal, mark, StoreImage::Keep::Unfinished);
+    if (!image) return report(StoreError(image.error()));
+    if (const std::string wrong = disagreement(whole, *image); !wrong.empty()) {
+      report({StoreErrorCode::Damaged,
+              fmt::format("the checkpoint's round {} and the journal disagree: {}", mark.generation, wrong)});
+    }
   }
 
   const std::string& directory_;

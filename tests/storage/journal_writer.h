@@ -7,7 +7,9 @@
 #include <initializer_list>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "checkpoint_slice.h"
 #include "commit.h"
 #include "leat/state_store.h"
 #include "leat/transition_group.h"
@@ -40,6 +42,18 @@ class JournalWriter {
     return done;
   }
 
+  /// One commit that brings rows of the checkpoint and nothing else, as the journal writes it.
+  std::expected<void, StoreError> append_rows(const std::vector<TransitionGroup>& groups) {
+    writer_.begin(next_, end_, store_.epoch(), synced_);
+    rows_.begin(next_);
+    for (const TransitionGroup& row : groups) rows_.add(row, next_);
+    const auto slice = rows_.finish();
+    auto done = store_.append_rows(next_, writer_.end_sequence(), writer_.finish(),
+                                   {slice, rows_.generation(), rows_.begun(), rows_.ended()});
+    if (done) next_ = end_ = writer_.end_sequence();
+    return done ? store_.acknowledge(end_) : done;
+  }
+
   std::expected<void, StoreError> sync() {
     auto done = store_.sync();
     if (done) synced_ = end_;
@@ -51,6 +65,7 @@ class JournalWriter {
  private:
   StateStore& store_;
   CommitWriter writer_;
+  CheckpointSliceWriter rows_;
   std::uint64_t next_;
   std::uint64_t end_;
   std::uint64_t synced_;

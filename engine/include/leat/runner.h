@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "leat/checkpoint.h"
 #include "leat/clock.h"
 #include "leat/dispatcher.h"
 #include "leat/durability.h"
@@ -162,6 +163,11 @@ class Runner::Builder {
   Builder& lent_threads();
   Builder& clock(std::shared_ptr<Clock> clock);
   Builder& rng(std::shared_ptr<Rng> rng);
+  /// How long task transitions stay readable: 7 days where nothing is said. What lives keeps all that it needs.
+  Builder& retain_events(Retention limits);
+  /// What lives is written down anew, so that recovery need not read what lies before, once the journal has
+  /// grown by so many bytes, or by what lived the last time, if that is more: 64 MiB where nothing is said.
+  Builder& checkpoint_after(std::uint64_t journal_bytes);
   /// A store of one's own instead of a URL.
   Builder& state_store(std::unique_ptr<StateStore> store);
   /// Called with one line at a time, from any thread; the default is standard error for Warning and above.

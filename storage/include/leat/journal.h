@@ -66,6 +66,8 @@ class Journal {
     std::function<std::int64_t()> steady_ns = {};
     /// reserve() and flush() call its help() instead of waiting; null: none. Outlives the journal.
     JournalHelper* helper = nullptr;
+    /// Called at the end of each commit, by the thread that made it; must not block. Empty: nobody is.
+    std::function<void()> committed = {};
   };
 
   Journal(StateStore& store, Options options);

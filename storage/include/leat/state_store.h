@@ -7,14 +7,24 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "leat/checkpoint.h"
 #include "leat/in_flight_board.h"
 #include "leat/store_error.h"
 
 namespace leat {
+
+/// What a group commit brings besides its value in the journal: remembered with it or not at all.
+struct CommitRows {
+  std::span<const std::byte> slice = {};  ///< rows of a round of the checkpoint; empty: none
+  std::uint64_t generation = 0;           ///< of that round
+  std::optional<RoundBegun> begun = {};   ///< the round begins with them
+  std::optional<RoundEnded> ended = {};   ///< the round is complete with them
+};
 
 /// Keeps packed group commits in the order in which they were appended.
 ///
@@ -48,12 +58,39 @@ class StateStore {
 
   /// Visits every commit that the store holds, in order. Ends early with the visitor's error.
   virtual std::expected<void, StoreError> replay(const Visitor& visit) = 0;
+  /// The same from the first commit on that begins at `sequence` or later.
+  virtual std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit);
+
+  /// Whether append_rows() keeps rows; without, everything is folded from the journal, which grows for ever.
+  virtual bool keeps_checkpoints() const noexcept { return false; }
+  /// The complete rounds, as of the opening.
+  virtual CheckpointMarks checkpoints() const { return {}; }
+  /// A number for the next round: above that of any row that the store holds.
+  virtual std::uint64_t next_generation() const noexcept { return 1; }
+  /// Visits every slice of a round, in order.
+  virtual std::expected<void, StoreError> replay_rows(std::uint64_t generation, const Visitor& visit);
+  /// How long events stay; the journal below them goes when a round is complete. Without: 7 days.
+  virtual void retain_events(const Retention&) {}
+  /// Below this number the store holds no event any more.
+  ///
+  /// Thread-safety: any thread.
+  virtual std::uint64_t events_begin() const noexcept { return 0; }
 
   /// Hands one commit over. When it returns, the commit survives the death of the process.
   ///
   /// @param first_sequence  >= next_sequence() at opening, and rising from call to call
   virtual std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                                  std::span<const std::byte> commit) = 0;
+
+  /// append() with rows.
+  virtual std::expected<void, StoreError> append_rows(std::uint64_t first_sequence,
+                                                      std::uint64_t end_sequence,
+                                                      std::span<const std::byte> commit,
+                                                      const CommitRows& rows);
+  /// Gives the space of what was dropped back. @pre the round that dropped it is synced
+  ///
+  /// Thread-safety: beside the committer's calls; not beside close().
+  virtual std::expected<void, StoreError> tidy() { return {}; }
 
   /// Called before anybody hears that everything below `end_sequence` survives the death of the process, so
   /// that the store can tell later whether that is still true.
@@ -74,8 +111,12 @@ struct MemoryMedium {
     std::uint64_t first_sequence;
     std::uint64_t end_sequence;
     std::vector<std::byte> bytes;
+    std::vector<std::byte> slice = {};  ///< of the checkpoint
+    std::uint64_t generation = 0;       ///< the slice's
+    std::string marks = {};             ///< CheckpointMarks as of this commit, where it completed a round
   };
   std::vector<Commit> commits;
+  std::string marks;             ///< as of the commits that are gone
   std::size_t synced = 0;        ///< how many of them a power cut leaves
   std::uint64_t used_below = 1;  ///< no number from here on was ever used
   std::uint64_t epoch = 0;

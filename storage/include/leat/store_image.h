@@ -20,11 +20,16 @@
 
 namespace leat {
 
+struct CheckpointMark;
+
 struct WorkflowImage {
   std::string name;  ///< "tenant::package::workflow"
   std::uint64_t version = 0;
   std::vector<std::string> tasks;
   std::string definition;
+  std::uint64_t last_needed = 0;  ///< the highest number at which the journal needed it; not a live need
+
+  friend bool operator==(const WorkflowImage&, const WorkflowImage&) = default;
 };
 
 struct TaskImage {
@@ -33,11 +38,12 @@ struct TaskImage {
   std::uint32_t rescues = 0;
   std::uint32_t key_no = 0;  ///< the executor key of the last start; 0: never started
   std::int64_t retry_at_ns = 0;
-  std::uint64_t sequence = 0;  ///< of the latest transition
   std::string error;
   std::string context;
-  std::string output;
+  std::string output;        ///< empty where it lies before the checkpoint: rows do not hold it
   std::string external_ref;  ///< of the attempt that runs: its name elsewhere; empty: it has none
+
+  friend bool operator==(const TaskImage&, const TaskImage&) = default;
 };
 
 struct PipelineImage {
@@ -47,10 +53,14 @@ struct PipelineImage {
   Durability level = Durability::Disk;
   PipelineState state = PipelineState::Pending;
   std::int64_t created_ns = 0;
-  std::int64_t finished_ns = 0;  ///< 0 while unfinished
-  std::uint32_t open_tasks = 0;  ///< tasks in a state that is not terminal
+  std::int64_t finished_ns = 0;                 ///< 0 while unfinished
+  std::uint32_t open_tasks = 0;                 ///< tasks in a state that is not terminal
+  std::optional<std::uint32_t> last_completed;  ///< the task that completed last
+  std::uint64_t folded_to = 0;  ///< a checkpoint's row: the groups below this number are in it
   std::string context;
   std::vector<TaskImage> tasks;
+
+  friend bool operator==(const PipelineImage&, const PipelineImage&) = default;
 };
 
 /// One task transition as `inspect events` lists it. Views are valid during the call that hands it over.
@@ -79,6 +89,14 @@ class StoreImage {
   using OnEvent = std::function<void(const TransitionEvent&)>;
 
   explicit StoreImage(Keep keep);
+
+  /// Begins with a complete round of the checkpoint instead of with nothing. @pre nothing was applied yet
+  void begin_at(const CheckpointMark& mark);
+  /// Takes over the rows of one slice of that round, in order.
+  ///
+  /// @return  Damaged or NewerFormat
+  std::expected<void, StoreError> load(std::uint64_t first_sequence, std::span<const std::byte> slice);
+
   StoreImage(StoreImage&&) noexcept;
   StoreImage& operator=(StoreImage&&) noexcept;
   ~StoreImage();
@@ -92,10 +110,14 @@ class StoreImage {
   std::map<std::uint64_t, PipelineImage> take_pipelines() noexcept;
   const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;  ///< by workflow_no
   const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
-  /// One more than the highest pipeline_no ever created.
+  /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
+  std::uint32_t next_workflow_no() const noexcept;
+  std::uint32_t next_key_no() const noexcept;
   /// The number after the last one applied; 0 before the first commit.
   std::uint64_t end_sequence() const noexcept;
+  /// The size of all commits applied.
+  std::uint64_t folded_bytes() const noexcept;
   /// The opening that wrote the last commit applied.
   std::uint64_t epoch() const noexcept;
 

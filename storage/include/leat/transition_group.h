@@ -147,9 +147,14 @@ class TransitionGroup {
   std::int64_t time_ns() const noexcept { return time_ns_; }
   /// How many sequence numbers the group takes.
   std::uint32_t transitions() const noexcept { return transitions_; }
+  /// Whether this is a row of the checkpoint, see <leat/checkpoint.h>: it goes there instead of the journal.
+  bool is_row() const noexcept { return size_ > 0 && bytes()[0] >= kFirstRow; }
+
+  class Row;  ///< makes rows: private to storage
 
  private:
   class Writer;
+  static constexpr std::byte kFirstRow{16};
 
   std::byte* heap() const noexcept {
     std::byte* address = nullptr;

@@ -1,0 +1,118 @@
+// A pipeline as a row of the checkpoint: what the journal amounts to for it, from the engine's own state, so
+// that nothing has to be folded.
+#include <utility>
+
+#include "lane.h"
+#include "leat/checkpoint.h"
+#include "pipeline.h"
+
+namespace leat {
+
+void Pipeline::post_keep(std::uint64_t generation) {
+  auto message = std::make_unique<KeepMessage>();
+  message->kind = PipelineMessage::Kind::Keep;
+  message->generation = generation;
+  post(*message.release());  // handle() deletes it
+}
+
+/// Publishes the row as of all groups that the pipeline published before. Uses up a credit.
+void Pipeline::keep(std::uint64_t generation) noexcept {
+  Journal& journal = *host_.journal();
+  if (open_ == 0) {  // its end is in the ring
+    journal.release(1);
+    return host_.kept(0);
+  }
+  std::vector<TransitionGroup> rows = make_rows(PipelineKept{generation, image()});
+  std::size_t bytes = 0;
+  for (TransitionGroup& row : rows) {
+    bytes += row.bytes().size();
+    // Without a credit for a later row the round stays incomplete: the journal is stopped.
+    if (&row != rows.data() && !journal.reserve(1)) return;
+    journal.publish(std::move(row), Durability::Process, nullptr, 0);
+  }
+  host_.kept(bytes);
+}
+
+PipelineImage Pipeline::image() noexcept {
+  PipelineImage image;
+  image.pipeline_no = identity_.pipeline_no;
+  image.id = identity_.id;
+  image.workflow_no = workflow_->workflow_no;
+  image.level = identity_.level;
+  image.created_ns = created_ns_;
+  if (rare_ != nullptr) image.finished_ns = rare_->finished_ns;
+  image.context = remembered_context();
+  if (last_completed_ != kNone) image.last_completed = last_completed_;
+  const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
+  image.tasks.reserve(count);
+  for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
+  if (cancelling_) {
+    image.state = PipelineState::Cancelled;
+  } else {
+    image.state = started_ ? PipelineState::Running : PipelineState::Pending;
+  }
+  return image;
+}
+
+TaskImage Pipeline::image_of(std::uint32_t index) noexcept {
+  const Task& task = tasks_[index];
+  const std::uint32_t word = task.word.load(std::memory_order_relaxed);  // relaxed: see state_of()
+  TaskImage image;
+  image.state = state_in(word);
+  image.attempt = attempt_of(word);
+  image.rescues = task.rescues;
+  image.key_no = task.key_no;
+  if (image.state == TaskState::Running) {
+    // A worker that has just begun it has not published that yet: in the journal it may still be Ready. Where
+    // it was published before the row, the fold finds the record below the row's number, see StoreImage.
+    // (24) acquire: the start's record precedes the row in the ring; pairs with (8).
+    if (task.begun.load(std::memory_order_acquire)) {
+      started_ = true;
+      // (25) acquire: pairs with (23). Null: the work is elsewhere, and its key is that of before.
+      const Attempt* const attempt = task.running.load(std::memory_order_acquire);
+      if (attempt != nullptr) image.key_no = attempt->lane->journal_key();
+      if (elsewhere_ != nullptr) {
+        const auto name = elsewhere_->names.find(index);
+        if (name != elsewhere_->names.end()) image.external_ref = name->second;
+      }
+    } else {
+      image.state = TaskState::Ready;
+    }
+  }
+  if (image.state == TaskState::Ready) image.retry_at_ns = task.retry_at_ns;
+  if (task.staged) image.context = *task.context;
+  if (rare_ != nullptr) {
+    if (const auto error = rare_->errors.find(index); error != rare_->errors.end())
+      image.error = error->second;
+  }
+  return image;
+}
+
+/// As the journal's fold remembers errors: the latest one, until the task completes.
+void Pipeline::note_error(std::uint32_t task, TaskState to, std::string_view error) {
+  if (identity_.level == Durability::Memory) return;
+  if (!error.empty()) {
+    rare().errors[task] = error;
+  } else if (to == TaskState::Completed && rare_ != nullptr) {
+    rare_->errors.erase(task);
+  }
+}
+
+/// What only the checkpoint asks for.
+void Pipeline::restore_rest(const PipelineImage& image) {
+  created_ns_ = image.created_ns;
+  started_ = image.state != PipelineState::Pending;
+  if (image.finished_ns != 0) rare().finished_ns = image.finished_ns;
+  for (std::uint32_t index = 0; index < image.tasks.size(); ++index) {
+    const TaskImage& task = image.tasks[index];
+    tasks_[index].key_no = task.key_no;
+    if (!task.error.empty()) rare().errors[index] = task.error;
+  }
+}
+
+Pipeline::Rare& Pipeline::rare() {
+  if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
+  return *rare_;
+}
+
+}  // namespace leat

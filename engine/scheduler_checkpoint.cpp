@@ -1,0 +1,172 @@
+// What a round of the checkpoint writes down: the workflows and keys that something still needs, the pipelines
+// that wait for their workflow to be registered, and those that live. In slices, so that nobody waits long.
+#include <algorithm>
+#include <utility>
+
+#include "leat/checkpoint.h"
+#include "scheduler.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kPipelinesPerSlice = 64;
+
+}  // namespace
+
+RoundBegun Scheduler::begin_round(std::uint64_t generation) {
+  // Before the look at what lives: a pipeline that is not met began later, so that all of it is in the journal
+  // from here on.
+  const std::uint64_t minimum = journal_->written();
+  // relaxed: a number that is given out meanwhile is used in the journal behind the minimum, or never
+  const std::uint64_t next_pipeline_no = next_pipeline_no_.load(std::memory_order_relaxed);
+  const std::vector<Registered> known = known_workflows();
+  std::lock_guard lock(mutex_);
+  round_ = Round();
+  round_.phase = Round::Phase::Definitions;
+  round_.generation = generation;
+  round_.minimum = minimum;
+  round_.registered = {known.rbegin(), known.rend()};
+  for (const auto& [number, workflow] : remembered_) round_.remembered.push_back(number);
+  // In an order of their own, so that a simulated run does not depend on that of a hash table.
+  std::ranges::sort(round_.remembered, std::greater());
+  round_.waiting = round_.remembered;
+  round_.keys.assign(key_numbers_.begin(), key_numbers_.end());
+  std::ranges::sort(round_.keys, std::greater(), &std::pair<std::string, std::uint32_t>::second);
+  rows_bytes_.store(0, std::memory_order_relaxed);  // relaxed: only this thread reads it, in all_kept()
+  return {.generation = generation,
+          .minimum = minimum,
+          .next_pipeline_no = next_pipeline_no,
+          .next_workflow_no = next_workflow_no_,
+          .next_key_no = next_key_no_};
+}
+
+bool Scheduler::keep_some(std::uint64_t events_begin) {
+  switch (round_.phase) {
+    case Round::Phase::Definitions:
+      return keep_definition(events_begin);
+    case Round::Phase::Remembered:
+      return keep_remembered();
+    case Round::Phase::Live:
+      return keep_live();
+    case Round::Phase::Done:
+      return false;
+  }
+  return false;
+}
+
+bool Scheduler::all_kept(std::uint64_t& bytes) const noexcept {
+  // (10) acquire: what the pipelines published precedes what the caller publishes; pairs with (11).
+  if (round_.phase != Round::Phase::Done || rows_due_.load(std::memory_order_acquire) > 0) return false;
+  bytes = rows_bytes_.load(std::memory_order_relaxed);  // relaxed: ordered by (10)
+  return true;
+}
+
+void Scheduler::kept(std::size_t bytes) noexcept {
+  rows_bytes_.fetch_add(bytes, std::memory_order_relaxed);  // relaxed: ordered by (11)
+  rows_due_.fetch_sub(1, std::memory_order_release);        // (11) pairs with (10)
+}
+
+/// Uses up a credit.
+void Scheduler::keep_row(TransitionGroup&& row) noexcept {
+  rows_bytes_.fetch_add(row.bytes().size(), std::memory_order_relaxed);  // relaxed: this thread reads it
+  journal_->publish(std::move(row), Durability::Process, nullptr, 0);
+}
+
+/// One definition: they may be large.
+bool Scheduler::keep_definition(std::uint64_t events_begin) {
+  if (!journal_->try_reserve(1)) return false;
+  if (!round_.keys.empty()) {
+    const auto& [key, number] = round_.keys.back();
+    keep_row(make_row(KeyKept{round_.generation, {number, key}}));
+    round_.keys.pop_back();
+    return true;
+  }
+  if (!round_.registered.empty()) {
+    const Registered registered = std::move(round_.registered.back());
+    round_.registered.pop_back();
+    const Workflow& workflow = registered->workflow;
+    std::vector<std::string_view> names;
+    for (const TaskDefinition& task : workflow.tasks()) names.push_back(task.name);
+    keep_row(make_row(WorkflowKept{
+        round_.generation,
+        round_.minimum,
+        {registered->workflow_no, workflow.full_name(), workflow.version(), names, workflow.definition()}}));
+    return true;
+  }
+  if (round_.remembered.empty()) {
+    journal_->release(1);
+    round_.phase = Round::Phase::Remembered;
+    return true;
+  }
+  std::lock_guard lock(mutex_);
+  const std::uint32_t number = round_.remembered.back();
+  round_.remembered.pop_back();
+  const auto known = remembered_.find(number);
+  const WorkflowImage& workflow = known->second.workflow;
+  const auto registered = workflows_.find(workflow.version);
+  const bool is_registered = registered != workflows_.end() && registered->second->workflow_no == number;
+  const bool is_live = is_registered || !known->second.pipelines.empty();
+  if (!is_live && workflow.last_needed < events_begin) {
+    // From here on it is unknown, should somebody register it.
+    if (const auto by_version = remembered_numbers_.find(workflow.version);
+        by_version != remembered_numbers_.end() && by_version->second == number) {
+      remembered_numbers_.erase(by_version);
+    }
+    remembered_.erase(known);
+    journal_->release(1);
+    return true;
+  }
+  const std::vector<std::string_view> names(workflow.tasks.begin(), workflow.tasks.end());
+  keep_row(make_row(WorkflowKept{round_.generation,
+                                 is_live ? round_.minimum : workflow.last_needed,
+                                 {number, workflow.name, workflow.version, names, workflow.definition}}));
+  return true;
+}
+
+bool Scheduler::keep_remembered() {
+  std::lock_guard lock(mutex_);
+  for (std::size_t count = 0; count < kPipelinesPerSlice && !round_.waiting.empty();) {
+    const auto known = remembered_.find(round_.waiting.back());
+    if (known == remembered_.end() || round_.next_pipeline >= known->second.pipelines.size()) {
+      round_.waiting.pop_back();
+      round_.next_pipeline = 0;
+      continue;
+    }
+    const PipelineImage& pipeline = known->second.pipelines[round_.next_pipeline];
+    std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline});
+    if (!journal_->try_reserve(rows.size())) return count > 0;
+    for (TransitionGroup& row : rows) keep_row(std::move(row));
+    ++round_.next_pipeline;
+    ++count;
+  }
+  if (!round_.waiting.empty()) return true;
+  if (adopting_ > 0) return false;  // what they hold is met as live ones
+  live_.begin_walk();
+  round_.phase = Round::Phase::Live;
+  return true;
+}
+
+bool Scheduler::keep_live() {
+  std::vector<std::shared_ptr<Pipeline>> pipelines;
+  bool is_over = false;
+  {
+    std::lock_guard lock(mutex_);
+    while (pipelines.size() < kPipelinesPerSlice && journal_->try_reserve(1)) {
+      Pipeline* pipeline = live_.walk();
+      while (pipeline != nullptr && pipeline->level() == Durability::Memory) pipeline = live_.walk();
+      if (pipeline == nullptr) {
+        journal_->release(1);
+        is_over = true;
+        break;
+      }
+      pipelines.push_back(pipeline->shared_from_this());
+    }
+  }
+  // relaxed: counted up before anybody can count down
+  rows_due_.fetch_add(pipelines.size(), std::memory_order_relaxed);
+  for (const auto& pipeline : pipelines) pipeline->post_keep(round_.generation);
+  if (is_over) round_.phase = Round::Phase::Done;
+  return is_over || !pipelines.empty();
+}
+
+}  // namespace leat

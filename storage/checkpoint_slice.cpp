@@ -1,0 +1,138 @@
+// Packs and unpacks slices of the checkpoint.
+#include "checkpoint_slice.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "check.h"
+#include "checkpoint_row.h"
+#include "record_format.h"
+#include "record_parser.h"
+
+namespace leat {
+namespace {
+
+using record_format::Kind;
+using record_format::kVarintBytesMax;
+
+constexpr std::uint8_t kSliceVersion = 1;
+constexpr std::size_t kHeaderBytesMax = 1 + 2 * kVarintBytesMax;
+
+std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
+  return std::unexpected(
+      StoreError{StoreErrorCode::Damaged,
+                 "checkpoint slice " + std::to_string(first_sequence) + ": " + std::string(what)});
+}
+
+}  // namespace
+
+void CheckpointSliceWriter::begin(std::uint64_t first_sequence) noexcept {
+  first_sequence_ = first_sequence;
+  rows_ = generation_ = 0;
+  begun_.reset();
+  ended_.reset();
+  buffer_.clear();
+}
+
+void CheckpointSliceWriter::add(const TransitionGroup& row, std::uint64_t sequence) {
+  if (rows_ == 0) buffer_.resize(kHeaderBytesMax);
+  const std::span<const std::byte> bytes = row.bytes();
+  std::byte number[kVarintBytesMax];
+  buffer_.insert(buffer_.end(), number, record_format::put_varint(number, sequence - first_sequence_));
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  ++rows_;
+  RecordParser in(bytes);
+  const auto kind = static_cast<Kind>(in.u8());
+  const std::uint64_t generation = in.varint();
+  LEAT_CHECK(rows_ == 1 || generation == generation_);  // one round at a time
+  generation_ = generation;
+  if (kind == Kind::RoundBegun) begun_ = parse_round_begun(in, generation);
+  if (kind == Kind::RoundEnded) ended_ = parse_round_ended(in, generation);
+}
+
+std::span<const std::byte> CheckpointSliceWriter::finish() {
+  LEAT_CHECK(rows_ > 0);
+  std::byte header[kHeaderBytesMax];
+  std::byte* out = header;
+  *out++ = std::byte{kSliceVersion};
+  out = record_format::put_varint(out, generation_);
+  out = record_format::put_varint(out, rows_);
+  const auto header_size = static_cast<std::size_t>(out - header);
+  const std::size_t start = kHeaderBytesMax - header_size;
+  std::memcpy(buffer_.data() + start, header, header_size);
+  const std::size_t checked = buffer_.size() - start;
+  buffer_.resize(buffer_.size() + record_format::kChecksumBytes);
+  std::byte* const first = buffer_.data() + start;
+  record_format::put_u64(first + checked, XXH3_64bits_withSeed(first, checked, first_sequence_));
+  return {first, checked + record_format::kChecksumBytes};
+}
+
+std::expected<CheckpointSliceReader, StoreError> CheckpointSliceReader::open(
+    std::uint64_t first_sequence, std::span<const std::byte> slice) {
+  if (slice.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
+  const auto checked = slice.first(slice.size() - record_format::kChecksumBytes);
+  if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) !=
+      record_format::get_u64(checked.data() + checked.size())) {
+    return damaged(first_sequence, "checksum mismatch");
+  }
+  RecordParser in(checked);
+  if (const std::uint8_t version = in.u8(); version != kSliceVersion) {
+    return std::unexpected(StoreError{
+        StoreErrorCode::NewerFormat,
+        "checkpoint slice " + std::to_string(first_sequence) + " has format " + std::to_string(version)});
+  }
+  CheckpointSliceReader reader;
+  reader.first_sequence_ = first_sequence;
+  reader.generation_ = in.varint();
+  reader.rows_left_ = in.varint();
+  if (!in.ok()) return damaged(first_sequence, "malformed header");
+  reader.rest_ = in.rest();
+  return reader;
+}
+
+std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
+  if (rows_left_ == 0) {
+    if (!rest_.empty()) return damaged(first_sequence_, "bytes after its last row");
+    return nullptr;
+  }
+  RecordParser in(rest_);
+  sequence_ = first_sequence_ + in.varint();
+  const std::uint8_t kind = in.u8();
+  if (const std::uint64_t generation = in.varint(); generation != generation_) {
+    return damaged(first_sequence_, "rows of two rounds");
+  }
+  switch (static_cast<Kind>(kind)) {
+    case Kind::RoundBegun:
+      row_ = parse_round_begun(in, generation_);
+      break;
+    case Kind::WorkflowKept: {
+      const std::uint64_t last_needed = in.varint();
+      row_ = WorkflowKept{generation_, last_needed, in.workflow_defined(names_)};
+      break;
+    }
+    case Kind::KeyKept:
+      row_ = KeyKept{generation_, in.key_defined()};
+      break;
+    case Kind::PipelineKept:
+      row_ = parse_pipeline_kept(in);
+      break;
+    case Kind::TasksKept:
+      row_ = parse_tasks_kept(in);
+      break;
+    case Kind::RoundEnded:
+      row_ = parse_round_ended(in, generation_);
+      break;
+    default:
+      return damaged(first_sequence_, "unknown kind of row");
+  }
+  if (!in.ok()) return damaged(first_sequence_, "malformed row");
+  rest_ = in.rest();
+  --rows_left_;
+  return &row_;
+}
+
+}  // namespace leat

@@ -1,0 +1,67 @@
+#include "journal_fold.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "leat/store_recovery.h"
+
+namespace leat {
+namespace {
+
+bool agree(const TaskImage& a, const TaskImage& b) {
+  return a.state == b.state && a.attempt == b.attempt && a.rescues == b.rescues && a.key_no == b.key_no &&
+         a.retry_at_ns == b.retry_at_ns && a.error == b.error && a.context == b.context;
+}
+
+bool agree(const PipelineImage& a, const PipelineImage& b) {
+  return a.pipeline_no == b.pipeline_no && a.id == b.id && a.workflow_no == b.workflow_no &&
+         a.level == b.level && a.state == b.state && a.created_ns == b.created_ns &&
+         a.finished_ns == b.finished_ns && a.open_tasks == b.open_tasks &&
+         a.last_completed == b.last_completed && a.context == b.context &&
+         std::ranges::equal(a.tasks, b.tasks, [](const auto& x, const auto& y) { return agree(x, y); });
+}
+
+}  // namespace
+
+std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
+                                                StoreImage::Keep keep, const StoreImage::OnEvent& on_event) {
+  StoreImage image(keep);
+  image.begin_at(mark);
+  const auto load = [&image](std::uint64_t first, std::span<const std::byte> slice) {
+    return image.load(first, slice);
+  };
+  const auto apply = [&](std::uint64_t first, std::span<const std::byte> commit) {
+    return image.apply(first, commit, on_event);
+  };
+  auto done = journal.replay_rows(mark.generation, load);
+  if (done) done = journal.replay(apply, mark.minimum);
+  if (done) done = check_whole(image);
+  if (!done) return std::unexpected(std::move(done.error()));
+  return image;
+}
+
+std::string disagreement(const StoreImage& older, const StoreImage& newer) {
+  const auto& before = older.pipelines();
+  const auto& after = newer.pipelines();
+  for (const auto& [number, pipeline] : before) {
+    const auto found = after.find(number);
+    if (found == after.end()) return fmt::format("pipeline {} lives in the journal alone", number);
+    if (!agree(pipeline, found->second)) return fmt::format("pipeline {} stands differently", number);
+  }
+  for (const auto& [number, pipeline] : after) {
+    if (!before.contains(number)) return fmt::format("pipeline {} lives in the checkpoint alone", number);
+  }
+  for (const auto& [number, workflow] : newer.workflows()) {
+    const auto found = older.workflows().find(number);
+    const bool same = found != older.workflows().end() && found->second.name == workflow.name &&
+                      found->second.version == workflow.version && found->second.tasks == workflow.tasks &&
+                      found->second.definition == workflow.definition;
+    if (!same) return fmt::format("workflow {} is another one", number);
+  }
+  if (older.keys() != newer.keys()) return "the executor keys are others";
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,25 @@
+// The fold of a store in RocksDB from one of its checkpoint's rounds on. Private: includes RocksDB.
+#pragma once
+
+#include <expected>
+#include <string>
+
+#include "journal_family.h"
+#include "leat/checkpoint.h"
+#include "leat/store_error.h"
+#include "leat/store_image.h"
+
+namespace leat {
+
+/// @return  what the round and the journal behind it amount to, or what is wrong with them
+std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
+                                                StoreImage::Keep keep,
+                                                const StoreImage::OnEvent& on_event = {});
+
+/// Whether two folds of unfinished pipelines to the same end say the same, but for output, which rows do not
+/// hold, and definitions that only the older one still needed.
+///
+/// @return  empty: they agree; else what they disagree about
+std::string disagreement(const StoreImage& older, const StoreImage& newer);
+
+}  // namespace leat

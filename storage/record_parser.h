@@ -1,0 +1,139 @@
+// Takes a record's fields off its bytes, which may be damaged: every read is bounded, every count limited,
+// every enumerator checked. record_format.h documents the form.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "leat/transition_group.h"
+#include "record_format.h"
+
+namespace leat {
+
+/// Takes values off the front of a span. After the first failure every value is zero or empty, ok() false.
+class RecordParser {
+ public:
+  explicit RecordParser(std::span<const std::byte> rest) noexcept : rest_(rest) {}
+
+  bool ok() const noexcept { return ok_; }
+  std::span<const std::byte> rest() const noexcept { return rest_; }
+
+  std::span<const std::byte> raw(std::uint64_t size) {
+    if (size > rest_.size()) return fail(), std::span<const std::byte>{};
+    const auto front = rest_.first(static_cast<std::size_t>(size));
+    rest_ = rest_.subspan(front.size());
+    return front;
+  }
+
+  std::uint8_t u8() {
+    const auto byte = raw(1);
+    return byte.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(byte[0]);
+  }
+
+  std::uint64_t u64() {
+    const auto bytes = raw(sizeof(std::uint64_t));
+    return bytes.empty() ? 0 : record_format::get_u64(bytes.data());
+  }
+
+  std::uint64_t varint() {
+    std::uint64_t value = 0;
+    for (std::size_t index = 0; index < record_format::kVarintBytesMax; ++index) {
+      const std::uint8_t byte = u8();
+      if (index == 9 && byte > 1) break;  // more than 64 bits
+      if (index > 0 && byte == 0) break;  // longer than needed, or the end was met
+      value |= std::uint64_t{byte & 0x7fU} << (7 * index);
+      if (byte < 0x80) return value;
+    }
+    fail();
+    return 0;
+  }
+
+  std::int64_t zigzag() { return record_format::unzigzag(varint()); }
+
+  std::uint32_t number(std::uint64_t max = std::numeric_limits<std::uint32_t>::max()) {
+    const std::uint64_t value = varint();
+    if (value > max) return fail(), 0;
+    return static_cast<std::uint32_t>(value);
+  }
+
+  std::uint32_t task() { return number(kTasksPerPipelineMax - 1); }
+
+  std::string_view text() {
+    const auto bytes = raw(varint());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+
+  /// @param last  the enumerator with the highest value; they are dense from 0
+  template <typename Enum>
+  Enum enumerator(std::uint8_t value, Enum last) {
+    if (value > static_cast<std::uint8_t>(last)) return fail(), Enum{};
+    return static_cast<Enum>(value);
+  }
+
+  std::uint8_t flags(std::uint8_t known) {
+    const std::uint8_t value = u8();
+    if ((value & ~known) != 0) return fail(), std::uint8_t{0};
+    return value;
+  }
+
+  void changes(std::vector<Successor>& out) {
+    out.clear();
+    std::int64_t expected = 0;
+    for (std::uint64_t runs = varint(); runs > 0 && ok_; --runs) {
+      const std::uint64_t head = varint();
+      const std::uint64_t length = (head & 4) != 0 ? std::uint64_t{number()} + 2 : 1;
+      const std::int64_t first = expected + record_format::unzigzag(head >> 3);
+      if ((head & 3) > 2 || first < 0 || length > kTasksPerPipelineMax ||
+          first > std::int64_t{kTasksPerPipelineMax} - static_cast<std::int64_t>(length) ||
+          out.size() + length > kTasksPerPipelineMax) {
+        return fail();
+      }
+      for (std::uint64_t index = 0; ok_ && index < length; ++index) {
+        out.push_back({static_cast<std::uint32_t>(first + static_cast<std::int64_t>(index)),
+                       record_format::kSuccessorStates[head & 3]});
+      }
+      expected = first + static_cast<std::int64_t>(length);
+    }
+  }
+
+  /// The fields of WorkflowDefined.
+  ///
+  /// @param names  hold the record's task names
+  WorkflowDefined workflow_defined(std::vector<std::string_view>& names);
+  KeyDefined key_defined();
+
+  /// Takes nothing more.
+  void fail() {
+    ok_ = false;
+    rest_ = {};
+  }
+
+ private:
+  std::span<const std::byte> rest_;
+  bool ok_ = true;
+};
+
+inline WorkflowDefined RecordParser::workflow_defined(std::vector<std::string_view>& names) {
+  WorkflowDefined record{};
+  record.workflow_no = number();
+  record.name = text();
+  record.version = u64();
+  names.clear();
+  for (std::uint32_t count = number(kTasksPerPipelineMax); count > 0 && ok_; --count) names.push_back(text());
+  record.tasks = names;
+  record.definition = text();
+  return record;
+}
+
+inline KeyDefined RecordParser::key_defined() {
+  KeyDefined record{};
+  record.key_no = number();
+  record.key = text();
+  return record;
+}
+
+}  // namespace leat

@@ -1,0 +1,40 @@
+#include "leat/store_recovery.h"
+
+#include <string>
+
+namespace leat {
+
+std::expected<StoreImage, StoreError> recover_unfinished(StateStore& store) {
+  StoreImage image(StoreImage::Keep::Unfinished);
+  const CheckpointMarks marks = store.checkpoints();
+  const CheckpointMark& mark = marks.newest();
+  image.begin_at(mark);
+  if (mark.generation != 0) {
+    auto loaded = store.replay_rows(
+        mark.generation,
+        [&image](std::uint64_t first, std::span<const std::byte> slice) { return image.load(first, slice); });
+    if (!loaded) return std::unexpected(std::move(loaded.error()));
+  }
+  auto folded =
+      store.replay_from(mark.minimum, [&image](std::uint64_t first, std::span<const std::byte> commit) {
+        return image.apply(first, commit);
+      });
+  if (!folded) return std::unexpected(std::move(folded.error()));
+  if (auto whole = check_whole(image); !whole) return std::unexpected(std::move(whole.error()));
+  return image;
+}
+
+std::expected<void, StoreError> check_whole(const StoreImage& image) {
+  for (const auto& [number, pipeline] : image.pipelines()) {
+    const auto workflow = image.workflows().find(pipeline.workflow_no);
+    if (workflow != image.workflows().end() && workflow->second.tasks.size() == pipeline.tasks.size())
+      continue;
+    return std::unexpected(StoreError{
+        StoreErrorCode::Damaged,
+        "pipeline " + std::to_string(number) + " names workflow " + std::to_string(pipeline.workflow_no) +
+            ", which neither the checkpoint nor the journal defines with as many tasks"});
+  }
+  return {};
+}
+
+}  // namespace leat

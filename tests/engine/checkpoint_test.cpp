@@ -1,0 +1,326 @@
+// The checkpoint as the engine writes it: whatever the moment, what is recovered from the newest complete round
+// and the journal behind it is what the whole journal amounts to; and the journal stays small.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "eventually.h"
+#include "leat/leat.h"
+#include "leat/store_reader.h"
+#include "leat/store_recovery.h"
+#include "seed.h"
+#include "temporary_directory.h"
+
+namespace leat {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto kLong = 60s;
+constexpr Retention kNoEvents = {.age_ns = 0};
+
+/// Makes threads linger wherever the engine reads the wall clock: among others between a task's start and its
+/// record.
+class LingeringClock final : public Clock {
+ public:
+  explicit LingeringClock(std::uint64_t seed) : turns_(seed) {}
+  std::int64_t steady_ns() noexcept override { return clock_->steady_ns(); }
+  std::int64_t unix_ns() noexcept override {
+    // relaxed: any number does
+    const std::uint64_t turn = turns_.fetch_add(0x9e3779b97f4a7c15U, std::memory_order_relaxed);
+    if ((turn >> 60) == 0) std::this_thread::sleep_for(300us);
+    return clock_->unix_ns();
+  }
+
+ private:
+  const std::unique_ptr<Clock> clock_ = make_system_clock();
+  std::atomic<std::uint64_t> turns_;
+};
+
+/// A memory store of which every state that a crash can leave is kept, and the whole journal beside it.
+class RecordingStore final : public StateStore {
+ public:
+  struct Crash {
+    std::vector<MemoryMedium::Commit> commits;
+    std::string marks;
+    std::uint64_t used_below;
+  };
+  struct Record {
+    std::mutex mutex;
+    std::vector<MemoryMedium::Commit> journal;  ///< all that was ever appended
+    std::vector<Crash> crashes;                 ///< the medium after each append and each tidying up
+    std::size_t rounds = 0;
+  };
+
+  explicit RecordingStore(std::shared_ptr<Record> record, bool keep_crashes)
+      : record_(std::move(record)), keep_crashes_(keep_crashes), store_(make_memory_store(medium_)) {}
+
+  std::uint64_t epoch() const noexcept override { return store_->epoch(); }
+  std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
+  std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
+  bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
+  std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
+  bool keeps_checkpoints() const noexcept override { return true; }
+  CheckpointMarks checkpoints() const override { return store_->checkpoints(); }
+  std::uint64_t next_generation() const noexcept override { return store_->next_generation(); }
+  void retain_events(const Retention& events) override { store_->retain_events(events); }
+  std::uint64_t events_begin() const noexcept override { return store_->events_begin(); }
+  std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,
+                                         std::span<const std::byte> commit) override {
+    return append_rows(first, end, commit, {});
+  }
+  std::expected<void, StoreError> append_rows(std::uint64_t first, std::uint64_t end,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override {
+    const std::scoped_lock lock(record_->mutex);
+    auto done = store_->append_rows(first, end, commit, rows);
+    record_->journal.push_back({first, end, {commit.begin(), commit.end()}});
+    if (rows.ended) ++record_->rounds;
+    remember();
+    return done;
+  }
+  std::expected<void, StoreError> tidy() override {
+    const std::scoped_lock lock(record_->mutex);
+    auto done = store_->tidy();
+    remember();
+    return done;
+  }
+  std::expected<void, StoreError> acknowledge(std::uint64_t end) override { return store_->acknowledge(end); }
+  std::expected<void, StoreError> sync() override {
+    const std::scoped_lock lock(record_->mutex);
+    return store_->sync();
+  }
+  std::expected<void, StoreError> close() override { return store_->close(); }
+
+  std::size_t journal_bytes() const {
+    std::size_t bytes = 0;
+    for (const MemoryMedium::Commit& commit : medium_->commits)
+      bytes += commit.bytes.size() + commit.slice.size();
+    return bytes;
+  }
+
+ private:
+  void remember() {
+    if (keep_crashes_) record_->crashes.push_back({medium_->commits, medium_->marks, medium_->used_below});
+  }
+
+  const std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
+  const std::shared_ptr<Record> record_;
+  const bool keep_crashes_;
+  const std::unique_ptr<StateStore> store_;
+};
+
+/// What is compared: rows keep no output, and where one was folded to means nothing.
+std::map<std::uint64_t, PipelineImage> comparable(const StoreImage& image) {
+  std::map<std::uint64_t, PipelineImage> pipelines = image.pipelines();
+  for (auto& [number, pipeline] : pipelines) {
+    pipeline.folded_to = 0;
+    for (TaskImage& task : pipeline.tasks) task.output.clear();
+  }
+  return pipelines;
+}
+
+std::string describe(const std::map<std::uint64_t, PipelineImage>& pipelines) {
+  std::string text;
+  for (const auto& [number, pipeline] : pipelines) {
+    text += std::to_string(number) + " " + std::string(to_string(pipeline.state)) + " last " +
+            std::to_string(pipeline.last_completed.value_or(99)) + " created " +
+            std::to_string(pipeline.created_ns) + " finished " + std::to_string(pipeline.finished_ns) + ":";
+    for (const TaskImage& task : pipeline.tasks) {
+      text += " " + std::string(to_string(task.state)) + "#" + std::to_string(task.attempt) + "r" +
+              std::to_string(task.rescues) + "k" + std::to_string(task.key_no) + "@" +
+              std::to_string(task.retry_at_ns) + "[" + task.error + task.context.substr(0, 20) + "]";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+/// Pipelines of all shapes and fates, some of which wait until they are let go.
+class Workload {
+ public:
+  Workload() {
+    for (std::uint32_t shape = 0; shape < kShapes; ++shape) workflows_.push_back(make(shape));
+  }
+
+  /// Submits so many, cancels a few; does not wait for the waiting ones.
+  void play(Runner& runner, std::mt19937_64& random, std::uint32_t pipelines) {
+    std::vector<PipelineHandle> passing;
+    for (std::uint32_t number = 0; number < pipelines; ++number) {
+      const std::uint32_t shape = pick(random, kShapes);
+      auto handle = runner.submit_async(workflows_[shape], {.durability = Durability::Process});
+      ASSERT_TRUE(handle) << handle.error().message;
+      if (pick(random, 8) == 0) (void)handle->cancel();
+      (shape % kWaitingEvery == 0 ? waiting_ : passing).push_back(std::move(*handle));
+      if (passing.size() < 16) continue;
+      for (PipelineHandle& one : passing) ASSERT_TRUE(one.wait(kLong));
+      passing.clear();
+      batches_.fetch_add(1, std::memory_order_relaxed);  // relaxed: only looked at
+    }
+    for (PipelineHandle& one : passing) ASSERT_TRUE(one.wait(kLong));
+  }
+
+ private:
+  static constexpr std::uint32_t kShapes = 12;
+  static constexpr std::uint32_t kWaitingEvery = 4;
+
+  Workflow make(std::uint32_t shape) {
+    auto builder = Workflow::builder("shape" + std::to_string(shape));
+    const std::uint32_t tasks = 1 + shape % 5;
+    for (std::uint32_t task = 0; task < tasks; ++task) {
+      TaskOptions options{.retry = {.max_attempts = 1 + static_cast<std::int32_t>(shape % 3),
+                                    .backoff = Backoff::Fixed,
+                                    .initial = 200us}};
+      for (std::uint32_t earlier = shape % 2 == 0 ? 0 : task / 2; earlier < task; earlier += 2) {
+        options.after.push_back("t" + std::to_string(earlier));
+      }
+      if (shape % 7 == 3) options.trigger = TriggerRule::all_done();
+      const bool waits = shape % kWaitingEvery == 0 && task == tasks / 2;
+      builder.task(
+          "t" + std::to_string(task),
+          [=, this](TaskContext& context) { return run(context, shape, task, waits); }, std::move(options));
+    }
+    auto workflow = builder.build();
+    EXPECT_TRUE(workflow) << workflow.error().message;
+    return *workflow;
+  }
+
+  std::expected<void, TaskError> run(TaskContext& context, std::uint32_t shape, std::uint32_t task,
+                                     bool waits) {
+    // relaxed: only looked at
+    const std::uint32_t begun = batches_.load(std::memory_order_relaxed);
+    waits = waits_.fetch_add(1, std::memory_order_relaxed) < 8 && waits;     // the others need threads, too
+    while (waits && batches_.load(std::memory_order_relaxed) < begun + 2) {  // relaxed: as above
+      if (context.stop_requested()) break;
+      std::this_thread::sleep_for(100us);  // it is what the task does: waiting
+    }
+    waits_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: only counted
+    if (shape % 3 == task % 3 && context.event().attempt < 2) {
+      return std::unexpected(TaskError("connection lost by " + std::to_string(task)));
+    }
+    if (shape % 5 != 1) context.set("t" + std::to_string(task), std::string(shape * 7, 'x'));
+    return {};
+  }
+
+  std::atomic<std::uint32_t> batches_{0};
+  std::atomic<std::uint32_t> waits_{0};
+  std::vector<Workflow> workflows_;
+  std::vector<PipelineHandle> waiting_;
+};
+
+StoreImage fold_all(const std::vector<MemoryMedium::Commit>& journal, std::uint64_t end) {
+  StoreImage image(StoreImage::Keep::Unfinished);
+  for (const MemoryMedium::Commit& commit : journal) {
+    if (commit.end_sequence > end) break;
+    const auto done = image.apply(commit.first_sequence, commit.bytes);
+    EXPECT_TRUE(done) << done.error().message;
+  }
+  return image;
+}
+
+class CheckpointEveryCrash : public testing::TestWithParam<Retention> {};
+
+TEST_P(CheckpointEveryCrash, RecoversWhatTheWholeJournalAmountsTo) {
+  std::mt19937_64 random = seeded_generator();
+  const auto record = std::make_shared<RecordingStore::Record>();
+  {
+    Workload workload;
+    auto runner = Runner::builder()
+                      .state_store(std::make_unique<RecordingStore>(record, true))
+                      .retain_events(GetParam())
+                      .clock(std::make_shared<LingeringClock>(random()))
+                      .checkpoint_after(3000)
+                      .workers(32)
+                      .log_sink([](Severity, std::string_view) {})
+                      .build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    ASSERT_TRUE(runner->start());
+    workload.play(*runner, random, 600);
+    (void)runner->stop(1ms);
+  }
+  EXPECT_GT(record->rounds, 4U);
+  std::size_t from_rounds = 0;
+  for (const RecordingStore::Crash& crash : record->crashes) {
+    const auto medium = std::make_shared<MemoryMedium>();
+    medium->commits = crash.commits;
+    medium->marks = crash.marks;
+    medium->used_below = crash.used_below;
+    const auto store = make_memory_store(medium);
+    from_rounds += store->checkpoints().newest().generation != 0;
+    const auto image = recover_unfinished(*store);
+    ASSERT_TRUE(image) << image.error().message;
+    const StoreImage whole = fold_all(record->journal, store->journal_end());
+    ASSERT_EQ(comparable(*image), comparable(whole))
+        << "at " << store->journal_end() << " from round " << store->checkpoints().newest().generation << ", "
+        << store->checkpoints().newest().minimum << " to " << store->checkpoints().newest().end
+        << "\nrecovered:\n"
+        << describe(comparable(*image)) << "whole journal:\n"
+        << describe(comparable(whole));
+    EXPECT_EQ(image->keys(), whole.keys());
+    EXPECT_EQ(image->next_pipeline_no(), whole.next_pipeline_no());
+    EXPECT_EQ(image->next_workflow_no(), whole.next_workflow_no());
+    EXPECT_EQ(image->next_key_no(), whole.next_key_no());
+  }
+  EXPECT_GT(from_rounds, record->crashes.size() / 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Events, CheckpointEveryCrash,
+                         testing::Values(Retention{}, kNoEvents, Retention{.count = 500}),
+                         [](const auto& events) {
+                           return !events.param.age_ns && !events.param.count ? "Kept"
+                                  : events.param.age_ns                       ? "Dropped"
+                                                                              : "Counted";
+                         });
+
+TEST(Checkpoint, KeepsTheJournalSmallWhileManyPassAndOneLives) {
+  const auto record = std::make_shared<RecordingStore::Record>();
+  auto store = std::make_unique<RecordingStore>(record, false);
+  RecordingStore& seen = *store;
+  std::atomic<bool> hold{true};
+  auto runner = Runner::builder()
+                    .state_store(std::move(store))
+                    .retain_events(kNoEvents)
+                    .checkpoint_after(20'000)
+                    .build();
+  ASSERT_TRUE(runner) << runner.error().message;
+  const auto old = Workflow::builder("old")
+                       .task("wait",
+                             [&](TaskContext& context) {
+                               while (hold && !context.stop_requested()) std::this_thread::sleep_for(1ms);
+                             })
+                       .build();
+  const auto task = runner->register_task("a::b::c::nothing", [](TaskContext&) {});
+  ASSERT_TRUE(task);
+  ASSERT_TRUE(runner->start());
+  auto handle = runner->submit_async(*old, {.durability = Durability::Process});
+  ASSERT_TRUE(handle);
+  constexpr int kTasks = 20'000;
+  for (int number = 0; number < kTasks;) {
+    const auto event = runner->make_event(*task);
+    if (runner->dispatcher().dispatch(event, {.durability = Durability::Process})) {
+      ++number;
+    } else {
+      std::this_thread::yield();
+    }
+  }
+  hold = false;
+  ASSERT_TRUE(handle->wait(kLong));
+  ASSERT_TRUE(runner->wait_idle(kLong));
+  std::size_t all = 0;
+  {
+    const std::scoped_lock lock(record->mutex);
+    for (const MemoryMedium::Commit& commit : record->journal) all += commit.bytes.size();
+  }
+  EXPECT_GT(all, 900'000U);
+  EXPECT_GT(record->rounds, 3U);
+  ASSERT_TRUE(runner->stop(kLong));
+  EXPECT_LT(seen.journal_bytes(), all / 3);
+}
+
+}  // namespace
+}  // namespace leat
