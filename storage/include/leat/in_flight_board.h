@@ -32,6 +32,13 @@ class alignas(64) BoardLine {
     std::uint64_t identity = 0;  ///< tells it apart from a later process with the same number
   };
 
+  BoardLine() = default;
+  /// What a later process would read. @pre nobody writes to `other`
+  BoardLine(const BoardLine& other) noexcept {
+    begin(other.task());
+    note_child(other.child());
+  }
+
   void begin(const Task& task) noexcept {
     // relaxed: whoever reads them lives after this process, and sees its stores in their order
     task_.store(task.task, std::memory_order_relaxed);
