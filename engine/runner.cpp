@@ -266,6 +266,10 @@ std::vector<PipelineHandle> Runner::resumed() const {
   return state_->scheduler.resumed();
 }
 
+StoreCondition Runner::store_condition() const {
+  return state_->journal == nullptr ? StoreCondition() : state_->journal->condition();
+}
+
 std::expected<void, Error> Runner::health() const {
   if (state_->journal == nullptr || state_->journal->failure() == nullptr) return {};
   return std::unexpected(Error{ErrorCode::Storage, state_->journal->failure()->message});

@@ -306,6 +306,9 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
       return std::unexpected(std::move(parsed.error()));
   }
   const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
+  if (level != Durability::Memory && !journal_->admits()) {
+    return fail(ErrorCode::Storage, journal_->condition().reason);
+  }
   auto pipeline = begin(std::move(registered), ids_.next(), level, 0, options.priority,
                         std::move(options.context), Slots());
   if (pipeline == nullptr) return journal_closed();
@@ -322,6 +325,9 @@ Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
 std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskReadyEvent& event,
                                                                      Durability level, Slots slot) {
   if (journal_ == nullptr) level = Durability::Memory;
+  if (level != Durability::Memory && !journal_->admits()) {
+    return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
+  }
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
                         level, event.max_attempts, event.priority, {}, std::move(slot));
   if (pipeline == nullptr) {

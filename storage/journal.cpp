@@ -97,6 +97,7 @@ struct Journal::State {
   alignas(kLine) std::atomic<std::uint64_t> tickets{0};
   // Read by every publish, written only at the edges of idleness.
   alignas(kLine) std::atomic<std::uint32_t> asleep{0};
+  std::atomic<bool> admitting{true};      // a hint: read by who begins something
   std::atomic<std::uint32_t> waiting{0};  // threads inside reserve()
   std::atomic<std::uint32_t> freed{0};    // bumped when credits came back while somebody waited
   std::atomic<bool> stopped{false};
@@ -110,7 +111,8 @@ struct Journal::State {
   bool process_waits = false;  // the packed commit has a listener below Disk
   bool disk_waits = false;     // ... at Disk
   Count groups, transitions, ends, commits, syncs, sync_ns, bytes, stalls;
-  StoreError error{};  // written before `failed`
+  StoreError error{};              // written before `failed`
+  std::size_t unlooked_bytes = 0;  // written since the store's condition was looked at
 
   alignas(kLine) std::atomic<std::uint64_t> written{journal_end};
   std::atomic<std::uint64_t> synced{journal_end};
@@ -283,6 +285,12 @@ void Journal::State::append() noexcept {
   transitions.add(writer.transitions());
   commits.add(1);
   bytes.add(commit.size());
+  constexpr std::size_t kLookBytes = std::size_t{256} << 10;
+  constexpr std::size_t kCommitBytes = 1024;  // what a commit costs besides its bytes
+  if ((unlooked_bytes += commit.size() + kCommitBytes) < kLookBytes) return;
+  unlooked_bytes = 0;
+  // relaxed: a hint
+  admitting.store(store.condition().health < StoreHealth::ReadOnly, std::memory_order_relaxed);
 }
 
 void Journal::State::acknowledge() noexcept {
@@ -419,6 +427,20 @@ std::uint64_t Journal::synced() const noexcept {
 
 const StoreError* Journal::failure() const noexcept {
   return state_->failed.load(std::memory_order_acquire) ? &state_->error : nullptr;  // pairs with (19)
+}
+
+bool Journal::admits() noexcept {
+  State& state = *state_;
+  // relaxed: hints
+  if (state.admitting.load(std::memory_order_relaxed) && state.healthy()) return true;
+  const bool admitting = condition().health < StoreHealth::ReadOnly;
+  state.admitting.store(admitting, std::memory_order_relaxed);  // relaxed: as above
+  return admitting;
+}
+
+StoreCondition Journal::condition() noexcept {
+  if (const StoreError* const error = failure()) return {StoreHealth::Failed, error->message};
+  return state_->store.condition();
 }
 
 Journal::Counters Journal::counters() const noexcept {

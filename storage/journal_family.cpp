@@ -88,6 +88,8 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   options.max_file_opening_threads = 1;
   // One committer writes, in order: nothing to write concurrently, no pipeline to fill.
   options.allow_concurrent_memtable_write = false;
+  // A failed write ends the opening: nothing is tried again behind our back.
+  options.max_bgerror_resume_count = 0;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   options.max_log_file_size = std::size_t{1} << 20;
   options.keep_log_file_num = 2;

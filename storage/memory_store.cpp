@@ -14,7 +14,7 @@ void MemoryMedium::cut_power() {
   commits.resize(synced);
   clean = false;
   open = false;
-  for (std::vector<BoardLine>& lines : board) std::ranges::for_each(lines, &BoardLine::clear);
+  for (const auto& lines : board) std::ranges::for_each(*lines, &BoardLine::clear);
 }
 
 namespace {
@@ -23,8 +23,8 @@ class MemoryBoard final : public InFlightBoard {
  public:
   explicit MemoryBoard(MemoryMedium& medium) : medium_(medium) {
     std::vector<BoardLine*> said;
-    for (std::vector<BoardLine>& lines : medium.board) {
-      for (BoardLine& line : lines) {
+    for (const auto& lines : medium.board) {
+      for (BoardLine& line : *lines) {
         if (!line.empty()) said.push_back(&line);
       }
     }
@@ -39,7 +39,7 @@ class MemoryBoard final : public InFlightBoard {
   std::span<BoardLine> left_behind() noexcept override { return left_behind_; }
 
   std::expected<std::span<BoardLine>, StoreError> claim(std::size_t count) override {
-    return std::span(medium_.board.emplace_back(count));
+    return std::span(*medium_.board.emplace_back(std::make_shared<std::vector<BoardLine>>(count)));
   }
 
  private:

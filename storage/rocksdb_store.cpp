@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <rocksdb/convenience.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "file_board.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
+#include "space_guard.h"
 
 namespace leat {
 namespace {
@@ -21,10 +23,46 @@ namespace {
 // Numbers reserved by one superblock: a crash skips at most so many; one file is synced for each so many.
 constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 
+/// Whether RocksDB slows writes down or holds them up: too much waits to be flushed or compacted.
+class StallListener final : public rocksdb::EventListener {
+ public:
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
+    condition_.store(info.condition.cur, std::memory_order_relaxed);  // relaxed: any recent value
+  }
+  rocksdb::WriteStallCondition condition() const noexcept {
+    return condition_.load(std::memory_order_relaxed);  // relaxed: as above
+  }
+
+ private:
+  std::atomic<rocksdb::WriteStallCondition> condition_{rocksdb::WriteStallCondition::kNormal};
+};
+
+/// An environment with another file system.
+class GuardedEnv final : public rocksdb::EnvWrapper {
+ public:
+  GuardedEnv(rocksdb::Env& below, const std::shared_ptr<SpaceGuard>& guard) : EnvWrapper(&below) {
+    file_system_ = guard;
+    system_clock_ = below.GetSystemClock();
+  }
+};
+
+/// What RocksDB runs on while a store is open for writing. Outlives it.
+struct Surroundings {
+  Surroundings(rocksdb::Env& below, const std::string& directory)
+      : guard(std::make_shared<SpaceGuard>(below.GetFileSystem(), directory)),
+        env(std::make_unique<GuardedEnv>(below, guard)) {}
+
+  std::shared_ptr<SpaceGuard> guard;
+  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<StallListener> stalls = std::make_shared<StallListener>();
+};
+
 class RocksdbStore final : public StateStore {
  public:
-  RocksdbStore(rocksdb::Env* env, StoreDirectory&& directory, JournalDb&& journal, std::uint64_t journal_end)
+  RocksdbStore(rocksdb::Env* env, Surroundings&& surroundings, StoreDirectory&& directory,
+               JournalDb&& journal, std::uint64_t journal_end)
       : env_(env),
+        surroundings_(std::move(surroundings)),
         directory_(std::move(directory)),
         journal_(std::move(journal)),
         closed_cleanly_(directory_.superblock().clean),
@@ -53,6 +91,7 @@ class RocksdbStore final : public StateStore {
   std::uint64_t events_begin() const noexcept override {
     return events_begin_.load(std::memory_order_relaxed);  // relaxed: any recent value
   }
+  StoreCondition condition() noexcept override;
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override {
     return append_rows(first_sequence, end_sequence, commit, {});
@@ -76,6 +115,7 @@ class RocksdbStore final : public StateStore {
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
   rocksdb::Env* const env_;
+  const Surroundings surroundings_;
   StoreDirectory directory_;
   JournalDb journal_;
   std::unique_ptr<FileBoard> board_;
@@ -112,11 +152,33 @@ std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
   block.manifest = 0;
   block.journal_end = journal_end_;
   block.reserved_end += kReservedNumbers;
+  surroundings_.guard->take_reserve(0);
   if (auto done = directory_.replace(block); !done) return done;
   if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
   auto board = FileBoard::open(directory_.path());
   if (!board) return std::unexpected(std::move(board.error()));
   board_ = std::move(*board);
+  return {};
+}
+
+StoreCondition RocksdbStore::condition() noexcept {
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  using rocksdb::WriteStallCondition;
+  const WriteStallCondition stall = surroundings_.stalls->condition();
+  if (stall == WriteStallCondition::kStopped) {
+    return {StoreHealth::ReadOnly, deed("the device does not keep up, writes are held up:")};
+  }
+  const SpaceGuard::Space space = surroundings_.guard->look();
+  if (space.free_bytes / 2 < space.gate_bytes) {
+    const bool closed = space.free_bytes < space.gate_bytes;
+    return {closed ? StoreHealth::ReadOnly : StoreHealth::Degraded,
+            fmt::format("{}: {:.1f} MiB are free, below {:.1f} nothing new is admitted; make room",
+                        directory_.path(), static_cast<double>(space.free_bytes) / kMiB,
+                        static_cast<double>(space.gate_bytes) / kMiB)};
+  }
+  if (stall == WriteStallCondition::kDelayed) {
+    return {StoreHealth::Degraded, deed("the device does not keep up, writes are slowed down:")};
+  }
   return {};
 }
 
@@ -186,6 +248,7 @@ std::expected<void, StoreError> RocksdbStore::append_rows(std::uint64_t first_se
     block.reserved_end = end_sequence + kReservedNumbers;
     if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
   }
+  surroundings_.guard->take_reserve(commit.size());
   batch_.Clear();
   rocksdb::Status status =
       batch_.Put(journal_.family(), journal_key(first_sequence),
@@ -238,6 +301,7 @@ std::expected<void, StoreError> RocksdbStore::close() {
     block.manifest = manifest_digest(directory_.path(), *env_);
     result = directory_.replace(block);
   }
+  surroundings_.guard->drop_reserve();
   if (result) board_->close();
   const StoreDirectory released = std::move(directory_);
   return result;
@@ -258,6 +322,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   }
   const auto promise = read_promise(directory, block, environment.boot);
   if (!promise) return std::unexpected(promise.error());
+  Surroundings surroundings(*environment.env, directory);
+  options.env = surroundings.env.get();
+  options.listeners.push_back(surroundings.stalls);
   auto journal = JournalDb::open(
       directory, block.created ? JournalDb::Access::Write : JournalDb::Access::Create, options);
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
@@ -266,7 +333,8 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   if (auto kept = check_promise(directory, *promise, *end); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  auto store = std::make_unique<RocksdbStore>(environment.env, std::move(*place), std::move(*journal), *end);
+  auto store = std::make_unique<RocksdbStore>(environment.env, std::move(surroundings), std::move(*place),
+                                              std::move(*journal), *end);
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;
 }

@@ -2,8 +2,12 @@
 // synced.
 #pragma once
 
+#include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/system_clock.h>
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -65,6 +69,39 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
                                            : rocksdb::IOStatus::IOError("injected");
   }
 
+  /// Syncs fail, all else goes on.
+  void refuse_syncs() {
+    refusing_syncs_.store(true, std::memory_order_relaxed);
+  }  // relaxed: told by the caller
+  void accept_syncs() { refusing_syncs_.store(false, std::memory_order_relaxed); }        // relaxed: as above
+  bool refuses_syncs() const { return refusing_syncs_.load(std::memory_order_relaxed); }  // relaxed: as above
+
+  /// From here on a sync waits until resume_syncs(), and is carried out only then.
+  void delay_syncs() {
+    const std::scoped_lock lock(mutex_);
+    delaying_ = true;
+  }
+  void resume_syncs() {
+    {
+      const std::scoped_lock lock(mutex_);
+      delaying_ = false;
+    }
+    resumed_.notify_all();
+  }
+  /// Waits until a sync waits.
+  void await_delayed_sync() {
+    std::unique_lock lock(mutex_);
+    delayed_one_.wait(lock, [this] { return delayed_ > 0; });
+  }
+  void wait_if_delayed() {
+    std::unique_lock lock(mutex_);
+    if (!delaying_) return;
+    ++delayed_;
+    delayed_one_.notify_all();
+    resumed_.wait(lock, [this] { return !delaying_; });
+    --delayed_;
+  }
+
   void note_synced(const std::string& name, std::uint64_t size) {
     const std::scoped_lock lock(mutex_);
     synced_[name] = size;
@@ -90,6 +127,10 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   mutable std::mutex mutex_;
   std::uint64_t calls_ = 0;
   std::map<std::string, std::uint64_t> synced_;  // bytes, by file
+  std::atomic<bool> refusing_syncs_{false};
+  bool delaying_ = false;
+  int delayed_ = 0;  // syncs that wait
+  std::condition_variable resumed_, delayed_one_;
 };
 
 /// A file that asks the file system before each change.
@@ -109,6 +150,8 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
     return Append(data, options, debug);
   }
   rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    system_.wait_if_delayed();
+    if (system_.refuses_syncs()) return rocksdb::IOStatus::IOError("injected");
     return noted(system_.guard([&] { return FSWritableFileOwnerWrapper::Sync(options, debug); }), options,
                  debug);
   }
@@ -126,6 +169,23 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
   FaultyFileSystem& system_;
   const std::string name_;
+};
+
+/// RocksDB pauses for a second after a failed flush; nobody has to wait for that here.
+class HastyClock final : public rocksdb::SystemClockWrapper {
+ public:
+  HastyClock() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
+  const char* Name() const override { return "HastyClock"; }
+  void SleepForMicroseconds(int) override {}
+};
+
+/// What a store runs on whose device is `system`.
+class FaultyEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit FaultyEnv(const std::shared_ptr<FaultyFileSystem>& system) : EnvWrapper(rocksdb::Env::Default()) {
+    file_system_ = system;
+    system_clock_ = std::make_shared<HastyClock>();
+  }
 };
 
 inline rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& name,

@@ -2,7 +2,6 @@
 // power cut. Whatever happens, everything acknowledged is there afterwards, nothing is invented, and the
 // order is a prefix.
 #include <gtest/gtest.h>
-#include <rocksdb/env.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -23,7 +22,7 @@ namespace {
 
 using Fault = FaultyFileSystem::Fault;
 
-constexpr std::uint64_t kCommits = 5;
+constexpr std::uint64_t kCommits = 4;
 constexpr std::uint64_t kSyncEvery = 2;
 constexpr std::uint64_t kOtherBoot = 12345;  // see Floor::promised()
 
@@ -90,6 +89,17 @@ struct Case {
   End end;
 };
 
+/// A crashed store with kCommits commits, all of them synced.
+void crash(const std::string& place) {
+  auto store = open_rocksdb_store(place);
+  ASSERT_TRUE(store) << store.error().message;
+  JournalWriter writer(**store);
+  for (std::uint64_t number = 1; number <= kCommits; ++number) {
+    ASSERT_TRUE(writer.append(TransitionGroup(0, TaskEnded{.pipeline_no = number})));
+  }
+  ASSERT_TRUE(writer.sync());
+}
+
 class StoreFault : public testing::TestWithParam<Case> {};
 
 TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
@@ -98,15 +108,15 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
   std::cout << "LEAT_SEED=" << seed << "\n";
   std::mt19937_64 random(seed);
   const auto [name, fault, end] = GetParam();
-  TemporaryDirectory directory;
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
   std::uint64_t fail_at = 1;
   for (bool untouched = false; !untouched; ++fail_at) {
     SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
     const std::string place = directory.store();
     std::filesystem::remove_all(place);
     const auto system = std::make_shared<FaultyFileSystem>(fault, fail_at);
-    const auto env = rocksdb::NewCompositeEnv(system);
-    const Acknowledged told = play(place, *env);
+    FaultyEnv env(system);
+    const Acknowledged told = play(place, env);
     if (end != End::Killed) system->cut_power(end == End::TornPowerCut ? &random : nullptr);
     expect_nothing_lost(place, told, end);
     if (testing::Test::HasFailure()) return;
@@ -118,12 +128,42 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
   EXPECT_GT(fail_at, 30U);  // the scenario makes at least so many calls
 }
 
+TEST_P(StoreFault, LosesNothingWhenARecoveryFailsAtAnyCall) {
+  const auto [name, fault, end] = GetParam();
+  std::mt19937_64 random(1);
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  const std::string crashed = directory.store() + ".crashed";
+  crash(crashed);
+  std::uint64_t fail_at = 1;
+  for (bool untouched = false; !untouched; ++fail_at) {
+    SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
+    const std::string place = directory.store();
+    std::filesystem::remove_all(place);
+    std::filesystem::copy(crashed, place, std::filesystem::copy_options::recursive);
+    const auto system = std::make_shared<FaultyFileSystem>(fault, fail_at);
+    FaultyEnv env(system);
+    {
+      const auto store = open_rocksdb_store(place, StoreEnvironment{.env = &env});
+      EXPECT_EQ(store ? count_prefix(**store) : kCommits, kCommits);
+    }
+    if (end != End::Killed) system->cut_power(end == End::TornPowerCut ? &random : nullptr);
+    expect_nothing_lost(place, {.tried = kCommits, .written = kCommits, .synced = kCommits}, end);
+    if (testing::Test::HasFailure()) return;
+    untouched = system->calls() < fail_at;
+  }
+  EXPECT_GT(fail_at, 5U);  // it makes at least so many calls
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, StoreFault,
                          testing::Values(Case{"RefusedKilled", Fault::Refuse, End::Killed},
                                          Case{"RefusedPowerCut", Fault::Refuse, End::PowerCut},
                                          Case{"RefusedOnceTorn", Fault::RefuseOnce, End::TornPowerCut},
                                          Case{"LiedAboutKilled", Fault::Lie, End::Killed},
-                                         Case{"NoSpace", Fault::RefuseForSpace, End::Killed},
+                                         Case{"RefusedOnceKilled", Fault::RefuseOnce, End::Killed},
+                                         Case{"RefusedTorn", Fault::Refuse, End::TornPowerCut},
+                                         Case{"NoSpaceKilled", Fault::RefuseForSpace, End::Killed},
+                                         Case{"NoSpacePowerCut", Fault::RefuseForSpace, End::PowerCut},
+                                         Case{"LiedAboutPowerCut", Fault::Lie, End::PowerCut},
                                          Case{"LiedAboutTorn", Fault::Lie, End::TornPowerCut}),
                          [](const auto& one) { return one.param.name; });
 

@@ -11,14 +11,15 @@ namespace leat::test {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    static std::atomic<unsigned> count{0};
-    const unsigned number = count.fetch_add(1, std::memory_order_relaxed);  // relaxed: only distinct
-    path_ = std::filesystem::temp_directory_path() /
-            ("leat_storage_" + std::to_string(::getpid()) + "_" + std::to_string(number));
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directory(path_);
+  TemporaryDirectory() : TemporaryDirectory(std::filesystem::temp_directory_path()) {}
+
+  /// In memory where there is such a place: for tests that simulate their device, and would wait for one.
+  static TemporaryDirectory without_device() {
+    const std::filesystem::path memory = "/dev/shm";
+    const bool usable = ::access(memory.c_str(), W_OK | X_OK) == 0;
+    return TemporaryDirectory(usable ? memory : std::filesystem::temp_directory_path());
   }
+
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
@@ -30,6 +31,14 @@ class TemporaryDirectory {
   std::string store() const { return (path_ / "store").string(); }
 
  private:
+  explicit TemporaryDirectory(const std::filesystem::path& parent) {
+    static std::atomic<unsigned> count{0};
+    const unsigned number = count.fetch_add(1, std::memory_order_relaxed);  // relaxed: only distinct
+    path_ = parent / ("leat_storage_" + std::to_string(::getpid()) + "_" + std::to_string(number));
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directory(path_);
+  }
+
   std::filesystem::path path_;
 };
 

@@ -25,6 +25,7 @@
 #include "leat/routing_config.h"
 #include "leat/state_store.h"
 #include "leat/states.h"
+#include "leat/store_health.h"
 #include "leat/uuid.h"
 #include "leat/workflow.h"
 
@@ -129,8 +130,11 @@ class Runner {
   /// Handles of the unfinished pipelines of registered workflows that the store held at opening.
   std::vector<PipelineHandle> resumed() const;
 
-  /// The store's first error; empty while it is healthy.
+  /// The store's first error; empty until it has Failed.
   std::expected<void, Error> health() const;
+  /// How the store is, and why. While it is ReadOnly, submit() and dispatch() above level Memory return
+  /// Storage, and what was admitted goes on.
+  StoreCondition store_condition() const;
 
  private:
   friend class RunnerState;

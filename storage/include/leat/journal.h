@@ -124,6 +124,13 @@ class Journal {
   /// acknowledged, while credits circulate and listeners hear `reached == false`, so that nobody hangs.
   const StoreError* failure() const noexcept;
 
+  /// Whether something new may begin: the store is Healthy or Degraded. What has begun may end in any case.
+  ///
+  /// Progress: one load while it is so; else the store is asked again, so that it may pass.
+  bool admits() noexcept;
+  /// How the store is.
+  StoreCondition condition() noexcept;
+
   struct Counters {
     std::uint64_t groups = 0;
     std::uint64_t transitions = 0;

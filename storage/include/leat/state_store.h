@@ -15,6 +15,7 @@
 #include "leat/checkpoint.h"
 #include "leat/in_flight_board.h"
 #include "leat/store_error.h"
+#include "leat/store_health.h"
 
 namespace leat {
 
@@ -55,6 +56,11 @@ class StateStore {
   /// What runs, for who opens the store after this process was killed. Null: the store keeps none, so only
   /// starts that are in the journal are known then.
   virtual InFlightBoard* board() noexcept { return nullptr; }
+
+  /// How well it can serve now. Failures of append() and sync() are theirs to tell.
+  ///
+  /// Thread-safety: any number of threads, beside the others.
+  virtual StoreCondition condition() noexcept { return {}; }
 
   /// Visits every commit that the store holds, in order. Ends early with the visitor's error.
   virtual std::expected<void, StoreError> replay(const Visitor& visit) = 0;
@@ -122,7 +128,7 @@ struct MemoryMedium {
   std::uint64_t epoch = 0;
   bool clean = true;
   bool open = false;
-  std::vector<std::vector<BoardLine>> board;  ///< as claimed; what it says survives a store, not a power cut
+  std::vector<std::shared_ptr<std::vector<BoardLine>>> board;  ///< as claimed; what it says survives a store, not a power cut
 
   /// What a power cut does: drops the commits that were not synced, ends the store's life.
   void cut_power();

@@ -1,0 +1,126 @@
+#include "space_guard.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace leat {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kRingBytes = 16 * kMiB;   // a full ring of usual groups
+constexpr std::uint64_t kGateBytes = 64 * kMiB;   // two write buffers, on their way into tables
+constexpr std::uint64_t kSlackBytes = 256 << 10;  // what others may take between a look and a write
+
+/// A file whose growth is guarded.
+class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  GuardedFile(SpaceGuard& guard, std::string name, std::unique_ptr<rocksdb::FSWritableFile>&& file)
+      : FSWritableFileOwnerWrapper(std::move(file)), guard_(guard), name_(std::move(name)) {}
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    const auto call = [&] { return FSWritableFileOwnerWrapper::Append(data, options, debug); };
+    rocksdb::IOStatus status = guard_.guarded(data.size(), call, [this] { return is_unchanged(); });
+    if (status.ok()) size_bytes_ += data.size();
+    return status;
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo&, rocksdb::IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    // Never tried again: what a failed sync has left undone is not known.
+    return guard_.guarded(
+        0, [&] { return FSWritableFileOwnerWrapper::Sync(options, debug); }, [] { return false; });
+  }
+
+ private:
+  /// A write that was cut short has moved the file's end.
+  bool is_unchanged() const {
+    struct stat status{};
+    return ::stat(name_.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) == size_bytes_;
+  }
+
+  SpaceGuard& guard_;
+  const std::string name_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+}  // namespace
+
+SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory)
+    : FileSystemWrapper(below), directory_(std::move(directory)), reserve_path_(directory_ + "/RESERVE") {
+  struct statvfs status{};
+  const bool known = ::statvfs(directory_.c_str(), &status) == 0;
+  const std::uint64_t whole = known ? std::uint64_t{status.f_blocks} * status.f_frsize : 0;
+  // A small device keeps most of its room for the store.
+  gate_bytes_ = std::min(kGateBytes, whole / 8);
+  reserve_bytes_max_ = whole / 16;
+}
+
+std::uint64_t SpaceGuard::free_bytes() const noexcept {
+  struct statvfs status{};
+  if (::statvfs(directory_.c_str(), &status) != 0) return ~std::uint64_t{0};  // the write itself will tell
+  return std::uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+void SpaceGuard::take_reserve(std::uint64_t commit_bytes) noexcept {
+  const std::uint64_t wanted = std::min(commit_bytes + kRingBytes, reserve_bytes_max_);
+  // relaxed: a larger reserve than the largest commit needs is only taken again
+  if (wanted <= reserve_bytes_.load(std::memory_order_relaxed)) return;
+  const std::scoped_lock lock(mutex_);
+  const int fd = ::open(reserve_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return;
+  // Not emulated by writing, as posix_fallocate() would: where a device cannot, there is no reserve.
+  const bool taken = ::fallocate(fd, 0, 0, static_cast<off_t>(wanted)) == 0;
+  ::close(fd);
+  if (taken) reserve_bytes_.store(wanted, std::memory_order_relaxed);  // relaxed: as above
+}
+
+void SpaceGuard::drop_reserve() noexcept {
+  free_reserve();
+}
+
+/// @return whether there was one
+bool SpaceGuard::free_reserve() noexcept {
+  const std::scoped_lock lock(mutex_);
+  const bool had = reserve_bytes_.exchange(0, std::memory_order_relaxed) > 0;  // relaxed: under the mutex
+  ::unlink(reserve_path_.c_str());
+  return had;
+}
+
+SpaceGuard::Space SpaceGuard::look() noexcept {
+  const Space space{.free_bytes = free_bytes(), .gate_bytes = gate_bytes_};
+  // relaxed: whoever is late finds it taken
+  if (space.free_bytes / 2 > space.gate_bytes && reserve_bytes_.load(std::memory_order_relaxed) == 0) {
+    take_reserve(0);
+  }
+  return space;
+}
+
+rocksdb::IOStatus SpaceGuard::guarded(std::uint64_t bytes, const std::function<rocksdb::IOStatus()>& call,
+                                      const std::function<bool()>& untouched) {
+  // relaxed: a hint; free_reserve() decides
+  const bool reserved = reserve_bytes_.load(std::memory_order_relaxed) > 0;
+  if (reserved && free_bytes() < bytes + kSlackBytes) free_reserve();
+  rocksdb::IOStatus status = call();
+  if (status.IsNoSpace() && free_reserve() && untouched()) status = call();
+  return status;
+}
+
+rocksdb::IOStatus SpaceGuard::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                              std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                              rocksdb::IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSWritableFile> file;
+  const auto call = [&] { return FileSystemWrapper::NewWritableFile(name, options, &file, debug); };
+  rocksdb::IOStatus status = guarded(0, call, [] { return true; });
+  if (status.ok()) *result = std::make_unique<GuardedFile>(*this, name, std::move(file));
+  return status;
+}
+
+}  // namespace leat

@@ -1,0 +1,59 @@
+// Keeps a full disk from RocksDB, which may abort at one: holds a reserve, gives it back before the last bytes
+// are gone, and tells in time when nothing new should be admitted.
+#pragma once
+
+#include <rocksdb/file_system.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace leat {
+
+/// The file system of a store that is open for writing. Its reserve is the file RESERVE, allocated and never
+/// written.
+///
+/// Thread-safety: any number of threads; take_reserve and drop_reserve one at a time.
+class SpaceGuard final : public rocksdb::FileSystemWrapper {
+ public:
+  struct Space {
+    std::uint64_t free_bytes;
+    std::uint64_t gate_bytes;  ///< below it what is admitted may not find room to end
+  };
+
+  SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory);
+  const char* Name() const override { return "LeatSpaceGuard"; }
+
+  /// Allocates the reserve, as far as there is room: more than the largest commit so far and a full ring.
+  void take_reserve(std::uint64_t commit_bytes) noexcept;
+  /// Removes it at an orderly end.
+  void drop_reserve() noexcept;
+  /// Looks at the device; takes the reserve again where there is plenty.
+  Space look() noexcept;
+
+  /// Carries out a call that may need so many bytes more, freeing the reserve before the device is full.
+  ///
+  /// @param untouched  whether the call that failed has changed nothing, so that it may be tried again
+  rocksdb::IOStatus guarded(std::uint64_t bytes, const std::function<rocksdb::IOStatus()>& call,
+                            const std::function<bool()>& untouched);
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* debug) override;
+
+ private:
+  std::uint64_t free_bytes() const noexcept;
+  bool free_reserve() noexcept;
+
+  const std::string directory_;
+  const std::string reserve_path_;
+  std::uint64_t gate_bytes_;
+  std::uint64_t reserve_bytes_max_;
+  std::mutex mutex_;  // the file RESERVE
+  std::atomic<std::uint64_t> reserve_bytes_{0};
+};
+
+}  // namespace leat
