@@ -128,7 +128,8 @@ struct MemoryMedium {
   std::uint64_t epoch = 0;
   bool clean = true;
   bool open = false;
-  std::vector<std::shared_ptr<std::vector<BoardLine>>> board;  ///< as claimed; what it says survives a store, not a power cut
+  /// As claimed; what it says survives a store, not a power cut. Copies of the medium share it.
+  std::vector<std::shared_ptr<std::vector<BoardLine>>> board;
 
   /// What a power cut does: drops the commits that were not synced, ends the store's life.
   void cut_power();
