@@ -87,6 +87,14 @@ std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view
   return {};
 }
 
+std::expected<void, Error> DefaultDispatcher::unregister_executor(std::string_view key) {
+  auto lane = lanes_.remove(key);
+  if (!lane) return std::unexpected(std::move(lane.error()));
+  std::lock_guard lock(mutex_);
+  for (const auto& binding : bindings_) binding->remove(**lane);
+  return {};
+}
+
 /// The services of an executor, made where it has none yet.
 std::expected<ExecutorBinding*, Error> DefaultDispatcher::binding_of(
     const std::shared_ptr<TaskExecutor>& executor) {

@@ -32,6 +32,7 @@ class DefaultDispatcher final : public Dispatcher {
                                                               DispatchOptions options) override;
   std::expected<void, Error> register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                                ExecutorLimits limits) override;
+  std::expected<void, Error> unregister_executor(std::string_view key) override;
   bool has_capacity() const override;
   std::string_view resolve_executor_key(std::string_view task_namespace) const override;
 

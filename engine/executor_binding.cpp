@@ -25,6 +25,14 @@ void ExecutorBinding::add(Lane& lane) {
   versions_.push_back(std::move(next));
 }
 
+void ExecutorBinding::remove(Lane& lane) {
+  std::lock_guard lock(mutex_);
+  auto next = std::make_unique<Lanes>(lanes());
+  if (std::erase(*next, &lane) == 0) return;
+  lanes_.store(next.get(), std::memory_order_release);  // (2) as in add()
+  versions_.push_back(std::move(next));
+}
+
 std::expected<std::string, Error> ExecutorBinding::load_context(const TaskReadyEvent& event) const {
   const Pipeline* const pipeline = pipeline_of(event);
   if (pipeline == nullptr) return "{}";  // dispatched alone at level Memory: nothing is kept for it

@@ -29,6 +29,8 @@ class ExecutorBinding final : public ExecutorServices {
   bool serves(const TaskExecutor& executor) const noexcept { return executor_.get() == &executor; }
   /// One more key leads to the executor.
   void add(Lane& lane);
+  /// The key leads to it no more; nothing where it never did.
+  void remove(Lane& lane);
 
   std::expected<std::string, Error> load_context(const TaskReadyEvent& event) const override;
   std::expected<void, Error> stage_context(const TaskReadyEvent& event, std::string_view json) override;

@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "check.h"
 
 namespace leat {
@@ -40,7 +42,8 @@ struct MakingIterator {
 Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits,
            std::uint32_t workers, std::uint32_t journal_key, Clock& clock, AttemptListener& listener)
     : key_(std::move(key)),
-      executor_(std::move(executor)),
+      executors_{std::move(executor)},
+      executor_(executors_.back().get()),
       limits_(limits),
       journal_key_(journal_key),
       clock_(clock),
@@ -199,13 +202,22 @@ bool Lane::anything_queued() const noexcept {
 }
 
 bool Lane::has_work() const noexcept {
-  return !closed_.load(std::memory_order_relaxed) &&  // relaxed: closing only ends work, and stop() joins
+  return !closed_.load(std::memory_order_seq_cst) &&  // (17) seq_cst: a last look; pairs with (18)
          attempts_.any_free() && anything_queued();
 }
 
 void Lane::close() noexcept {
   // (7) seq_cst: before the look at active(); pairs with (6).
   closed_.store(true, std::memory_order_seq_cst);
+}
+
+void Lane::resume(std::shared_ptr<TaskExecutor> executor) {
+  executors_.push_back(std::move(executor));
+  executor_.store(executors_.back().get(), std::memory_order_release);  // (16) release: pairs with (15)
+  // (18) seq_cst: before the looks at the lot and for sleepers; pairs with (17), and with (3) in parking_lot.h.
+  closed_.exchange(false, std::memory_order_seq_cst);
+  slots_released();
+  if (workers_ != nullptr && anything_queued()) workers_->notify();
 }
 
 std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
@@ -297,9 +309,9 @@ void Lane::execute(Attempt& attempt) noexcept {
   std::string message;
   try {
     if (attempt.task.event.adopts) [[unlikely]] {
-      attempt.adopt(*executor_);
+      attempt.adopt(executor());
     } else {
-      executor_->start(attempt.task.event, attempt.token());
+      executor().start(attempt.task.event, attempt.token());
     }
   } catch (const std::exception& error) {
     thrown = (message = error.what()).c_str();
@@ -406,6 +418,24 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
     if (const auto since = attempt.running_since_ns())
       sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(now, *since));
   }
+}
+
+SlotAudit Lane::audit() const {
+  SlotAudit audit{.key = key_, .slots_taken = capacity_.admitted(), .permits_taken = attempts_.active()};
+  for (const Attempt& attempt : attempts_.all()) {
+    if (attempt.running_since_ns()) audit.holders.push_back(describe(attempt));
+  }
+  audit.permits_found = audit.holders.size();
+  audit.slots_found = queued() + audit.holders.size() + owed();
+  return audit;
+}
+
+std::string Lane::describe(const Attempt& attempt) const {
+  // relaxed: written before the caller learnt of the attempt.
+  const std::int64_t ran_ns = clock_.stopwatch_ns() - attempt.started_ns.load(std::memory_order_relaxed);
+  return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}'",
+                     std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
+                     static_cast<double>(ran_ns) / 1e9, thread_name(attempt.shard), key_);
 }
 
 Lane::Flow Lane::flow() const noexcept {

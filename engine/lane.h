@@ -47,7 +47,9 @@ class Lane final : public SlotListener {
 
   const std::string& key() const noexcept { return key_; }
   const ExecutorLimits& limits() const noexcept { return limits_; }
-  TaskExecutor& executor() const noexcept { return *executor_; }
+  TaskExecutor& executor() const noexcept {
+    return *executor_.load(std::memory_order_acquire);  // (15) acquire: pairs with (16) in resume()
+  }
 
   /// The key's number in the journal; 0: nothing is remembered.
   std::uint32_t journal_key() const noexcept { return journal_key_; }
@@ -80,8 +82,10 @@ class Lane final : public SlotListener {
   std::size_t run_some(std::uint32_t worker, std::size_t budget) noexcept;
   /// Whether run_some() could begin a task now.
   bool has_work() const noexcept;
-  /// From here on nothing is begun; what is queued stays.
+  /// From here on nothing is begun; what is queued stays, and what comes is parked.
   void close() noexcept;
+  /// Undoes close(), with another executor, or the same.
+  void resume(std::shared_ptr<TaskExecutor> executor);
 
   // --- what an attempt needs ---
 
@@ -114,6 +118,11 @@ class Lane final : public SlotListener {
   static ExecutorMetrics metrics_of(std::span<const Lane* const> lanes);
   /// Adds what the lane counted to plain sums.
   void add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const;
+
+  /// Counts slots and permits anew. @pre as Runner::audit() says
+  SlotAudit audit() const;
+  /// One line on an attempt that is out: task, age, thread. @pre it stays out
+  std::string describe(const Attempt& attempt) const;
 
   // --- what the watchdog looks at ---
 
@@ -183,14 +192,19 @@ class Lane final : public SlotListener {
   std::size_t refill(Worker& own) noexcept;
   bool next_by_rank(Worker& own, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
-  bool braked() const noexcept { return !executor_->has_capacity(); }
+  // relaxed: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
+  bool braked() const noexcept {
+    return closed_.load(std::memory_order_relaxed) || !executor().has_capacity();
+  }
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
   Attempt* run(Attempt& attempt, std::uint32_t worker) noexcept;
   void execute(Attempt& attempt) noexcept;
 
   const std::string key_;
-  const std::shared_ptr<TaskExecutor> executor_;
+  std::vector<std::shared_ptr<TaskExecutor>>
+      executors_;  // all that ever were: some thread may still look at one
+  std::atomic<TaskExecutor*> executor_;
   const ExecutorLimits limits_;
   const std::uint32_t journal_key_;
   Clock& clock_;

@@ -19,7 +19,8 @@ LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, Le
       all_lent_(all_lent),
       workers_(workers),
       log_(std::move(log)),
-      by_key_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)) {}
+      by_key_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)),
+      ever_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)) {}
 
 LaneTable::~LaneTable() = default;
 
@@ -56,6 +57,9 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
   if (all_lent_) limits.backend = Backend::Lent;
   std::lock_guard lock(mutex_);
   if (auto checked = check(key, limits); !checked) return std::unexpected(std::move(checked.error()));
+  // relaxed: written under the mutex.
+  if (Lane* const lane = ever_[router_.intern_key(key)].load(std::memory_order_relaxed); lane != nullptr)
+    return bring_back(*lane, std::move(executor), limits);
   entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
                                              worker_count(limits), journal_key, clock_, listener_),
                       nullptr});
@@ -74,8 +78,41 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
       return std::unexpected(std::move(lent.error()));
     }
   }
-  // (2) release: publishes the lane; pairs with (1).
+  // (2) release, twice: publishes the lane; pairs with (1) and (3).
+  ever_[router_.intern_key(key)].store(lane, std::memory_order_release);
   by_key_[router_.intern_key(key)].store(lane, std::memory_order_release);
+  return lane;
+}
+
+/// @pre mutex_ is held; the key has no executor
+std::expected<Lane*, Error> LaneTable::bring_back(Lane& lane, std::shared_ptr<TaskExecutor> executor,
+                                                  const ExecutorLimits& limits) {
+  const ExecutorLimits& had = lane.limits();
+  if (limits.max_concurrent != had.max_concurrent || limits.max_queued != had.max_queued ||
+      worker_count(limits) != worker_count(had) || limits.backend != had.backend) {
+    return std::unexpected(
+        Error{ErrorCode::InvalidArgument,
+              "executor key '" + lane.key() +
+                  "' comes back with other limits (accepted: " + std::to_string(had.max_concurrent) +
+                  " attempts at once, " + std::to_string(had.max_queued) + " queued, the same threads)"});
+  }
+  if (closed_) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
+  lane.resume(std::move(executor));
+  by_key_[router_.intern_key(lane.key())].store(&lane, std::memory_order_release);  // (2) as above
+  return &lane;
+}
+
+std::expected<Lane*, Error> LaneTable::remove(std::string_view key) {
+  std::lock_guard lock(mutex_);
+  const ExecutorKeyId id = router_.intern_key(key);
+  Lane* const lane = find(id);
+  if (lane == nullptr) {
+    return std::unexpected(
+        Error{ErrorCode::NotFound,
+              "executor key '" + std::string(key.substr(0, kKeyBytesMax)) + "' is not registered"});
+  }
+  by_key_[id].store(nullptr, std::memory_order_release);  // (2) pairs with (1)
+  lane->close();
   return lane;
 }
 
@@ -84,8 +121,9 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
   const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {
     return event.pipeline_execution_id.hash();
   });
-  Lane* const lane = find(key);
-  LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come; none is ever taken away
+  // (3) acquire: pairs with (2). A lane whose executor was taken away parks the task.
+  Lane* const lane = key < kKeysMax ? ever_[key].load(std::memory_order_acquire) : nullptr;
+  LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come
   lane->admit_or_park(event, std::move(slot));
 }
 
@@ -109,9 +147,17 @@ std::vector<Lane*> LaneTable::lanes() const {
   return all;
 }
 
+std::vector<std::string> LaneTable::keys() const {
+  std::vector<std::string> present;
+  for (const Lane* const lane : lanes()) {
+    if (find(router_.intern_key(lane->key())) != nullptr) present.push_back(lane->key());
+  }
+  return present;
+}
+
 std::string LaneTable::known_keys() const {
   std::string keys;
-  for (const Lane* const lane : lanes()) keys += (keys.empty() ? "" : ", ") + lane->key();
+  for (const std::string& key : this->keys()) keys += (keys.empty() ? "" : ", ") + key;
   return keys;
 }
 
@@ -166,6 +212,10 @@ std::expected<void, Error> LaneTable::start() {
 }
 
 void LaneTable::close() noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
   for (Lane* const lane : lanes()) lane->close();
 }
 

@@ -51,6 +51,10 @@ class LaneTable {
   std::expected<Lane*, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                   ExecutorLimits limits, std::uint32_t journal_key, InFlightBoard* board);
 
+  /// Takes a key's executor away: nothing more of it is begun; its tasks stay Ready until add() brings one again.
+  /// @return the lane, or NotFound
+  std::expected<Lane*, Error> remove(std::string_view key);
+
   /// @return the lane of a key; null: the key has no executor
   Lane* find(ExecutorKeyId key) const noexcept {
     // (1) acquire: sees the lane that add() (2) made.
@@ -61,8 +65,10 @@ class LaneTable {
   /// Sends every parked task through the routes once more.
   void reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
 
-  /// Registered lanes in the order of registration.
+  /// All lanes, those included whose executor was taken away, in the order of registration.
   std::vector<Lane*> lanes() const;
+  /// Of those that have an executor now, in the order of registration.
+  std::vector<std::string> keys() const;
   /// "a, b, c": for messages.
   std::string known_keys() const;
 
@@ -84,6 +90,8 @@ class LaneTable {
   };
 
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
+  std::expected<Lane*, Error> bring_back(Lane& lane, std::shared_ptr<TaskExecutor> executor,
+                                         const ExecutorLimits& limits);
   std::expected<void, Error> lend(Entry& entry);
   bool arena_granted(std::uint32_t count);
 
@@ -94,11 +102,13 @@ class LaneTable {
   const bool all_lent_;
   const std::uint32_t workers_;
   const Log log_;
-  std::unique_ptr<std::atomic<Lane*>[]> by_key_;
-  mutable std::mutex mutex_;  // entries_, the arenas' budget, started_
+  std::unique_ptr<std::atomic<Lane*>[]> by_key_;  // null where a key has no executor, or has none now
+  std::unique_ptr<std::atomic<Lane*>[]> ever_;    // by key as well; stays
+  mutable std::mutex mutex_;                      // entries_, the arenas' budget, started_
   std::vector<Entry> entries_;
   std::unique_ptr<ArenaBudget> budget_;
   bool started_ = false;
+  bool closed_ = false;
   std::uint32_t arena_threads_ = 0;  // lent so far
 };
 

@@ -115,8 +115,11 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   state.scheduler.abandon(quiet);
   state.phase = quiet ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (!quiet) {
-    const std::string message = fmt::format(
+    std::string message = fmt::format(
         "{} task(s) neither ended nor heeded the stop; their threads are given up", state.lanes.active());
+    for (const SlotAudit& audit : this->audit()) {
+      if (!audit.holders.empty()) message += fmt::format("; for one: {}", audit.holders.front());
+    }
     state.log(Severity::Warning, message);
     return std::unexpected(Error{ErrorCode::Timeout, message});
   }
@@ -162,6 +165,10 @@ std::expected<void, Error> Runner::register_executor(std::string_view key,
                                                      std::shared_ptr<TaskExecutor> executor,
                                                      ExecutorLimits limits) {
   return state_->dispatcher.register_executor(key, std::move(executor), limits);
+}
+
+std::expected<void, Error> Runner::unregister_executor(std::string_view key) {
+  return state_->dispatcher.unregister_executor(key);
 }
 
 std::expected<RouteReport, Error> Runner::set_routing(const RoutingConfig& config) {
@@ -241,9 +248,7 @@ std::expected<void, Error> Runner::check_lends() const {
 }
 
 std::vector<std::string> Runner::executor_keys() const {
-  std::vector<std::string> keys;
-  for (const Lane* const lane : state_->lanes.lanes()) keys.push_back(lane->key());
-  return keys;
+  return state_->lanes.keys();
 }
 
 ExecutorMetrics Runner::metrics(std::string_view key) const {
@@ -251,6 +256,12 @@ ExecutorMetrics Runner::metrics(std::string_view key) const {
     if (lane->key() == key) return lane->metrics();
   }
   return {};
+}
+
+std::vector<SlotAudit> Runner::audit() const {
+  std::vector<SlotAudit> audits;
+  for (const Lane* const lane : state_->lanes.lanes()) audits.push_back(lane->audit());
+  return audits;
 }
 
 std::string Runner::metrics_text() const {

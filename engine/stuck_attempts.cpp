@@ -26,7 +26,7 @@ void StuckAttempts::came_back(Attempt& attempt) noexcept {
     timers_.cancel(found->timer);
     if (found->said) {
       attempt.lane->count_stuck(-1);
-      line = fmt::format("{} has come back", describe(attempt));
+      line = fmt::format("{}, has come back", attempt.lane->describe(attempt));
     }
     told_.erase(found);
   }
@@ -41,20 +41,10 @@ void StuckAttempts::on_timer(std::uint64_t token) noexcept {
     if (found == told_.end()) return;  // it is back
     found->said = true;
     found->attempt->lane->count_stuck(1);
-    line = fmt::format("{} is stuck: it heeds neither its time limit nor the wish to stop",
-                       describe(*found->attempt));
+    line = fmt::format("{}, is stuck: it heeds neither its time limit nor the wish to stop",
+                       found->attempt->lane->describe(*found->attempt));
   }
   log_(Severity::Warning, line);
-}
-
-/// @pre the attempt is out
-std::string StuckAttempts::describe(const Attempt& attempt) const {
-  // relaxed: written before the attempt was told.
-  const std::int64_t ran_ns = clock_.stopwatch_ns() - attempt.started_ns.load(std::memory_order_relaxed);
-  return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}',",
-                     std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
-                     static_cast<double>(ran_ns) / 1e9, attempt.lane->thread_name(attempt.shard),
-                     attempt.lane->key());
 }
 
 }  // namespace leat

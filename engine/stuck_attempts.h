@@ -44,8 +44,6 @@ class StuckAttempts final : public TimerListener {
     bool said = false;
   };
 
-  std::string describe(const Attempt& attempt) const;
-
   Clock& clock_;
   TimerQueue& timers_;
   const std::chrono::nanoseconds after_;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace leat {
 
@@ -40,6 +42,18 @@ struct ExecutorMetrics {
   std::uint64_t available_capacity() const noexcept {
     return active_tasks >= max_concurrent ? 0 : max_concurrent - active_tasks;
   }
+};
+
+/// Where the slots and run permits of one executor key are, counted anew.
+struct SlotAudit {
+  std::string key;
+  std::uint64_t slots_taken = 0;  ///< as admission counts them
+  std::uint64_t slots_found = 0;  ///< with queued and running tasks
+  std::uint64_t permits_taken = 0;
+  std::uint64_t permits_found = 0;        ///< with running tasks
+  std::vector<std::string> holders = {};  ///< one line for each running attempt: task, age, thread
+
+  bool balanced() const noexcept { return slots_taken == slots_found && permits_taken == permits_found; }
 };
 
 }  // namespace leat

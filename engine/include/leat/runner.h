@@ -94,6 +94,8 @@ class Runner {
   Dispatcher& dispatcher() noexcept;
   std::expected<void, Error> register_executor(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                                ExecutorLimits limits = {});
+  /// Takes a key's executor away: see Dispatcher::unregister_executor().
+  std::expected<void, Error> unregister_executor(std::string_view key);
   /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
 
@@ -122,6 +124,9 @@ class Runner {
   /// @param key  a registered key; otherwise all zero
   ExecutorMetrics metrics(std::string_view key) const;
 
+  /// For tests and debugging: counts the slots and run permits of each executor key anew, and names who holds
+  /// them. Exact while nothing is dispatched or ends; what runs may go on.
+  std::vector<SlotAudit> audit() const;
   /// All that the engine counts, in Prometheus' text format 0.0.4: per executor (label `executor`) and of the
   /// journal. Times are in seconds. Never stops a worker; call it as often as you are asked.
   std::string metrics_text() const;
