@@ -349,8 +349,10 @@ void Pipeline::interrupt_tasks() noexcept {
     if (state_of(i) != TaskState::Running) continue;
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
-    Attempt* const attempt = tasks_[i].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
-    if (stays_elsewhere(i, attempt)) continue;
+    // (26) acquire: pairs with (23), an adopted task's; another's was seen with (8).
+    Attempt* const attempt = tasks_[i].running.load(std::memory_order_acquire);
+    // Not adopted yet, and now never: the next process sees to it.
+    if (stays_elsewhere(i, attempt) || attempt == nullptr) continue;
     // relaxed: only the step reads it from here on.
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);
     tasks_[i].key_no = attempt->lane->journal_key();

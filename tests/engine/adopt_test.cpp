@@ -12,9 +12,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <latch>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -90,6 +92,7 @@ class JobExecutor final : public TaskExecutor {
 
   std::atomic<int> adopted = 0;
   std::atomic<int> told = 0;
+  std::atomic<bool> deaf = false;  // told to end a job, it goes on
 
  private:
   void keep(const std::string& job, CompletionToken token) {
@@ -97,6 +100,7 @@ class JobExecutor final : public TaskExecutor {
     auto& kept = tokens_[job] = std::move(token);
     kept.on_cancel([this, job] {
       ++told;
+      if (deaf) return;
       const std::lock_guard held(mutex_);
       tokens_.extract(job);  // dropped: it ends without having completed
     });
@@ -115,17 +119,23 @@ Workflow remote_workflow() {
               .build();
 }
 
+/// Two jobs at once.
+Workflow twin_workflow() {
+  return *Workflow::builder("twins").task("one", {}).task("two", {}).build();
+}
+
 struct Life {
-  explicit Life(const std::string& directory, Death death = Death::None)
+  explicit Life(const std::string& directory, Death death = Death::None, std::uint32_t max_concurrent = 2)
       : service(directory + "/jobs"), executor(std::make_shared<JobExecutor>(service, death)) {
     auto built = Runner::builder()
                      .database_url("rocksdb://" + directory + "/store")
-                     .register_executor("remote", executor, {.max_concurrent = 2})
+                     .register_executor("remote", executor, {.max_concurrent = max_concurrent})
                      .routing_config(RoutingConfig("remote"))
                      .build();
     if (!built) throw std::runtime_error(built.error().message);
     runner.emplace(std::move(*built));
-    if (!runner->register_workflow(remote_workflow()) || !runner->start())
+    if (!runner->register_workflow(remote_workflow()) || !runner->register_workflow(twin_workflow()) ||
+        !runner->start())
       throw std::runtime_error("no start");
   }
   JobService service;
@@ -226,6 +236,40 @@ TEST_F(Adopt, ACancelBeforeTheWorkIsTakenOverReachesItAfterwards) {
   EXPECT_TRUE(eventually([&] { return life.executor->told == 1; }));
   EXPECT_EQ(life.service.submissions(), 1);
   EXPECT_TRUE(life.runner->stop(30s));
+}
+
+TEST_F(Adopt, ADeadlineStopLeavesCancelledWorkThatWasNotTakenOverYetToTheNextRunner) {
+  std::optional<Life> life(std::in_place, directory_.path());
+  ASSERT_TRUE(life->runner->submit(twin_workflow()));
+  ASSERT_TRUE(eventually([&] { return life->service.submissions() == 2; }));
+  ASSERT_TRUE(life->runner->stop(0s));
+
+  life.emplace(directory_.path(), Death::None, 1);
+  ASSERT_TRUE(eventually([&] { return life->executor->adopted == 1; }))
+      << "the other one waits for its permit";
+  life->executor->deaf = true;
+  ASSERT_TRUE(life->runner->resumed().front().cancel());
+  // Told only once the deadline has passed: so the first job ends, or the stop would take its grace.
+  std::latch watching(1), told(1);
+  const auto watch = [&](TaskContext& context) {
+    const std::stop_callback callback(context.stop_token(), [&] { told.count_down(); });
+    watching.count_down();
+    told.wait();
+    life->executor->complete_one();
+  };
+  const auto watcher = Workflow::builder("watcher").task("watch", watch, {.executor = "default"}).build();
+  ASSERT_TRUE(life->runner->submit(*watcher, {.durability = Durability::Memory}));
+  watching.wait();
+  ASSERT_TRUE(life->runner->stop(0s));
+
+  life.emplace(directory_.path());
+  EXPECT_TRUE(eventually([&] { return life->executor->told == 1; })) << "of the one that was left";
+  ASSERT_TRUE(life->runner->stop(30s));
+  life.reset();
+  const auto image = read_rocksdb_store(directory_.path() + "/store");
+  ASSERT_TRUE(image) << image.error().message;
+  for (const TaskImage& task : image->pipelines().begin()->second.tasks)
+    EXPECT_EQ(task.state, TaskState::Cancelled);
 }
 
 TEST_F(Adopt, ANameOfMoreThan256BytesIsRefused) {
