@@ -20,6 +20,13 @@ std::expected<StoreImage, StoreError> recover_unfinished(StateStore& store) {
         return image.apply(first, commit);
       });
   if (!folded) return std::unexpected(std::move(folded.error()));
+  // A reader that runs out of file descriptors can end early and say nothing.
+  if (image.end_sequence() != 0 && image.end_sequence() != store.journal_end()) {
+    return std::unexpected(
+        StoreError{StoreErrorCode::Io, "the journal was read up to number " +
+                                           std::to_string(image.end_sequence()) + " and ends at " +
+                                           std::to_string(store.journal_end()) + ": too few file descriptors?"});
+  }
   if (auto whole = check_whole(image); !whole) return std::unexpected(std::move(whole.error()));
   return image;
 }

@@ -311,5 +311,37 @@ TEST(Recovery, AfterAStoreFailureNothingIsAcknowledgedAndNobodyHangs) {
   }
 }
 
+/// A reader that ends early and says nothing, as RocksDB's does where file descriptors run out.
+class ReadsInPart final : public WrappedStore {
+ public:
+  explicit ReadsInPart(const std::shared_ptr<MemoryMedium>& medium)
+      : WrappedStore(make_memory_store(medium)), last_(medium->commits.back().first_sequence) {}
+
+  std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
+    return store().replay_from(sequence, [&](std::uint64_t first, std::span<const std::byte> commit) {
+      return first == last_ ? std::expected<void, StoreError>() : visit(first, commit);
+    });
+  }
+
+ private:
+  const std::uint64_t last_;
+};
+
+// Otherwise the numbers of forgotten pipelines are given out again, and the store cannot be read any more.
+TEST(Recovery, AJournalThatIsReadOnlyInPartIsNotOpened) {
+  const auto medium = std::make_shared<MemoryMedium>();
+  {
+    Chain chain;
+    auto runner = Runner::builder().state_store(make_memory_store(medium)).build();
+    ASSERT_TRUE(runner);
+    ASSERT_TRUE(runner->start());
+    ASSERT_TRUE(runner->submit(chain.workflow)->wait(kLong));
+  }
+  const auto again = Runner::builder().state_store(std::make_unique<ReadsInPart>(medium)).build();
+  ASSERT_FALSE(again);
+  EXPECT_THAT(again.error().message, testing::HasSubstr("the journal was read up to number"));
+  EXPECT_TRUE(Runner::builder().state_store(make_memory_store(medium)).build());
+}
+
 }  // namespace
 }  // namespace leat

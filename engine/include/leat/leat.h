@@ -34,3 +34,4 @@
 #include "leat/trigger_rule.h"
 #include "leat/uuid.h"
 #include "leat/workflow.h"
+#include "leat/wrapped_store.h"
