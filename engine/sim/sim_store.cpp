@@ -1,6 +1,6 @@
 #include "sim_store.h"
 
-#include <utility>
+#include "leat/wrapped_store.h"
 
 namespace leat::sim {
 namespace {
@@ -12,27 +12,22 @@ std::unexpected<StoreError> dead() {
   return refuse(StoreErrorCode::Closed, "the process is dead");
 }
 
-class SimStore final : public StateStore {
+class SimStore final : public WrappedStore {
  public:
-  explicit SimStore(Stage& stage) : stage_(stage), store_(make_memory_store(stage.medium)) {
+  explicit SimStore(Stage& stage) : WrappedStore(make_memory_store(stage.medium)), stage_(stage) {
     stage_.ledger.synced();  // opening has made durable what is there
   }
 
-  std::uint64_t epoch() const noexcept override { return store_->epoch(); }
-  std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
-  std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
-  bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
-  InFlightBoard* board() noexcept override { return store_->board(); }
-  std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
-
-  std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
-                                         std::span<const std::byte> commit) override {
+  std::expected<void, StoreError> append_rows(std::uint64_t first_sequence, std::uint64_t end_sequence,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override {
     if (stage_.may_die_here("before a write")) return dead();
     if (stage_.strikes(Faults::DiskFull, stage_.fault_per_10000)) {
       stage_.note("a write is refused: the disk is full");
       return refuse(StoreErrorCode::DiskFull, "the disk is full");
     }
-    if (auto done = store_->append(first_sequence, end_sequence, commit); !done) return done;
+    if (auto done = store().append_rows(first_sequence, end_sequence, commit, rows); !done) return done;
+    if (rows.ended) stage_.note("a round of the checkpoint is complete", rows.generation);
     stage_.note("written below", end_sequence);
     stage_.ledger.appended(first_sequence, commit);
     if (stage_.strikes(Faults::LostReport, stage_.fault_per_10000)) {
@@ -45,7 +40,7 @@ class SimStore final : public StateStore {
 
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
     if (stage_.may_die_here("before an acknowledgement")) return dead();
-    return store_->acknowledge(end_sequence);
+    return store().acknowledge(end_sequence);
   }
 
   std::expected<void, StoreError> sync() override {
@@ -58,7 +53,7 @@ class SimStore final : public StateStore {
       stage_.note("a sync fails");
       return refuse(StoreErrorCode::Io, "a sync failed");
     }
-    if (auto done = store_->sync(); !done) return done;
+    if (auto done = store().sync(); !done) return done;
     stage_.note("synced");
     stage_.ledger.synced();
     if (stage_.may_die_here("after a sync")) return dead();
@@ -67,14 +62,13 @@ class SimStore final : public StateStore {
 
   std::expected<void, StoreError> close() override {
     if (!stage_.alive) return dead();
-    if (auto done = store_->close(); !done) return done;
+    if (auto done = store().close(); !done) return done;
     stage_.ledger.synced();
     return {};
   }
 
  private:
   Stage& stage_;
-  const std::unique_ptr<StateStore> store_;
 };
 
 }  // namespace

@@ -46,17 +46,12 @@ void Stage::die(Death death) {
 std::shared_ptr<MemoryMedium> Stage::what_is_left(Death death) const {
   auto left = std::make_shared<MemoryMedium>();
   left->commits = std::move(medium->commits);
+  left->marks = medium->marks;
   left->used_below = medium->used_below;
   left->epoch = medium->epoch;
   left->clean = death == Death::CleanStop && medium->clean;
   if (death == Death::PowerCut) return left;
-  for (const std::vector<BoardLine>& said : medium->board) {
-    std::vector<BoardLine>& lines = left->board.emplace_back(said.size());
-    for (std::size_t i = 0; i < said.size(); ++i) {
-      lines[i].note_child(said[i].child());
-      lines[i].begin(said[i].task());
-    }
-  }
+  for (const std::vector<BoardLine>& lines : medium->board) left->board.push_back(lines);
   return left;
 }
 

@@ -65,8 +65,9 @@ class Stage {
   std::shared_ptr<MemoryMedium> medium = std::make_shared<MemoryMedium>();  ///< another after each death
   bool alive = false;
   std::uint32_t crashes = 0;
-  std::uint32_t death_per_10000 = 0;  ///< at each place where the process may die
-  std::uint32_t fault_per_10000 = 0;  ///< at each place where something else may go wrong
+  std::uint32_t death_per_10000 = 0;   ///< at each place where the process may die
+  std::uint32_t fault_per_10000 = 0;   ///< at each place where something else may go wrong
+  std::uint64_t checkpoint_bytes = 0;  ///< of the journal, for a round of the checkpoint
   std::uint64_t hash = 14695981039346656037U;
   std::string timeline;
 

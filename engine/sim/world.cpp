@@ -34,6 +34,8 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   constexpr std::uint32_t kFaults[] = {0, 100, 1000};
   stage_.death_per_10000 = kDeaths[stage_.choices.pick(4)];
   stage_.fault_per_10000 = kFaults[stage_.choices.pick(3)];
+  constexpr std::uint64_t kCheckpoints[] = {std::uint64_t{64} << 20, 200, 1000};
+  stage_.checkpoint_bytes = kCheckpoints[stage_.choices.pick(3)];
 }
 
 World::~World() = default;
@@ -69,6 +71,7 @@ void World::be_born() {
   auto& parts = RunnerState::parts(builder);
   parts.order = this;
   parts.stall_after = {};
+  parts.checkpoint.journal_bytes = stage_.checkpoint_bytes;
   parts.journal.cells = std::bit_ceil(std::max(kCellsMin, concurrent * keys.size() + 2));
   const auto refused = [this](const Error& error) {
     const bool sick = runner_ != nullptr && !runner_->health();
