@@ -11,6 +11,9 @@
 #include "resume.h"
 #include "route.h"
 #include "run.h"
+#include "torture.h"
+#include "torture_life.h"
+#include "torture_points.h"
 #include "verify.h"
 
 namespace leat::tools {
@@ -34,6 +37,8 @@ struct AllOptions {
   ResumeOptions resume;
   InspectOptions inspect;
   VerifyOptions verify;
+  TortureOptions torture;
+  TortureLifeOptions torture_life;
   RouteResolveOptions resolve;
   RouteExplainOptions explain;
   RouteCheckOptions check;
@@ -94,6 +99,25 @@ void add_verify(CLI::App& app, Command& chosen, VerifyOptions& options) {
   command->add_flag("--repair", options.repair,
                     "First rebuild what follows from the rest, and say what it was");
   command->add_flag("--json", options.json, "Print one JSON object instead of lines");
+}
+
+void add_torture(CLI::App& app, Command& chosen, AllOptions& all) {
+  CLI::App* command = add_command(app, chosen, "torture", "Kill processes on a store of its own; is anything lost?",
+                                  all.torture, torture);
+  command->add_option("--minutes", all.torture.minutes, "How long; fractions are welcome")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+  command->add_option("--store", all.torture.store, "Directory of the store: a new one")->required();
+  command->add_option("--seed", all.torture.seed, "Of an earlier run [a new one, printed]");
+
+  TortureLifeOptions& options = all.torture_life;
+  CLI::App* life = add_command(app, chosen, "torture-life", "One life of torture", options, torture_life);
+  life->group("");  // torture starts it
+  life->add_option("--store", options.store)->required();
+  life->add_option("--seed", options.seed);
+  life->add_option("--die-at", options.die_at)->check(CLI::IsMember(kTorturePoints));
+  life->add_option("--die-after", options.die_after);
+  life->add_option("--trouble", options.trouble)->check(CLI::IsMember(kTortureTroubles));
 }
 
 void add_route(CLI::App& app, Command& chosen, AllOptions& all) {
@@ -165,6 +189,7 @@ int main(int argc, char** argv) {
   leat::tools::add_resume(app, chosen, all.resume);
   leat::tools::add_inspect(app, chosen, all.inspect);
   leat::tools::add_verify(app, chosen, all.verify);
+  leat::tools::add_torture(app, chosen, all);
   leat::tools::add_route(app, chosen, all);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,109 @@
+// The observer of `leat torture`, and the command.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "../storage/temporary_directory.h"
+#include "leat/leat.h"
+#include "torture_ledger.h"
+
+namespace leat::tools {
+namespace {
+
+using Kind = TortureReport::Kind;
+using testing::HasSubstr;
+
+/// A store in which one pipeline of two tasks has ended.
+class TortureLedgerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const Workflow workflow = *Workflow::builder("w")
+                                   .task("a", [](TaskContext&) {})
+                                   .task("b", [](TaskContext&) {}, {.after = {"a"}})
+                                   .build();
+    auto runner = Runner::builder().database_url("rocksdb://" + store()).build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    ASSERT_TRUE(runner->start());
+    const auto handle = runner->submit(workflow);
+    ASSERT_TRUE(handle);
+    ASSERT_TRUE(handle->wait());
+    pipeline_ = handle->id();
+    ASSERT_TRUE(runner->stop(std::chrono::seconds(30)));
+  }
+  std::string store() const { return (directory_.path() / "store").string(); }
+  void hear_everything() {
+    ledger_.hear({.kind = Kind::Acknowledged, .pipeline = pipeline_});
+    for (const std::uint32_t task : {0U, 1U}) {
+      ledger_.hear({.kind = Kind::Began, .task = task, .attempt = 1, .pipeline = pipeline_});
+      ledger_.hear({.kind = Kind::Done, .task = task, .attempt = 1, .pipeline = pipeline_});
+    }
+    ledger_.hear({.kind = Kind::Ended, .state = PipelineState::Completed, .pipeline = pipeline_});
+  }
+
+  test::TemporaryDirectory directory_;
+  Uuid pipeline_;
+  TortureLedger ledger_;
+};
+
+TEST_F(TortureLedgerTest, FindsNothingWhereWhatWasHeardIsThere) {
+  hear_everything();
+  EXPECT_THAT(ledger_.check(store()), testing::IsEmpty());
+  EXPECT_EQ(ledger_.acknowledgements(), 2U);
+}
+
+TEST_F(TortureLedgerTest, FindsAnAcknowledgedPipelineThatIsLost) {
+  hear_everything();
+  ledger_.hear({.kind = Kind::Acknowledged, .pipeline = Uuid::make_v7(1, 2, 3)});
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("was acknowledged and is lost")));
+}
+
+TEST_F(TortureLedgerTest, FindsAnEndThatIsNotTheOneAcknowledged) {
+  hear_everything();
+  ledger_.hear({.kind = Kind::Ended, .state = PipelineState::Failed, .pipeline = pipeline_});
+  EXPECT_THAT(ledger_.check(store()),
+              testing::ElementsAre(HasSubstr("was acknowledged as Failed and is Completed")));
+}
+
+TEST_F(TortureLedgerTest, FindsAnEndThatNoTaskTold) {
+  EXPECT_THAT(ledger_.check(store()), testing::SizeIs(2));
+}
+
+TEST_F(TortureLedgerTest, FindsAnAttemptThatRunsAgainThoughItsEndWasRemembered) {
+  hear_everything();
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  ledger_.hear({.kind = Kind::Began, .task = 0, .attempt = 1, .pipeline = pipeline_});
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("runs again")));
+  EXPECT_EQ(ledger_.repeats(), 1U);
+}
+
+int run(const std::string& words) {
+  const int status = std::system((std::string(LEAT_TOOL) + " torture " + words).c_str());
+  return WEXITSTATUS(status);
+}
+
+TEST(Torture, MakesItsStorePrintsItsSeedAndFindsNothing) {
+  const test::TemporaryDirectory directory;
+  const std::string store = (directory.path() / "store").string();
+  const std::string errors = (directory.path() / "errors").string();
+  EXPECT_EQ(run("--minutes 0.03 --seed 5 --store " + store + " 2> " + errors), 0);
+  std::string line;
+  std::getline(std::ifstream(errors) >> std::ws, line);
+  EXPECT_EQ(line, "leat: seed 5");
+  EXPECT_TRUE(std::filesystem::exists(store));
+}
+
+TEST(Torture, LeavesADirectoryAloneThatIsNotEmpty) {
+  const test::TemporaryDirectory directory;
+  const auto file = directory.path() / "precious";
+  std::ofstream(file) << "data";
+  EXPECT_EQ(run("--minutes 0.01 --store " + directory.path().string() + " 2> /dev/null"), 2);
+  EXPECT_TRUE(std::filesystem::exists(file));
+}
+
+}  // namespace
+}  // namespace leat::tools

@@ -1,0 +1,91 @@
+#include "torture_ledger.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "leat/store_reader.h"
+
+namespace leat::tools {
+
+void TortureLedger::hear(const TortureReport& said) {
+  const AttemptKey key{said.pipeline, said.task, said.attempt};
+  switch (said.kind) {
+    case TortureReport::Kind::Opened:
+      return;
+    case TortureReport::Kind::Acknowledged:
+      ++acknowledgements_;
+      if (said.level != Durability::Memory) acknowledged_.insert(said.pipeline);
+      return;
+    case TortureReport::Kind::Ended:
+      ++acknowledgements_;
+      if (said.level != Durability::Memory) ended_[said.pipeline] = said.state;
+      return;
+    case TortureReport::Kind::Done:
+      done_.insert(key);
+      return;
+    case TortureReport::Kind::Began:
+      break;
+  }
+  ++attempts_;
+  if (!began_.insert(key).second) ++repeats_;
+  const auto before = remembered_.find(said.pipeline);
+  if (before == remembered_.end() || said.task >= before->second.tasks.size()) return;
+  const TaskImage& task = before->second.tasks[said.task];
+  if (is_terminal(task.state) || task.attempt > said.attempt) {
+    wrong_.push_back(
+        fmt::format("attempt {} of task {} of pipeline {} runs again, though its end was remembered",
+                    said.attempt, said.task, said.pipeline.to_string()));
+  }
+}
+
+std::vector<std::string> TortureLedger::check(const std::string& store) {
+  std::vector<std::string> wrong = std::exchange(wrong_, {});
+  auto image = read_rocksdb_store(store);
+  if (!image) {
+    // Nothing was acknowledged before the store was there at all.
+    if (image.error().code == StoreErrorCode::NotFound && acknowledged_.empty()) return wrong;
+    wrong.push_back(fmt::format("the store cannot be read: {}", image.error().message));
+    return wrong;
+  }
+  std::map<Uuid, Remembered> now;
+  for (auto& [number, pipeline] : image->take_pipelines()) {
+    now[pipeline.id] = {pipeline.state, std::move(pipeline.tasks)};
+  }
+  check_pipelines(now, wrong);
+  check_completed(now, wrong);
+  remembered_ = std::move(now);
+  return wrong;
+}
+
+void TortureLedger::check_pipelines(const std::map<Uuid, Remembered>& now,
+                                    std::vector<std::string>& wrong) const {
+  for (const Uuid& id : acknowledged_) {
+    if (!now.contains(id))
+      wrong.push_back(fmt::format("pipeline {} was acknowledged and is lost", id.to_string()));
+  }
+  for (const auto& [id, state] : ended_) {
+    const auto found = now.find(id);
+    if (found != now.end() && found->second.state == state) continue;
+    // The end of one that an earlier life submitted at level Memory is not heard of again.
+    wrong.push_back(fmt::format(
+        "the end of pipeline {} was acknowledged as {} and is {}", id.to_string(), to_string(state),
+        found == now.end() ? std::string_view("lost") : to_string(found->second.state)));
+  }
+}
+
+/// Every end that is remembered was told by the task itself, before.
+void TortureLedger::check_completed(const std::map<Uuid, Remembered>& now,
+                                    std::vector<std::string>& wrong) const {
+  for (const auto& [id, pipeline] : now) {
+    for (std::uint32_t i = 0; i < pipeline.tasks.size(); ++i) {
+      const TaskImage& task = pipeline.tasks[i];
+      if (task.state != TaskState::Completed || done_.contains({id, i, task.attempt})) continue;
+      wrong.push_back(
+          fmt::format("task {} of pipeline {} is Completed by attempt {}, which never ran to its end", i,
+                      id.to_string(), task.attempt));
+    }
+  }
+}
+
+}  // namespace leat::tools

@@ -1,0 +1,55 @@
+// What the lives of `leat torture` have told, held against the store after each death.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "leat/store_image.h"
+#include "torture_report.h"
+
+namespace leat::tools {
+
+/// Thread-safety: one thread.
+class TortureLedger {
+ public:
+  void hear(const TortureReport& said);
+  /// Holds the store, after a death, against what was heard.
+  ///
+  /// @return what is wrong; empty: nothing
+  std::vector<std::string> check(const std::string& store);
+
+  std::uint64_t acknowledgements() const noexcept { return acknowledgements_; }
+  std::uint64_t attempts() const noexcept { return attempts_; }
+  /// Of attempts that a death had cut off.
+  std::uint64_t repeats() const noexcept { return repeats_; }
+
+ private:
+  struct AttemptKey {
+    Uuid pipeline;
+    std::uint32_t task;
+    std::uint32_t attempt;
+    friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+  };
+  struct Remembered {
+    PipelineState state;
+    std::vector<TaskImage> tasks;
+  };
+
+  void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
+  void check_completed(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
+
+  std::set<Uuid> acknowledged_;          // above level Memory
+  std::map<Uuid, PipelineState> ended_;  // likewise
+  std::set<AttemptKey> began_, done_;
+  std::map<Uuid, Remembered> remembered_;  // by the store, at the death before
+  std::vector<std::string> wrong_;         // heard since
+  std::uint64_t acknowledgements_ = 0;
+  std::uint64_t attempts_ = 0;
+  std::uint64_t repeats_ = 0;
+};
+
+}  // namespace leat::tools

@@ -1,0 +1,251 @@
+#include "torture_life.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "exit_status.h"
+#include "leat/leat.h"
+#include "leat/wrapped_store.h"
+#include "torture_report.h"
+
+namespace leat::tools {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::atomic<bool> told_to_stop{false};
+
+void report(const TortureReport& said) {
+  if (::write(kTortureReportFd, &said, sizeof said) != sizeof said)
+    ::_exit(kGood);  // nobody listens any more
+}
+
+/// Kills its process the n-th time that the chosen point is passed.
+///
+/// Thread-safety: any number of threads.
+class Fate {
+ public:
+  explicit Fate(const TortureLifeOptions& options) : at_(options.die_at), left_(options.die_after) {}
+
+  void pass(std::string_view point) noexcept {
+    if (point != at_) return;
+    // relaxed: a count
+    if (left_.fetch_sub(1, std::memory_order_relaxed) == 1) ::kill(::getpid(), SIGKILL);
+  }
+
+ private:
+  const std::string at_;
+  std::atomic<std::uint32_t> left_;
+};
+
+/// The real store, which may die within a call.
+class FatedStore final : public WrappedStore {
+ public:
+  FatedStore(std::unique_ptr<StateStore> store, Fate& fate) : WrappedStore(std::move(store)), fate_(fate) {}
+
+  std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
+    return store().replay_from(sequence, [&](std::uint64_t first, std::span<const std::byte> commit) {
+      fate_.pass("recovering");
+      return visit(first, commit);
+    });
+  }
+  std::expected<void, StoreError> append_rows(std::uint64_t first, std::uint64_t end,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override {
+    fate_.pass(rows.slice.empty() ? "writing" : "checkpointing");
+    auto done = store().append_rows(first, end, commit, rows);
+    fate_.pass("written");
+    return done;
+  }
+  std::expected<void, StoreError> sync() override {
+    fate_.pass("syncing");
+    auto done = store().sync();
+    fate_.pass("committed");
+    return done;
+  }
+
+ private:
+  Fate& fate_;
+};
+
+void limit(int resource, rlim_t value) {
+  const rlimit both{value, value};
+  static_cast<void>(::setrlimit(resource, &both));
+}
+
+void make_trouble(const std::string& trouble) {
+  if (trouble == "files") limit(RLIMIT_NOFILE, 24);
+  if (trouble == "memory") limit(RLIMIT_AS, rlim_t{640} << 20);
+  if (trouble == "size") {
+    ::signal(SIGXFSZ, SIG_IGN);  // a write beyond it fails, as on a full disk
+    limit(RLIMIT_FSIZE, rlim_t{96} << 10);
+  }
+  if (trouble == "cpu") {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(::sched_getcpu(), &one);
+    static_cast<void>(::sched_setaffinity(0, sizeof one, &one));
+  }
+}
+
+/// A caller that forks beside a running engine.
+void fork_for_nothing() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  if (child > 0) ::waitpid(child, nullptr, 0);
+}
+
+/// What the tasks do: they tell, and now and then they fail.
+class Tasks {
+ public:
+  explicit Tasks(Fate& fate) : fate_(fate) {}
+
+  std::expected<void, TaskError> run(TaskContext& task, std::uint32_t number) {
+    const TaskReadyEvent& event = task.event();
+    const auto attempt = static_cast<std::uint32_t>(event.attempt);
+    TortureReport said{.kind = TortureReport::Kind::Began,
+                       .task = number,
+                       .attempt = attempt,
+                       .pipeline = event.pipeline_execution_id};
+    report(said);
+    fate_.pass("started");
+    if (attempt == 1 && (event.pipeline_execution_id.hash() + number) % 11 == 0) {
+      return std::unexpected(TaskError("once").after(1ms));
+    }
+    task.set(task.task_name(), static_cast<std::int64_t>(number));
+    fate_.pass("saved");
+    said.kind = TortureReport::Kind::Done;
+    report(said);
+    return {};
+  }
+
+ private:
+  Fate& fate_;
+};
+
+class Life {
+ public:
+  Life(const TortureLifeOptions& options, std::unique_ptr<StateStore> store)
+      : options_(options), fate_(options), tasks_(fate_), store_(std::move(store)), random_(options.seed) {}
+
+  int live();
+
+ private:
+  Workflow workflow();
+  std::expected<PipelineHandle, Error> submit_one(Durability level);
+  void submit_some();
+  void tell_end(const PipelineHandle& handle, Durability level);
+
+  const TortureLifeOptions& options_;
+  Fate fate_;
+  Tasks tasks_;
+  std::unique_ptr<StateStore> store_;
+  std::mt19937_64 random_;
+  std::optional<Runner> runner_;
+  std::optional<Workflow> workflow_;
+  Namespace alone_;
+};
+
+Workflow Life::workflow() {
+  const auto task = [this](std::uint32_t number) {
+    return [this, number](TaskContext& context) { return tasks_.run(context, number); };
+  };
+  const RetryPolicy retry{.max_attempts = 3, .initial = 1ms, .cap = 5ms};
+  return *Workflow::builder("torture")
+              .task("extract", task(0), {.retry = retry})
+              .task("left", task(1), {.after = {"extract"}, .retry = retry, .executor = "narrow"})
+              .task("right", task(2), {.after = {"extract"}, .retry = retry})
+              .task("middle", task(3), {.after = {"extract"}, .retry = retry, .timeout = 10s})
+              .task("load", task(4), {.after = {"left", "right", "middle"}, .retry = retry})
+              .build();
+}
+
+std::expected<PipelineHandle, Error> Life::submit_one(Durability level) {
+  if (random_() % 4 != 0) return runner_->submit_async(*workflow_, {.durability = level});
+  auto handle = runner_->dispatcher().dispatch_async(runner_->make_event(alone_, 3), {.durability = level});
+  if (handle) return std::move(*handle);
+  return std::unexpected(Error{ErrorCode::Storage, std::string(to_string(handle.error().code))});
+}
+
+void Life::tell_end(const PipelineHandle& handle, Durability level) {
+  const auto result = handle.wait(30s);
+  if (!result) return;  // the Runner stops, or its store has failed
+  fate_.pass("ended");
+  report(
+      {.kind = TortureReport::Kind::Ended, .level = level, .state = result->state, .pipeline = handle.id()});
+}
+
+void Life::submit_some() {
+  std::vector<std::pair<PipelineHandle, Durability>> handles;
+  for (std::uint64_t count = 1 + random_() % 24; count > 0; --count) {
+    const auto level = static_cast<Durability>(random_() % 3);
+    auto handle = submit_one(level);
+    fate_.pass("submitted");
+    if (handle) handles.emplace_back(std::move(*handle), level);
+  }
+  for (const auto& [handle, level] : handles) {
+    if (!handle.acknowledged()) continue;
+    fate_.pass("acknowledged");
+    report({.kind = TortureReport::Kind::Acknowledged, .level = level, .pipeline = handle.id()});
+  }
+  for (const auto& [handle, level] : handles) tell_end(handle, level);
+}
+
+int Life::live() {
+  auto runner = Runner::builder()
+                    .state_store(std::make_unique<FatedStore>(std::move(store_), fate_))
+                    .default_limits({.max_concurrent = 2, .max_queued = 8})
+                    .register_executor("narrow", std::make_shared<ThreadTaskExecutor>(),
+                                       {.max_concurrent = 1, .max_queued = 1})
+                    .workers(2)
+                    .checkpoint_after(64 << 10)
+                    .log_sink([](Severity, std::string_view) {})
+                    .build();
+  if (!runner) return fail(opening_failure(runner.error()));
+  runner_.emplace(std::move(*runner));
+  workflow_ = workflow();
+  const auto alone = runner_->register_task("public::embedded::torture::alone",
+                                            [this](TaskContext& task) { return tasks_.run(task, 0); });
+  if (!alone) return kStoreFailure;
+  alone_ = *alone;
+  if (!runner_->register_workflow(*workflow_)) return kStoreFailure;
+  fate_.pass("opened");
+  if (!runner_->start()) return kStoreFailure;
+  report({.kind = TortureReport::Kind::Opened});
+  std::thread carried_on([this] {
+    for (const PipelineHandle& handle : runner_->resumed()) tell_end(handle, Durability::Process);
+  });
+  while (!told_to_stop.load(std::memory_order_relaxed) && runner_->health()) {  // relaxed: a flag to look at
+    submit_some();
+    if (options_.trouble == "fork") fork_for_nothing();
+  }
+  const bool healthy = runner_->health().has_value();
+  const bool stopped = runner_->stop(1s).has_value();
+  carried_on.join();
+  return healthy && stopped ? kGood : kStoreFailure;
+}
+
+}  // namespace
+
+int torture_life(const TortureLifeOptions& options) {
+  ::signal(SIGTERM, [](int) { told_to_stop.store(true, std::memory_order_relaxed); });  // relaxed: a flag
+  ::signal(SIGPIPE, SIG_IGN);
+  make_trouble(options.trouble);
+  auto store = open_rocksdb_store(options.store);
+  if (!store) return fail(opening_failure(store.error()));
+  return Life(options, std::move(*store)).live();
+}
+
+}  // namespace leat::tools

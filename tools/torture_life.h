@@ -1,0 +1,22 @@
+// One life of `leat torture`: opens the store, carries on what is there, submits more, and reports what was
+// acknowledged, until it is killed, kills itself, or is told to stop.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace leat::tools {
+
+struct TortureLifeOptions {
+  std::string store;
+  std::uint64_t seed = 0;
+  std::string die_at = {};      ///< a named point, see torture_points()
+  std::uint32_t die_after = 1;  ///< at its n-th time
+  std::string trouble = {};     ///< files, size, memory, cpu or fork; empty: none
+};
+
+/// @pre kTortureReportFd is the pipe to the observer
+/// @return 0 after a clean stop; 2: the store could not be opened; 3: it failed while running
+int torture_life(const TortureLifeOptions& options);
+
+}  // namespace leat::tools

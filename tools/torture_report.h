@@ -1,0 +1,33 @@
+// What a life of `leat torture` tells its observer through a pipe: one write for each, so that a kill cuts between
+// two. Both ends are the same program on the same machine.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "leat/durability.h"
+#include "leat/states.h"
+#include "leat/uuid.h"
+
+namespace leat::tools {
+
+struct TortureReport {
+  enum class Kind : std::uint8_t {
+    Opened,        ///< the store is open, everything registered
+    Acknowledged,  ///< a submission reached its level
+    Ended,         ///< a pipeline's end reached its level
+    Began,         ///< a task's function begins
+    Done,          ///< it is about to return success
+  };
+  Kind kind = Kind::Opened;
+  Durability level = Durability::Disk;
+  PipelineState state = PipelineState::Pending;
+  std::uint32_t task = 0;
+  std::uint32_t attempt = 0;
+  Uuid pipeline = {};
+};
+
+inline constexpr int kTortureReportFd = 3;
+
+}  // namespace leat::tools
