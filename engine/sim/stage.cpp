@@ -51,7 +51,9 @@ std::shared_ptr<MemoryMedium> Stage::what_is_left(Death death) const {
   left->epoch = medium->epoch;
   left->clean = death == Death::CleanStop && medium->clean;
   if (death == Death::PowerCut) return left;
-  for (const std::vector<BoardLine>& lines : medium->board) left->board.push_back(lines);
+  for (const auto& lines : medium->board) {
+    left->board.push_back(std::make_shared<std::vector<BoardLine>>(*lines));
+  }
   return left;
 }
 

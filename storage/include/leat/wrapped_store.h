@@ -18,6 +18,7 @@ class WrappedStore : public StateStore {
   std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
   std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
+  StoreCondition condition() noexcept override { return store_->condition(); }
   InFlightBoard* board() noexcept override { return store_->board(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
   std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
