@@ -1,8 +1,8 @@
 # Installs leat for others: static libraries, all public headers in one include/leat, a CMake package with the
-# components routing, storage, engine and sim, and a pkg-config file.
+# components routing, storage, engine, sim and rocksdb, and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS leat_routing leat_storage leat_engine leat_sim leat
+install(TARGETS leat_routing leat_storage leat_engine leat_sim leat_rocksdb leat
   EXPORT leatTargets
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

@@ -1,5 +1,5 @@
-// What a killed process left on the in-flight board: children that still run, and starts that its journal does
-// not know.
+// What a killed process left on the in-flight board: children that still run, and starts that its journal
+// does not know.
 #pragma once
 
 #include <cstdint>

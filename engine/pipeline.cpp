@@ -30,6 +30,26 @@ std::shared_ptr<const std::string> empty_context() {
 
 }  // namespace
 
+namespace {
+
+/// Stands between the journal and a pipeline whose beginning brings a caller's writes; deletes itself.
+class StartWithWrites final : public WritesListener {
+ public:
+  StartWithWrites(Pipeline& pipeline, const CallerWrites& writes) noexcept
+      : pipeline_(pipeline), writes_(writes) {}
+  const CallerWrites& writes() const noexcept override { return writes_; }
+  void on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept override {
+    pipeline_.on_commit(token, sequence, reached);
+    delete this;
+  }
+
+ private:
+  Pipeline& pipeline_;
+  const CallerWrites& writes_;
+};
+
+}  // namespace
+
 std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host,
                                          std::shared_ptr<const RegisteredWorkflow> workflow,
                                          const Identity& identity, std::string context) {
@@ -59,7 +79,7 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
   }
 }
 
-void Pipeline::start(Slots slot) {
+void Pipeline::start(Slots slot, const CallerWrites* writes) {
   if (!broken()) first_slot_ = std::move(slot);  // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
@@ -72,13 +92,19 @@ void Pipeline::start(Slots slot) {
   }
   for (const std::uint32_t root : ready) make_ready(root, created);
   if (identity_.level != Durability::Memory) created_ns_ = host_.clock().unix_ns();
-  publish(identity_.level != Durability::Memory
-              ? TransitionGroup(created_ns_,
-                                PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
-                                                static_cast<std::uint32_t>(workflow_->tasks.size()),
-                                                identity_.level, ready, remembered_context()})
-              : TransitionGroup(),
-          created, kCreatedFlag);
+  TransitionGroup group =
+      identity_.level != Durability::Memory
+          ? TransitionGroup(created_ns_,
+                            PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
+                                            static_cast<std::uint32_t>(workflow_->tasks.size()),
+                                            identity_.level, ready, remembered_context()})
+          : TransitionGroup();
+  if (writes == nullptr) {
+    publish(std::move(group), created, kCreatedFlag);
+  } else {
+    host_.journal()->publish_with(std::move(group), identity_.level, *new StartWithWrites(*this, *writes),
+                                  token_of(created, kCreatedFlag));
+  }
   skip_roots();
   drain();
 }
@@ -268,10 +294,14 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   return true;
 }
 
+/// What the commit of a group will do.
+std::uint64_t Pipeline::token_of(const Step& step, std::uint64_t flags) const noexcept {
+  return flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
+}
+
 /// @param lane  told when the group is in the store; null: nobody is
 void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane) noexcept {
-  const std::uint64_t token =
-      flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
+  const std::uint64_t token = token_of(step, flags);
   if (identity_.level == Durability::Memory) {
     apply_commit(token, 0);
   } else {

@@ -96,7 +96,9 @@ class Pipeline final : public CommitListener,
 
   /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved
   /// (above level Memory)
-  void start(Slots slot);
+  ///
+  /// @param writes  of the caller, that are to be committed with it; null: none. They stay until acknowledged
+  void start(Slots slot, const CallerWrites* writes = nullptr);
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
   ///      knows the pipeline
@@ -256,6 +258,7 @@ class Pipeline final : public CommitListener,
   void count_terminal(TaskState state) noexcept;
   PipelineState end_state() const noexcept;
   void publish_change(const Step& step, std::string_view reason) noexcept;
+  std::uint64_t token_of(const Step& step, std::uint64_t flags) const noexcept;
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
 
   // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.

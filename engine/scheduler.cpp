@@ -6,6 +6,7 @@
 
 #include "completion.h"
 #include "leat/context.h"
+#include "store_failure.h"
 
 namespace leat {
 namespace {
@@ -309,8 +310,17 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
   if (level != Durability::Memory && !journal_->admits()) {
     return fail(ErrorCode::Storage, journal_->condition().reason);
   }
+  if (options.writes != nullptr) {
+    if (level == Durability::Memory) {
+      return fail(ErrorCode::InvalidArgument,
+                  "writes: nothing is written at level memory (accepted: process, disk)");
+    }
+    if (auto taken = journal_->takes(*options.writes); !taken) {
+      return std::unexpected(to_error(taken.error()));
+    }
+  }
   auto pipeline = begin(std::move(registered), ids_.next(), level, 0, options.priority,
-                        std::move(options.context), Slots());
+                        std::move(options.context), Slots(), options.writes);
   if (pipeline == nullptr) return journal_closed();
   return PipelineHandle(std::move(pipeline));
 }
@@ -341,7 +351,7 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
 /// @return null: the journal takes nothing more
 std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
                                            std::int32_t max_attempts, Priority priority, std::string context,
-                                           Slots slot) {
+                                           Slots slot, const CallerWrites* writes) {
   const std::size_t credits = level == Durability::Memory ? 0 : 2;
   if (credits > 0 && !journal_->reserve(credits)) return nullptr;
   // relaxed: only the number itself matters.
@@ -359,7 +369,7 @@ std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, 
     pipeline->abandon(true);
     return nullptr;
   }
-  pipeline->start(std::move(slot));
+  pipeline->start(std::move(slot), writes);
   return pipeline;
 }
 

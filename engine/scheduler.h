@@ -165,7 +165,7 @@ class Scheduler final : public PipelineHost {
   std::expected<void, Error> adopt(const Registered& workflow);
   std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
                                   std::int32_t max_attempts, Priority priority, std::string context,
-                                  Slots slot);
+                                  Slots slot, const CallerWrites* writes = nullptr);
   void add_live(Pipeline& pipeline) noexcept;
   std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
 

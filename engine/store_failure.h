@@ -17,6 +17,7 @@ inline Error to_error(const StoreError& error) {
     case StoreErrorCode::NotWritable:
     case StoreErrorCode::NewerFormat:
     case StoreErrorCode::NotAStore:
+    case StoreErrorCode::Refused:
       return {ErrorCode::InvalidArgument, error.message};
     case StoreErrorCode::Closed:
       return {ErrorCode::Stopped, error.message};

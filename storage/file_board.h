@@ -1,5 +1,5 @@
-// The in-flight board of a store's directory: the file BOARD, mapped; its lines are BoardLines as this machine
-// keeps them. Absent after an orderly close.
+// The in-flight board of a store's directory: the file BOARD, mapped; its lines are BoardLines as this
+// machine keeps them. Absent after an orderly close.
 #pragma once
 
 #include <expected>

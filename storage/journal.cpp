@@ -44,6 +44,7 @@ struct alignas(kLine) Cell {
   std::uint64_t token = 0;
   std::atomic<std::uint64_t>* committed = nullptr;
   Durability level = Durability::Memory;
+  bool brings_writes = false;  // the listener is a WritesListener
 };
 static_assert(sizeof(Cell) == kLine, "a publish touches one pair of lines, shared with no other cell");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -74,6 +75,8 @@ struct Journal::State {
 
   Cell& cell(std::uint64_t ticket) noexcept { return cells[ticket & mask]; }
   bool take_credits(std::uint64_t count) noexcept;
+  void publish(TransitionGroup&& group, Durability level, CommitListener* listener, std::uint64_t token,
+               std::atomic<std::uint64_t>* committed, bool brings_writes) noexcept;
   void give_credits(std::uint64_t count) noexcept;
   void wake_committer() noexcept;
   bool helps() const noexcept { return options.waits_commit || options.helper != nullptr; }
@@ -108,8 +111,9 @@ struct Journal::State {
   CheckpointSliceWriter rows;
   std::uint64_t next_sequence = store.next_sequence();
   std::uint64_t journal_end = store.journal_end();
-  bool process_waits = false;  // the packed commit has a listener below Disk
-  bool disk_waits = false;     // ... at Disk
+  const CallerWrites* caller = nullptr;  // of the packed commit
+  bool process_waits = false;            // the packed commit has a listener below Disk
+  bool disk_waits = false;               // ... at Disk
   Count groups, transitions, ends, commits, syncs, sync_ns, bytes, stalls;
   StoreError error{};              // written before `failed`
   std::size_t unlooked_bytes = 0;  // written since the store's condition was looked at
@@ -196,7 +200,22 @@ void Journal::release(std::size_t count) noexcept {
 
 void Journal::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
                       std::uint64_t token, std::atomic<std::uint64_t>* committed) noexcept {
-  State& state = *state_;
+  state_->publish(std::move(group), level, listener, token, committed, false);
+}
+
+void Journal::publish_with(TransitionGroup&& group, Durability level, WritesListener& listener,
+                           std::uint64_t token) noexcept {
+  state_->publish(std::move(group), level, &listener, token, nullptr, true);
+}
+
+std::expected<void, StoreError> Journal::takes(const CallerWrites& writes) const {
+  return state_->store.takes(writes);
+}
+
+inline void Journal::State::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
+                                    std::uint64_t token, std::atomic<std::uint64_t>* committed,
+                                    bool brings_writes) noexcept {
+  State& state = *this;
   // (13) acq_rel: the ticket may need a credit that another thread took; through the chain of tickets its
   // (9) happens before the stores below.
   const std::uint64_t ticket = state.tickets.fetch_add(1, std::memory_order_acq_rel);
@@ -206,6 +225,7 @@ void Journal::publish(TransitionGroup&& group, Durability level, CommitListener*
   cell.token = token;
   cell.committed = committed;
   cell.level = level;
+  cell.brings_writes = brings_writes;
   // (3) seq_cst: before (4), pairs with (2), see the top; as a release it hands the cell to (14) in pack().
   const std::uint64_t before = cell.turn.exchange(ticket + 1, std::memory_order_seq_cst);
   LEAT_CHECK(before == ticket);  // else somebody published without a credit
@@ -252,10 +272,13 @@ std::uint64_t Journal::State::pack() noexcept {
   writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
   rows.begin(next_sequence);
   process_waits = disk_waits = false;
+  caller = nullptr;
   std::uint64_t end = head;
   while (end - head < cells.size() && writer.size_bytes() + rows.size_bytes() < options.commit_bytes_max) {
     const Cell& cell = this->cell(end);
-    if (cell.turn.load(std::memory_order_acquire) != end + 1) break;  // (14) pairs with (3) in publish()
+    if (cell.turn.load(std::memory_order_acquire) != end + 1) break;      // (14) pairs with (3) in publish()
+    if (caller != nullptr || (cell.brings_writes && end != head)) break;  // a commit of its own
+    if (cell.brings_writes) caller = &static_cast<WritesListener*>(cell.listener)->writes();
     if (cell.group.is_row()) [[unlikely]] {
       rows.add(cell.group, next_sequence + writer.transitions());
     } else if (!cell.group.bytes().empty()) {
@@ -271,7 +294,9 @@ void Journal::State::append() noexcept {
   const std::span<const std::byte> commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
   std::expected<void, StoreError> done;
-  if (rows.rows() == 0) [[likely]] {
+  if (caller != nullptr) [[unlikely]] {
+    done = store.append_rows(next_sequence, end, commit, {.caller = caller});
+  } else if (rows.rows() == 0) [[likely]] {
     done = store.append(next_sequence, end, commit);
   } else {
     const std::span<const std::byte> slice = rows.finish();

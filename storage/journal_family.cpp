@@ -180,6 +180,7 @@ std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& dir
 JournalDb& JournalDb::operator=(JournalDb&& other) noexcept {
   std::swap(db_, other.db_);
   std::swap(handles_, other.handles_);
+  std::swap(borrowed_, other.borrowed_);
   return *this;
 }
 
@@ -188,7 +189,20 @@ JournalDb::~JournalDb() {
   if (db_ != nullptr) close().PermitUncheckedError();
 }
 
+JournalDb JournalDb::borrow(rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families) {
+  JournalDb journal;
+  journal.db_.reset(&db);
+  journal.handles_ = families;
+  journal.borrowed_ = true;
+  return journal;
+}
+
 rocksdb::Status JournalDb::close() {
+  if (borrowed_) {
+    static_cast<void>(db_.release());
+    handles_.clear();
+    return rocksdb::Status::OK();
+  }
   for (rocksdb::ColumnFamilyHandle* handle : handles_)
     db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   handles_.clear();

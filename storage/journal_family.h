@@ -52,11 +52,16 @@ class JournalDb {
 
   static std::expected<JournalDb, rocksdb::Status> open(const std::string& directory, Access access,
                                                         const rocksdb::DBOptions& options);
+  /// One that stays its owner's.
+  ///
+  /// @param families  the default one, the journal's, the checkpoint's
+  static JournalDb borrow(rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families);
   JournalDb(JournalDb&&) noexcept = default;
   JournalDb& operator=(JournalDb&& other) noexcept;
   ~JournalDb();
 
   rocksdb::DB& db() const noexcept { return *db_; }
+  bool is_borrowed() const noexcept { return borrowed_; }
   /// The journal's.
   rocksdb::ColumnFamilyHandle* family() const noexcept { return handles_[1]; }
   /// Null: read in a store of format 1.
@@ -93,6 +98,7 @@ class JournalDb {
 
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  bool borrowed_ = false;
 };
 
 }  // namespace leat

@@ -15,6 +15,8 @@
 #include "file_board.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
+#include "leat/rocksdb.h"
+#include "rocksdb_embedding.h"
 #include "space_guard.h"
 
 namespace leat {
@@ -57,10 +59,10 @@ struct Surroundings {
   std::shared_ptr<StallListener> stalls = std::make_shared<StallListener>();
 };
 
-class RocksdbStore final : public StateStore {
+class RocksdbStateStore final : public StateStore {
  public:
-  RocksdbStore(rocksdb::Env* env, Surroundings&& surroundings, StoreDirectory&& directory,
-               JournalDb&& journal, std::uint64_t journal_end)
+  RocksdbStateStore(rocksdb::Env* env, Surroundings&& surroundings, StoreDirectory&& directory,
+                    JournalDb&& journal, std::uint64_t journal_end)
       : env_(env),
         surroundings_(std::move(surroundings)),
         directory_(std::move(directory)),
@@ -71,7 +73,7 @@ class RocksdbStore final : public StateStore {
         written_(journal_end),
         synced_(journal_end) {}
 
-  ~RocksdbStore() override = default;  // without close(): as a crash leaves it
+  ~RocksdbStateStore() override = default;  // without close(): as a crash leaves it
 
   /// Bumps the epoch, durably, and takes over the board.
   std::expected<void, StoreError> begin(std::uint64_t boot);
@@ -100,6 +102,7 @@ class RocksdbStore final : public StateStore {
                                               std::span<const std::byte> commit,
                                               const CommitRows& rows) override;
   std::expected<void, StoreError> tidy() override;
+  std::expected<void, StoreError> takes(const CallerWrites& writes) const override;
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override;
   std::expected<void, StoreError> sync() override;
   std::expected<void, StoreError> close() override;
@@ -135,7 +138,7 @@ class RocksdbStore final : public StateStore {
   bool is_closed_ = false;
 };
 
-std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
+std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   auto marks = journal_.marks();
   if (!marks) return std::unexpected(std::move(marks.error()));
   const auto generation = journal_.next_generation();
@@ -152,7 +155,7 @@ std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
   block.manifest = 0;
   block.journal_end = journal_end_;
   block.reserved_end += kReservedNumbers;
-  surroundings_.guard->take_reserve(0);
+  if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
   if (auto done = directory_.replace(block); !done) return done;
   if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
   auto board = FileBoard::open(directory_.path());
@@ -161,7 +164,7 @@ std::expected<void, StoreError> RocksdbStore::begin(std::uint64_t boot) {
   return {};
 }
 
-StoreCondition RocksdbStore::condition() noexcept {
+StoreCondition RocksdbStateStore::condition() noexcept {
   constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
   using rocksdb::WriteStallCondition;
   const WriteStallCondition stall = surroundings_.stalls->condition();
@@ -182,25 +185,26 @@ StoreCondition RocksdbStore::condition() noexcept {
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::usable() const {
+std::expected<void, StoreError> RocksdbStateStore::usable() const {
   if (is_closed_) return std::unexpected(StoreError{StoreErrorCode::Closed, deed("closed:")});
   if (failure_) return std::unexpected(*failure_);
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::replay_from(std::uint64_t sequence, const Visitor& visit) {
+std::expected<void, StoreError> RocksdbStateStore::replay_from(std::uint64_t sequence, const Visitor& visit) {
   if (auto ready = usable(); !ready) return ready;
   return journal_.replay(visit, sequence);
 }
 
-std::expected<void, StoreError> RocksdbStore::replay_rows(std::uint64_t generation, const Visitor& visit) {
+std::expected<void, StoreError> RocksdbStateStore::replay_rows(std::uint64_t generation,
+                                                               const Visitor& visit) {
   if (auto ready = usable(); !ready) return ready;
   return journal_.replay_rows(generation, visit);
 }
 
 /// Adds rows to the batch; where they complete a round, also the round's mark and the end of what it replaces.
-rocksdb::Status RocksdbStore::put_rows(const CommitRows& rows, std::uint64_t first_sequence,
-                                       std::uint64_t end_sequence) {
+rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_t first_sequence,
+                                            std::uint64_t end_sequence) {
   rocksdb::ColumnFamilyHandle* const family = journal_.checkpoint();
   rocksdb::Status status =
       batch_.Put(family, row_key(rows.generation, first_sequence),
@@ -225,7 +229,7 @@ rocksdb::Status RocksdbStore::put_rows(const CommitRows& rows, std::uint64_t fir
   return status;
 }
 
-std::expected<void, StoreError> RocksdbStore::tidy() {
+std::expected<void, StoreError> RocksdbStateStore::tidy() {
   // Whole files at once, so that no compaction has to read what is gone. The end is not included.
   const std::string first = journal_key(0);
   const std::string last = journal_key(events_begin());
@@ -237,10 +241,10 @@ std::expected<void, StoreError> RocksdbStore::tidy() {
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::append_rows(std::uint64_t first_sequence,
-                                                          std::uint64_t end_sequence,
-                                                          std::span<const std::byte> commit,
-                                                          const CommitRows& rows) {
+std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t first_sequence,
+                                                               std::uint64_t end_sequence,
+                                                               std::span<const std::byte> commit,
+                                                               const CommitRows& rows) {
   if (auto ready = usable(); !ready) return ready;
   LEAT_CHECK(first_sequence >= next_sequence_ && first_sequence >= written_ && end_sequence > first_sequence);
   if (end_sequence > directory_.superblock().reserved_end) {
@@ -248,8 +252,12 @@ std::expected<void, StoreError> RocksdbStore::append_rows(std::uint64_t first_se
     block.reserved_end = end_sequence + kReservedNumbers;
     if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
   }
-  surroundings_.guard->take_reserve(commit.size());
-  batch_.Clear();
+  if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(commit.size());
+  if (rows.caller == nullptr) {
+    batch_.Clear();
+  } else {
+    batch_ = static_cast<const RocksdbWrites*>(rows.caller)->batch;  // takes() has said so
+  }
   rocksdb::Status status =
       batch_.Put(journal_.family(), journal_key(first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
@@ -264,14 +272,20 @@ std::expected<void, StoreError> RocksdbStore::append_rows(std::uint64_t first_se
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::acknowledge(std::uint64_t end_sequence) {
+std::expected<void, StoreError> RocksdbStateStore::takes(const CallerWrites& writes) const {
+  const auto* const known = dynamic_cast<const RocksdbWrites*>(&writes);
+  if (!journal_.is_borrowed() || known == nullptr) return StateStore::takes(writes);
+  return check_writes(known->batch, journal_.families());
+}
+
+std::expected<void, StoreError> RocksdbStateStore::acknowledge(std::uint64_t end_sequence) {
   if (auto ready = usable(); !ready) return ready;
   LEAT_CHECK(end_sequence <= written_);
   if (auto done = directory_.raise_floor(synced_, end_sequence); !done) return fail(std::move(done.error()));
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::sync() {
+std::expected<void, StoreError> RocksdbStateStore::sync() {
   if (auto ready = usable(); !ready) return ready;
   if (synced_ == written_) return {};
   const rocksdb::Status status = journal_.db().SyncWAL();
@@ -281,7 +295,7 @@ std::expected<void, StoreError> RocksdbStore::sync() {
   return {};
 }
 
-std::expected<void, StoreError> RocksdbStore::close() {
+std::expected<void, StoreError> RocksdbStateStore::close() {
   if (is_closed_) return {};
   std::expected<void, StoreError> result = sync();
   is_closed_ = true;
@@ -333,8 +347,29 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   if (auto kept = check_promise(directory, *promise, *end); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  auto store = std::make_unique<RocksdbStore>(environment.env, std::move(surroundings), std::move(*place),
-                                              std::move(*journal), *end);
+  auto store = std::make_unique<RocksdbStateStore>(environment.env, std::move(surroundings),
+                                                   std::move(*place), std::move(*journal), *end);
+  if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
+  return store;
+}
+
+std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
+    rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, const std::string& directory,
+    const StoreEnvironment& environment) {
+  auto place = StoreDirectory::open(directory);
+  if (!place) return std::unexpected(std::move(place.error()));
+  const Superblock block = place->superblock();
+  const auto promise = read_promise(directory, block, environment.boot);
+  if (!promise) return std::unexpected(promise.error());
+  JournalDb journal = JournalDb::borrow(db, families);
+  // The caller has recovered the database; what leat acknowledged in it is to be there.
+  const auto end = journal.check(block.journal_end);
+  if (!end) return std::unexpected(end.error());
+  if (auto kept = check_promise(directory, *promise, *end); !kept) {
+    return std::unexpected(std::move(kept.error()));
+  }
+  auto store = std::make_unique<RocksdbStateStore>(environment.env, Surroundings(*environment.env, directory),
+                                                   std::move(*place), std::move(journal), *end);
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;
 }

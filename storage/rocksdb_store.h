@@ -1,12 +1,14 @@
 // The store in RocksDB with its surroundings as parameters, for tests that take power, space or time away.
 #pragma once
 
+#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
 #include <cstdint>
 #include <expected>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "leat/state_store.h"
 #include "store_directory.h"
@@ -20,5 +22,13 @@ struct StoreEnvironment {
 
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     const std::string& directory, const StoreEnvironment& environment);
+
+/// A store in a database that is open, and stays its owner's.
+///
+/// @param directory  of leat's own files
+/// @param families   the default one, the journal's, the checkpoint's
+std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
+    rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, const std::string& directory,
+    const StoreEnvironment& environment);
 
 }  // namespace leat

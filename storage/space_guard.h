@@ -1,5 +1,5 @@
-// Keeps a full disk from RocksDB, which may abort at one: holds a reserve, gives it back before the last bytes
-// are gone, and tells in time when nothing new should be admitted.
+// Keeps a full disk from RocksDB, which may abort at one: holds a reserve, gives it back before the last
+// bytes are gone, and tells in time when nothing new should be admitted.
 #pragma once
 
 #include <rocksdb/file_system.h>

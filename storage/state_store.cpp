@@ -13,6 +13,12 @@ std::expected<void, StoreError> StateStore::replay_rows(std::uint64_t, const Vis
   return {};
 }
 
+std::expected<void, StoreError> StateStore::takes(const CallerWrites&) const {
+  return std::unexpected(
+      StoreError{StoreErrorCode::Refused,
+                 "this store takes no caller's writes (accepted: one opened in the caller's database)"});
+}
+
 std::expected<void, StoreError> StateStore::append_rows(std::uint64_t first_sequence,
                                                         std::uint64_t end_sequence,
                                                         std::span<const std::byte> commit,

@@ -9,8 +9,9 @@
 namespace leat {
 
 std::string_view to_string(StoreErrorCode code) noexcept {
-  constexpr std::array<std::string_view, 9> kNames = {
-      "NotFound", "NotWritable", "Locked", "NewerFormat", "NotAStore", "Damaged", "DiskFull", "Io", "Closed"};
+  constexpr std::array<std::string_view, 10> kNames = {"NotFound",  "NotWritable", "Locked",   "NewerFormat",
+                                                       "NotAStore", "Damaged",     "DiskFull", "Io",
+                                                       "Closed",    "Refused"};
   const auto index = static_cast<std::size_t>(code);
   return index < kNames.size() ? kNames[index] : "?";
 }

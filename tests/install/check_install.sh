@@ -16,7 +16,7 @@ test -f "$work/prefix/include/leat/leat.h"
 cmake -S "$here/consumer" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="$flags"
 cmake --build "$work/build" --parallel 1
-(cd "$work" && [[ $(build/consumer) == "hello, world" ]] && build/router_only && build/simulated)
+(cd "$work" && [[ $(build/consumer) == "hello, world" ]] && build/router_only && build/simulated && build/orders)
 echo "find_package: built and run"
 
 if cmake -S "$here/consumer" -B "$work/other" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" \

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "leat/checkpoint.h"
+#include "leat/caller_writes.h"
 #include "leat/clock.h"
 #include "leat/dispatcher.h"
 #include "leat/durability.h"
@@ -37,6 +38,9 @@ struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
   Priority priority = Priority::Normal;  ///< of all its tasks; not remembered: after a restart Normal
+  /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
+  /// Above level Memory only, and where the store takes them.
+  const CallerWrites* writes = nullptr;
 };
 
 /// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.

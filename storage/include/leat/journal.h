@@ -46,6 +46,16 @@ class JournalHelper {
   ~JournalHelper() = default;
 };
 
+/// Told of a group that brings a caller's writes.
+class WritesListener : public CommitListener {
+ public:
+  /// They stay as they are until on_commit().
+  virtual const CallerWrites& writes() const noexcept = 0;
+
+ protected:
+  ~WritesListener() = default;
+};
+
 /// The ring and its committer step. Owns no thread: the shell or the simulator lends one to commit_some().
 ///
 /// Thread-safety: reserve, release, publish, flush, stop, the watermarks: any number of threads.
@@ -94,6 +104,14 @@ class Journal {
   ///           in that order; what the caller did before is visible to on_commit().
   void publish(TransitionGroup&& group, Durability level, CommitListener* listener, std::uint64_t token,
                std::atomic<std::uint64_t>* committed = nullptr) noexcept;
+
+  /// The same, in a commit of its own, together with the listener's writes: both or neither.
+  ///
+  /// @pre  takes() them; `level` is above Memory
+  void publish_with(TransitionGroup&& group, Durability level, WritesListener& listener,
+                    std::uint64_t token) noexcept;
+  /// @return  Refused where the store cannot write them with a group, and why
+  std::expected<void, StoreError> takes(const CallerWrites& writes) const;
 
   /// Waits until everything published before has reached `level`. Takes its own credit.
   ///

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "leat/caller_writes.h"
 #include "leat/checkpoint.h"
 #include "leat/in_flight_board.h"
 #include "leat/store_error.h"
@@ -25,6 +26,7 @@ struct CommitRows {
   std::uint64_t generation = 0;           ///< of that round
   std::optional<RoundBegun> begun = {};   ///< the round begins with them
   std::optional<RoundEnded> ended = {};   ///< the round is complete with them
+  const CallerWrites* caller = nullptr;   ///< that the store takes(); null: none
 };
 
 /// Keeps packed group commits in the order in which they were appended.
@@ -97,6 +99,11 @@ class StateStore {
   ///
   /// Thread-safety: beside the committer's calls; not beside close().
   virtual std::expected<void, StoreError> tidy() { return {}; }
+
+  /// Whether append_rows() can bring a caller's writes. Any thread.
+  ///
+  /// @return  Refused, with what it takes
+  virtual std::expected<void, StoreError> takes(const CallerWrites& writes) const;
 
   /// Called before anybody hears that everything below `end_sequence` survives the death of the process, so
   /// that the store can tell later whether that is still true.

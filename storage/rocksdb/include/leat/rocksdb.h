@@ -1,0 +1,53 @@
+// leat in a database that the caller opens: its own rows and the tasks that they ask for, in one write.
+// The only public header that brings RocksDB; link leat::rocksdb.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/caller_writes.h"
+#include "leat/state_store.h"
+#include "leat/store_error.h"
+
+namespace leat {
+
+/// Writes to the caller's own column families, for SubmitOptions::writes: they survive with the submission,
+/// at its level, or neither does. Each such submission is a group commit of its own.
+struct RocksdbWrites final : public CallerWrites {
+  rocksdb::WriteBatch batch;  ///< puts, deletes and merges; no transactions, nothing in leat's families
+};
+
+/// leat's part of a database. Several owners can have one each: ownership is (owner, epoch).
+///
+/// Thread-safety: none needed.
+class RocksdbStore {
+ public:
+  /// @param owner  1 to 64 letters, digits, `-` and `_`
+  explicit RocksdbStore(std::string_view owner = "main") : owner_(owner) {}
+
+  /// Adds leat's families, and sets what its guarantees rest on. Before the caller opens the database; the
+  /// caller says whether it may be made (create_if_missing).
+  void configure(rocksdb::DBOptions& options, std::vector<rocksdb::ColumnFamilyDescriptor>& families) const;
+
+  /// For Runner::Builder::state_store(). leat's own files lie in the database's directory, in leat-OWNER.
+  ///
+  /// @param db        open with what configure() gave; outlives the store, and is closed after it
+  /// @param families  all that the database was opened with; the caller destroys them
+  /// @return          or Refused with the option that would break a guarantee; Locked, NewerFormat,
+  ///                  NotWritable, Damaged, Io
+  std::expected<std::unique_ptr<StateStore>, StoreError> open_in(
+      rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const;
+
+ private:
+  const std::string owner_;
+};
+
+}  // namespace leat

@@ -1,0 +1,252 @@
+// leat in a caller's database: both or neither, over failing calls and power cuts; and what is refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "commit.h"
+#include "faulty_file_system.h"
+#include "journal_writer.h"
+#include "leat/journal.h"
+#include "leat/rocksdb.h"
+#include "temporary_directory.h"
+
+namespace leat::test {
+namespace {
+
+using Fault = FaultyFileSystem::Fault;
+using testing::HasSubstr;
+
+constexpr std::string_view kOrders = "orders";
+
+/// A caller's database with a family of its own, and leat in it.
+class Database {
+ public:
+  explicit Database(const std::string& path, rocksdb::Env* env = rocksdb::Env::Default(),
+                    const std::function<void(rocksdb::DBOptions&)>& change = {}, std::string owner = "main") {
+    rocksdb::DBOptions options;
+    options.env = env;
+    options.create_if_missing = true;
+    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, {}},
+                                                             {std::string(kOrders), {}}};
+    const RocksdbStore leat(owner);
+    leat.configure(options, families);
+    if (change) change(options);
+    rocksdb::DB* db = nullptr;
+    status_ = rocksdb::DB::Open(options, path, families, &handles_, &db);
+    db_.reset(db);
+    if (status_.ok()) store_ = leat.open_in(*db_, handles_);
+  }
+  ~Database() {
+    store_ = std::unexpected(StoreError{});  // first: it uses the database
+    if (db_ == nullptr) return;
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+      db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    db_->Close().PermitUncheckedError();
+  }
+
+  const rocksdb::Status& status() const { return status_; }
+  std::expected<std::unique_ptr<StateStore>, StoreError>& store() { return store_; }
+  rocksdb::ColumnFamilyHandle* orders() const { return handles_[1]; }
+  rocksdb::ColumnFamilyHandle* family(std::size_t number) const { return handles_[number]; }
+
+  std::set<std::string> order_keys() const {
+    std::set<std::string> keys;
+    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator({}, handles_[1]));
+    for (at->SeekToFirst(); at->Valid(); at->Next()) keys.insert(at->key().ToString());
+    EXPECT_TRUE(at->status().ok());
+    return keys;
+  }
+
+ private:
+  rocksdb::Status status_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  std::expected<std::unique_ptr<StateStore>, StoreError> store_ = std::unexpected(StoreError{});
+};
+
+class Submission final : public WritesListener {
+ public:
+  explicit Submission(const RocksdbWrites& writes) : writes_(writes) {}
+  const CallerWrites& writes() const noexcept override { return writes_; }
+  void on_commit(std::uint64_t, std::uint64_t, bool reached) noexcept override { told = reached ? 1 : -1; }
+  int told = 0;
+
+ private:
+  const RocksdbWrites& writes_;
+};
+
+constexpr std::uint64_t kSubmissions = 4;
+
+/// Submits pipelines 1, 2, ..., each with an order of the same number. @return how many were acknowledged
+std::uint64_t play(Database& database, Durability level) {
+  if (!database.store()) return 0;
+  Journal journal(**database.store(), {.cells = 16});
+  std::uint64_t acknowledged = 0;
+  for (std::uint64_t number = 1; number <= kSubmissions; ++number) {
+    RocksdbWrites writes;
+    EXPECT_TRUE(writes.batch.Put(database.orders(), std::to_string(number), "an order").ok());
+    EXPECT_TRUE(journal.takes(writes));
+    Submission submission(writes);
+    EXPECT_TRUE(journal.reserve(1));
+    journal.publish_with(start_of(number), level, submission, 0);
+    journal.commit_some();
+    EXPECT_NE(submission.told, 0);
+    if (submission.told == 1) acknowledged = number;
+  }
+  return acknowledged;
+}
+
+std::set<std::string> submitted(StateStore& store) {
+  std::set<std::string> numbers;
+  EXPECT_TRUE(store.replay([&](std::uint64_t first, std::span<const std::byte> bytes) {
+    auto commit = CommitReader::open(first, bytes);
+    EXPECT_TRUE(commit);
+    EXPECT_EQ(commit->header().groups, 1U) << "a caller's batch is a commit of its own";
+    numbers.insert(std::to_string(std::get<TaskStarted>((*commit->next())->record).pipeline_no));
+    return std::expected<void, StoreError>();
+  }));
+  return numbers;
+}
+
+TEST(RocksdbEmbedding, WritesAndSubmissionsAreThereAfterAnOrderlyClose) {
+  const TemporaryDirectory directory;
+  {
+    Database database(directory.store());
+    ASSERT_TRUE(database.store()) << database.store().error().message;
+    EXPECT_EQ(play(database, Durability::Disk), kSubmissions);
+    ASSERT_TRUE((*database.store())->close());
+  }
+  Database database(directory.store());
+  ASSERT_TRUE(database.store()) << database.store().error().message;
+  EXPECT_EQ((*database.store())->epoch(), 2U);
+  EXPECT_TRUE((*database.store())->closed_cleanly());
+  EXPECT_EQ(submitted(**database.store()).size(), kSubmissions);
+  EXPECT_EQ(database.order_keys(), submitted(**database.store()));
+}
+
+struct Cut {
+  std::string name;
+  Fault fault;
+  bool torn;
+};
+
+class RocksdbEmbeddingCut : public testing::TestWithParam<Cut> {};
+
+TEST_P(RocksdbEmbeddingCut, KeepsBothOrNeitherWhateverCallFailsBeforeThePowerDoes) {
+  const auto [name, fault, torn] = GetParam();
+  std::mt19937_64 random(7);
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  std::uint64_t fail_at = 1;
+  bool untouched = false;
+  for (; !untouched; ++fail_at) {
+    SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
+    const std::string place = directory.store();
+    std::filesystem::remove_all(place);
+    const auto system = std::make_shared<FaultyFileSystem>(fault, fail_at);
+    FaultyEnv env(system);
+    std::uint64_t acknowledged = 0;
+    {
+      Database database(place, &env);
+      acknowledged = play(database, Durability::Disk);
+    }
+    system->cut_power(torn ? &random : nullptr);
+    untouched = system->calls() < fail_at;
+    Database database(place);
+    if (!database.status().ok()) {
+      EXPECT_EQ(acknowledged, 0U) << database.status().ToString();  // it never came to be
+      continue;
+    }
+    ASSERT_TRUE(database.store()) << database.store().error().message;
+    const std::set<std::string> both = submitted(**database.store());
+    EXPECT_EQ(database.order_keys(), both);
+    EXPECT_GE(both.size(), acknowledged);
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(fail_at, 20U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, RocksdbEmbeddingCut,
+                         testing::Values(Cut{"Refused", Fault::Refuse, false},
+                                         Cut{"RefusedTorn", Fault::Refuse, true},
+                                         Cut{"LiedAboutTorn", Fault::Lie, true},
+                                         Cut{"NoSpace", Fault::RefuseForSpace, false}),
+                         [](const auto& cut) { return cut.param.name; });
+
+TEST(RocksdbEmbedding, RefusesEveryOptionThatWouldBreakAGuarantee) {
+  using Change = std::function<void(rocksdb::DBOptions&)>;
+  const std::vector<std::pair<std::string, Change>> changes = {
+      {"unordered_write", [](auto& options) { options.unordered_write = true; }},
+      {"enable_pipelined_write", [](auto& options) { options.enable_pipelined_write = true; }},
+      {"two_write_queues", [](auto& options) { options.two_write_queues = true; }},
+      {"manual_wal_flush", [](auto& options) { options.manual_wal_flush = true; }},
+      {"paranoid_checks", [](auto& options) { options.paranoid_checks = false; }},
+      {"wal_recovery_mode",
+       [](auto& options) { options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords; }},
+  };
+  for (const auto& [option, change] : changes) {
+    const TemporaryDirectory directory;
+    Database database(directory.store(), rocksdb::Env::Default(), change);
+    ASSERT_TRUE(database.status().ok()) << database.status().ToString();
+    ASSERT_FALSE(database.store()) << option;
+    EXPECT_EQ(database.store().error().code, StoreErrorCode::Refused);
+    EXPECT_THAT(database.store().error().message, HasSubstr(option));
+  }
+}
+
+TEST(RocksdbEmbedding, RefusesWritesIntoItsOwnFamiliesAndTransactions) {
+  const TemporaryDirectory directory;
+  Database database(directory.store());
+  ASSERT_TRUE(database.store());
+  RocksdbWrites into_the_journal;
+  ASSERT_TRUE(into_the_journal.batch.Put(database.family(2), "k", "v").ok());
+  const auto refused = (*database.store())->takes(into_the_journal);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StoreErrorCode::Refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("leat's own families"));
+}
+
+TEST(RocksdbEmbedding, AStoreOfItsOwnTakesNoCallersWrites) {
+  const TemporaryDirectory directory;
+  const auto store = open_rocksdb_store(directory.store());
+  ASSERT_TRUE(store);
+  EXPECT_FALSE((*store)->takes(RocksdbWrites()));
+}
+
+TEST(RocksdbEmbedding, OwnersOfOneDatabaseDoNotMeet) {
+  const TemporaryDirectory directory;
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, {}}};
+  const RocksdbStore one("one");
+  const RocksdbStore two("two");
+  one.configure(options, families);
+  two.configure(options, families);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, directory.store(), families, &handles, &raw).ok());
+  const std::unique_ptr<rocksdb::DB> db(raw);
+  {
+    const auto first = one.open_in(*db, handles);
+    const auto second = two.open_in(*db, handles);
+    ASSERT_TRUE(first && second);
+    EXPECT_FALSE(one.open_in(*db, handles)) << "each owner is one at a time";
+    Journal journal(**first, {.cells = 16});
+    ASSERT_TRUE(journal.reserve(1));
+    journal.publish(start_of(1), Durability::Process, nullptr, 0);
+    journal.commit_some();
+    EXPECT_EQ(submitted(**first).size(), 1U);
+    EXPECT_EQ(submitted(**second).size(), 0U);
+  }
+  for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+}
+
+}  // namespace
+}  // namespace leat::test
