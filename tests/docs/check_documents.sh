@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds README.md and ARCHITECTURE.md against the repository: the program, the tests and files that they name, and the
+# Holds README.md, ARCHITECTURE.md and docs/ against the repository: the program, the tests and files that they name, and the
 # TOML that they show.
 #   check_documents.sh SOURCE_TREE LEAT_TOOL README_PROGRAM     (an empty word: not built, so not tried)
 # shellcheck disable=SC2016  # the backquotes are Markdown's
@@ -28,7 +28,7 @@ cmp "$work/readme.cpp" "$root/examples/readme.cpp" || fail "README.md: its progr
 # `Suite.Test` in a document is a test.
 find "$root/tests" -name '*.cpp' -exec cat {} + | tr '\n' ' ' | grep -oE '\bTEST(_F|_P)?\( *\w+, *\w+' |
   sed -E 's/.*\( *(\w+), *(\w+)/\1.\2/' | sort -u >"$work/tests"
-for document in README ARCHITECTURE; do
+for document in README ARCHITECTURE docs/TESTING docs/GUARANTEES docs/LIFECYCLE; do
   grep -oE '`[A-Z]\w+\.[A-Z]\w+`' "$root/$document.md" | tr -d '`' | sort -u | grep -v '\.md$' >"$work/named" || true
   while read -r name; do
     fail "$document.md: there is no test $name"
@@ -37,7 +37,7 @@ for document in README ARCHITECTURE; do
 done
 
 # `folder/file` in a document is there; `<leat/x.h>` is a public header.
-for document in README ARCHITECTURE; do
+for document in README ARCHITECTURE docs/TESTING docs/GUARANTEES docs/LIFECYCLE; do
   while read -r path; do
     [[ -e $root/$path ]] || fail "$document.md: there is no $path"
   done < <(grep -oE '`(\./)?(routing|storage|engine|tests|bench|tools|examples|cmake)/[A-Za-z0-9_./]+`' \
