@@ -292,7 +292,7 @@ Attempt* AttemptPool::try_take() noexcept {
   }
 }
 
-bool AttemptPool::give_back(Attempt& attempt) noexcept {
+void AttemptPool::give_back(Attempt& attempt) noexcept {
   const auto index = static_cast<std::uint32_t>(&attempt - attempts_.get());
   // (10) release: who sees 0 (11) sees all that the attempts did.
   active_.fetch_sub(1, std::memory_order_release);
@@ -305,7 +305,6 @@ bool AttemptPool::give_back(Attempt& attempt) noexcept {
     // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so
     // that a worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
   } while (!top_.compare_exchange_weak(top, next, std::memory_order_seq_cst, std::memory_order_relaxed));
-  return static_cast<std::uint32_t>(top) == kNone;
 }
 
 bool AttemptPool::any_free() const noexcept {

@@ -173,8 +173,7 @@ class AttemptPool {
 
   /// @return a free record, or null
   Attempt* try_take() noexcept;
-  /// @return whether none was free before
-  bool give_back(Attempt& attempt) noexcept;
+  void give_back(Attempt& attempt) noexcept;
   bool any_free() const noexcept;
   std::uint32_t size() const noexcept { return count_; }
   std::uint32_t active() const noexcept;

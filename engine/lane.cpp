@@ -19,6 +19,14 @@ std::size_t thread_number() noexcept {
   return number;
 }
 
+/// An event may come from a caller who got it from a pipeline: here it belongs to none.
+TaskReadyEvent alone(TaskReadyEvent event) noexcept {
+  event.origin = nullptr;
+  event.task_number = 0;
+  event.adopts = false;
+  return event;
+}
+
 /// Makes queued tasks while the queue copies them in, so that a bulk needs no buffer.
 template <class MakeTask>
 struct MakingIterator {
@@ -96,9 +104,9 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
     if (taken > 0) {
       const std::int64_t now = clock_.stopwatch_ns();
       if (events.front().priority == Priority::Normal) {
-        push(taken, [&](std::size_t i) { return QueuedTask{events[i], now}; });
+        push(taken, [&](std::size_t i) { return QueuedTask{alone(events[i]), now}; });
       } else {
-        for (const TaskReadyEvent& event : events.first(taken)) push_one({event, now});
+        for (const TaskReadyEvent& event : events.first(taken)) push_one({alone(event), now});
       }
       slots.detach();
     }
@@ -235,7 +243,8 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   }
   // relaxed: this worker's own; who takes them meanwhile gives them back himself.
   if (own.owed.load(std::memory_order_relaxed) > 0) collect_owed();
-  if (attempt != nullptr) recycle(*attempt);
+  // No ring: this thread looks once more.
+  if (attempt != nullptr) attempts_.give_back(*attempt);
   return begun;
 }
 
@@ -323,8 +332,10 @@ void Lane::execute(Attempt& attempt) noexcept {
 
 void Lane::recycle(Attempt& attempt) noexcept {
   attempt.slot.release();
-  // After the permit is back, so that a worker that slept for want of one is woken.
-  if (attempts_.give_back(attempt) && anything_queued()) workers_->notify();
+  attempts_.give_back(attempt);
+  // After the permit is back, so that a worker that slept for want of one is woken; and for each, since a worker
+  // that wakes may find a task in its own hand and pass nothing on.
+  if (anything_queued()) workers_->notify();
 }
 
 void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {

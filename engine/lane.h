@@ -78,7 +78,8 @@ class Lane final : public SlotListener {
   // --- the workers' side ---
 
   void set_workers(Workers& workers) noexcept { workers_ = &workers; }
-  /// Runs up to `budget` tasks on this thread. @return how many it began
+  /// Runs up to `budget` tasks on this thread, which then looks at has_work() before it sleeps or leaves.
+  /// @return how many it began
   std::size_t run_some(std::uint32_t worker, std::size_t budget) noexcept;
   /// Whether run_some() could begin a task now.
   bool has_work() const noexcept;

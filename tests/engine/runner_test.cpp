@@ -107,6 +107,22 @@ TEST_P(RunnerTest, TheSlotOfATaskIsFreeWhileItsWorkerRunsTheNext) {
   EXPECT_TRUE(runner.wait_idle(kLong));
 }
 
+TEST_P(RunnerTest, AnEventOfAPipelineThatIsDispatchedAnewBelongsToNoPipeline) {
+  Runner runner =
+      *Runner::builder().state_store(make_memory_store()).default_limits(limits()).workers(2).build();
+  std::atomic<int> runs{0};
+  const Namespace task = *runner.register_task("t::p::w::twice", [&](TaskContext& context) {
+    if (++runs == 1) {
+      EXPECT_TRUE(runner.dispatcher().dispatch(context.event(), {.durability = Durability::Memory}));
+    }
+  });
+  ASSERT_TRUE(runner.start());
+  ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(task)));  // durable: a pipeline of one task
+  ASSERT_TRUE(runner.wait_idle(kLong));
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(runner.metrics("default").total_executed, 2U);
+}
+
 TEST_P(RunnerTest, RoutesToTheLaneOfTheFirstMatchingRule) {
   auto built = Runner::builder()
                    .database_url("memory:")

@@ -335,6 +335,63 @@ TEST_P(Stress, TwoTasksThatWaitForEachOtherGetAWorkerEachWhereverTheHandsStand) 
   }
 }
 
+/// Keeps the first two tasks until they are let go; the next two must meet.
+class Keeper final : public TaskExecutor {
+ public:
+  void start(const TaskReadyEvent& event, CompletionToken token) override {
+    const std::uint32_t number = begun_++;
+    if (number < 2) {
+      std::lock_guard lock(mutex_);
+      kept_.emplace_back(event.task_execution_id, std::move(token));
+      return;
+    }
+    if (eventually([&] { return begun_ == 4U; }, 5s)) ++met_;
+    token.complete(ExecutionResult::success(event.task_execution_id));
+  }
+  std::size_t kept() {
+    std::lock_guard lock(mutex_);
+    return kept_.size();
+  }
+  void let_go() {
+    std::lock_guard lock(mutex_);
+    for (auto& [id, token] : kept_) token.complete(ExecutionResult::success(id));
+    kept_.clear();
+  }
+  /// @return how many have met since the last round
+  std::uint32_t end_round() {
+    begun_ = 0;
+    return met_.exchange(0);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::pair<Uuid, CompletionToken>> kept_;
+  std::atomic<std::uint32_t> begun_ = 0, met_ = 0;
+};
+
+TEST_P(Stress, TwoPermitsThatComeBackTogetherWakeAWorkerEach) {
+  const auto keeper = std::make_shared<Keeper>();
+  auto built = Runner::builder()
+                   .database_url("memory:")
+                   .register_executor("default", keeper,
+                                      {.max_concurrent = 2, .backend = GetParam(), .idle = IdlePolicy::Park})
+                   .workers(2)
+                   .build();
+  Runner runner = std::move(*built);
+  const Namespace task = *runner.register_task("t::p::w::task", [](TaskContext&) {});
+  ASSERT_TRUE(runner.start());
+  for (int round = 0; round < 50 * static_cast<int>(kScale); ++round) {
+    std::vector<TaskReadyEvent> events(4);
+    for (TaskReadyEvent& event : events) event = runner.make_event(task);
+    ASSERT_EQ(runner.dispatcher().dispatch_bulk(events, {.durability = Durability::Memory}).taken, 4U);
+    ASSERT_TRUE(eventually([&] { return keeper->kept() == 2U; }));
+    for (int i = 0; i < 100; ++i) std::this_thread::yield();  // the workers find no permit and go to sleep
+    keeper->let_go();
+    ASSERT_TRUE(runner.wait_idle(30s));
+    ASSERT_EQ(keeper->end_round(), 2U) << "a task stayed in a sleeping worker's hand beside a free permit";
+  }
+}
+
 TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {
   auto random = seeded_generator();
   const auto spin = [](std::uint32_t rounds) {
