@@ -11,6 +11,7 @@ namespace leat {
 
 /// Reads everything and writes nothing; takes no lock, so a live writer may go on. Of a closed store each
 /// byte counts but those of RocksDB's LOG, LOG.old.*, OPTIONS-*, IDENTITY and LOCK files: they hold no data.
+/// BOARD, where one is left, is believed line by line as far as the journal agrees; RESERVE is never read.
 ///
 /// @return  what is wrong, most fundamental first; empty: nothing. Or NotFound, NotAStore, NewerFormat, Io
 ///          where it could not be examined
