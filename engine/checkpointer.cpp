@@ -54,7 +54,7 @@ bool Checkpointer::checkpoint_some() noexcept {
     case Phase::Scheduled:
       return begin();
     case Phase::Keeping:
-      return scheduler_.keep_some(store_->events_begin()) || end();
+      return scheduler_.keep_some(std::min(store_->events_begin(), store_->history_begin())) || end();
     case Phase::Ending:  // on_commit() goes on
     case Phase::Failed:
       return false;

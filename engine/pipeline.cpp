@@ -305,6 +305,7 @@ void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t 
   if (identity_.level == Durability::Memory) {
     apply_commit(token, 0);
   } else {
+    if (open_ == 0) summarize(group);
     host_.journal()->publish(std::move(group), identity_.level, token == 0 ? nullptr : this, token,
                              lane == nullptr ? nullptr : &lane->committed_ends());
   }

@@ -282,6 +282,7 @@ class Pipeline final : public CommitListener,
   TaskImage image_of(std::uint32_t task) noexcept;
   void note_error(std::uint32_t task, TaskState to, std::string_view error);
   void restore_rest(const PipelineImage& image);
+  void summarize(TransitionGroup& group) noexcept;
   Rare& rare();
   /// The initial context as the journal holds it: nothing for {}.
   std::string_view remembered_context() const noexcept {

@@ -4,6 +4,7 @@
 
 #include "lane.h"
 #include "leat/checkpoint.h"
+#include "leat/history.h"
 #include "pipeline.h"
 
 namespace leat {
@@ -86,6 +87,29 @@ TaskImage Pipeline::image_of(std::uint32_t index) noexcept {
       image.error = error->second;
   }
   return image;
+}
+
+/// For the history: how the pipeline went that this group finishes.
+void Pipeline::summarize(TransitionGroup& group) noexcept {
+  const auto count = [this](TaskState state) { return counts_[static_cast<std::size_t>(state)]; };
+  PipelineSummary summary{.id = identity_.id,
+                          .workflow_no = workflow_->workflow_no,
+                          .state = end_state(),
+                          .tasks = static_cast<std::uint32_t>(workflow_->tasks.size()),
+                          .completed = count(TaskState::Completed),
+                          .failed = count(TaskState::Failed),
+                          .skipped = count(TaskState::Skipped),
+                          .created_ns = created_ns_,
+                          .finished_ns = group.time_ns()};
+  if (rare_ != nullptr) {
+    if (rare_->finished_ns != 0) summary.finished_ns = rare_->finished_ns;
+    for (const auto& [task, error] : rare_->errors) {
+      if (state_of(task) != TaskState::Failed) continue;
+      summary.error = error;
+      break;
+    }
+  }
+  group.add_summary(summary);
 }
 
 /// As the journal's fold remembers errors: the latest one, until the task completes.

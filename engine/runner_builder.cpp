@@ -92,6 +92,11 @@ Runner::Builder& Runner::Builder::retain_events(Retention limits) {
   return *this;
 }
 
+Runner::Builder& Runner::Builder::retain_history(Retention limits) {
+  parts_->history = limits;
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::checkpoint_after(std::uint64_t journal_bytes) {
   parts_->checkpoint.journal_bytes = journal_bytes;
   return *this;
@@ -132,6 +137,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
     if (!recovered) return std::unexpected(to_error(recovered.error()));
     image = std::move(*recovered);
     if (parts.events) parts.store->retain_events(*parts.events);
+    parts.store->retain_history(parts.history);
   }
   std::vector<Parts::Executor> executors = std::move(parts.executors);
   const bool has_default =

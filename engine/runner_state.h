@@ -40,6 +40,7 @@ struct Runner::Builder::Parts {
   std::unique_ptr<StateStore> store;
   Checkpointer::Options checkpoint;
   std::optional<Retention> events;
+  Retention history;
   std::function<void(Severity, std::string_view)> log;
   std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
   std::chrono::nanoseconds stuck_after = std::chrono::seconds(5);

@@ -83,9 +83,9 @@ class Scheduler final : public PipelineHost {
   RoundBegun begin_round(std::uint64_t generation);
   /// Publishes a bounded number of rows, or asks pipelines to. One thread at a time.
   ///
-  /// @param events_begin  of the store: below it no event needs a workflow
+  /// @param remembered_from  of the store: below it neither events nor history need a workflow
   /// @return              false: nothing could be done now, because credits or pipelines are waited for
-  bool keep_some(std::uint64_t events_begin);
+  bool keep_some(std::uint64_t remembered_from);
   /// Every row of the round is published. @param bytes  set to their size
   bool all_kept(std::uint64_t& bytes) const noexcept;
 
@@ -152,7 +152,7 @@ class Scheduler final : public PipelineHost {
   };
 
   void keep_row(TransitionGroup&& row) noexcept;
-  bool keep_definition(std::uint64_t events_begin);
+  bool keep_definition(std::uint64_t remembered_from);
   bool keep_remembered();
   bool keep_live();
   bool reserve_one();

@@ -40,10 +40,10 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
           .next_key_no = next_key_no_};
 }
 
-bool Scheduler::keep_some(std::uint64_t events_begin) {
+bool Scheduler::keep_some(std::uint64_t remembered_from) {
   switch (round_.phase) {
     case Round::Phase::Definitions:
-      return keep_definition(events_begin);
+      return keep_definition(remembered_from);
     case Round::Phase::Remembered:
       return keep_remembered();
     case Round::Phase::Live:
@@ -73,7 +73,7 @@ void Scheduler::keep_row(TransitionGroup&& row) noexcept {
 }
 
 /// One definition: they may be large.
-bool Scheduler::keep_definition(std::uint64_t events_begin) {
+bool Scheduler::keep_definition(std::uint64_t remembered_from) {
   if (!journal_->try_reserve(1)) return false;
   if (!round_.keys.empty()) {
     const auto& [key, number] = round_.keys.back();
@@ -106,7 +106,7 @@ bool Scheduler::keep_definition(std::uint64_t events_begin) {
   const auto registered = workflows_.find(workflow.version);
   const bool is_registered = registered != workflows_.end() && registered->second->workflow_no == number;
   const bool is_live = is_registered || !known->second.pipelines.empty();
-  if (!is_live && workflow.last_needed < events_begin) {
+  if (!is_live && workflow.last_needed < remembered_from) {
     // From here on it is unknown, should somebody register it.
     if (const auto by_version = remembered_numbers_.find(workflow.version);
         by_version != remembered_numbers_.end() && by_version->second == number) {

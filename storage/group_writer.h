@@ -20,6 +20,17 @@ class TransitionGroup::Writer {
  public:
   explicit Writer(TransitionGroup& group) noexcept
       : group_(group), at_(group.inline_.data()), end_(at_ + kInlineBytes) {}
+  struct Append {};
+  static constexpr Append kAppend{};
+  /// Goes on behind what the group holds.
+  Writer(TransitionGroup& group, Append) noexcept : Writer(group) {
+    if (group.size_ > kInlineBytes) {
+      heap_ = group.heap();
+      at_ = end_ = heap_ + group.size_;
+    } else {
+      at_ += group.size_;
+    }
+  }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 

@@ -29,6 +29,7 @@
 #include "check.h"
 #include "checkpoint_slice.h"
 #include "commit.h"
+#include "history_pack.h"
 
 namespace leat {
 namespace {
@@ -109,6 +110,8 @@ struct Journal::State {
   alignas(kLine) std::uint64_t head = 0;  // the ticket that is committed next
   CommitWriter writer;
   CheckpointSliceWriter rows;
+  const bool keeps_history = store.history() != nullptr;
+  HistoryPackWriter history{keeps_history ? *store.history() : HistoryTail()};
   std::uint64_t next_sequence = store.next_sequence();
   std::uint64_t journal_end = store.journal_end();
   const CallerWrites* caller = nullptr;  // of the packed commit
@@ -271,6 +274,7 @@ std::uint64_t Journal::State::pack() noexcept {
   // relaxed: the committer itself wrote it
   writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
   rows.begin(next_sequence);
+  history.begin(next_sequence);
   process_waits = disk_waits = false;
   caller = nullptr;
   std::uint64_t end = head;
@@ -283,6 +287,7 @@ std::uint64_t Journal::State::pack() noexcept {
       rows.add(cell.group, next_sequence + writer.transitions());
     } else if (!cell.group.bytes().empty()) {
       writer.add(cell.group);
+      if (keeps_history && !cell.group.summary().empty()) history.add(cell.group);
     }
     if (cell.listener != nullptr) (cell.level == Durability::Disk ? disk_waits : process_waits) = true;
     ++end;
@@ -294,14 +299,18 @@ void Journal::State::append() noexcept {
   const std::span<const std::byte> commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
   std::expected<void, StoreError> done;
-  if (caller != nullptr) [[unlikely]] {
-    done = store.append_rows(next_sequence, end, commit, {.caller = caller});
-  } else if (rows.rows() == 0) [[likely]] {
+  if (caller == nullptr && rows.rows() == 0 && history.count() == 0) {
     done = store.append(next_sequence, end, commit);
   } else {
-    const std::span<const std::byte> slice = rows.finish();
-    done =
-        store.append_rows(next_sequence, end, commit, {slice, rows.generation(), rows.begun(), rows.ended()});
+    CommitRows extra;
+    if (rows.rows() > 0)
+      extra = {.slice = rows.finish(),
+               .generation = rows.generation(),
+               .begun = rows.begun(),
+               .ended = rows.ended()};
+    if (history.count() > 0) extra.history = history.finish();
+    extra.caller = caller;
+    done = store.append_rows(next_sequence, end, commit, extra);
   }
   if (!done) return fail(std::move(done.error()));
   next_sequence = journal_end = end;

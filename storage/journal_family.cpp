@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "commit.h"
+#include "history_pack.h"
 
 namespace leat {
 namespace {
@@ -51,6 +52,13 @@ std::unexpected<StoreError> wrong_row_key() {
       StoreError{StoreErrorCode::Damaged, "the checkpoint holds a key that is not a row's"});
 }
 
+std::expected<std::uint64_t, StoreError> sequence_of_history(const rocksdb::Slice& key) {
+  if (key.size() != kJournalKeyBytes + 1) {
+    return std::unexpected(StoreError{StoreErrorCode::Damaged, "the history holds a key of a wrong length"});
+  }
+  return big_endian({key.data(), kJournalKeyBytes});
+}
+
 std::span<const std::byte> bytes_of(const rocksdb::Slice& value) {
   return {reinterpret_cast<const std::byte*>(value.data()), value.size()};
 }
@@ -76,6 +84,10 @@ std::string row_key(std::uint64_t generation, std::uint64_t first_sequence) {
   append_big_endian(key, generation);
   append_big_endian(key, first_sequence);
   return key;
+}
+
+std::string history_key(std::uint64_t first_sequence) {
+  return journal_key(first_sequence) + '\0';
 }
 
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
@@ -119,7 +131,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   rows.write_buffer_size = kRowBufferBytes;
   return {{rocksdb::kDefaultColumnFamilyName, options},
           {std::string(kJournalFamily), options},
-          {std::string(kCheckpointFamily), rows}};
+          {std::string(kCheckpointFamily), rows},
+          {std::string(kHistoryFamily), rows}};
 }
 
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current) {
@@ -165,7 +178,7 @@ std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& dir
     std::vector<std::string> names;
     status = rocksdb::DB::ListColumnFamilies(chosen, directory, &names);
     if (!status.ok()) return std::unexpected(std::move(status));
-    while (families.size() > std::max<std::size_t>(names.size(), 2)) families.pop_back();  // format 1
+    while (families.size() > std::max<std::size_t>(names.size(), 2)) families.pop_back();  // an older format
     status = rocksdb::DB::OpenForReadOnly(chosen, directory, families, &journal.handles_, &db);
   } else {
     chosen.create_if_missing = access == Access::Create;
@@ -258,6 +271,38 @@ std::expected<void, StoreError> JournalDb::replay_rows(std::uint64_t generation,
     if (auto done = visit(first, bytes_of(at->value())); !done) return done;
   }
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the checkpoint"));
+  return {};
+}
+
+std::expected<HistoryTail, StoreError> JournalDb::history_tail() const {
+  if (history() == nullptr) return HistoryTail();
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), history()));
+  at->SeekToLast();
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the history"));
+  if (!at->Valid()) return HistoryTail();
+  const auto sequence = sequence_of_history(at->key());
+  if (!sequence) return std::unexpected(sequence.error());
+  const auto pack = HistoryPackReader::open(*sequence, bytes_of(at->value()));
+  if (!pack) return std::unexpected(pack.error());
+  return HistoryTail{.count = pack->before().count + pack->count(),
+                     .bytes = pack->before().bytes + at->value().size(),
+                     .high_ns = pack->before().high_ns};
+}
+
+std::expected<void, StoreError> JournalDb::replay_history(
+    std::uint64_t sequence,
+    const std::function<std::expected<bool, StoreError>(std::uint64_t, std::span<const std::byte>)>& visit)
+    const {
+  if (history() == nullptr) return {};
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), history()));
+  for (at->Seek(history_key(sequence)); at->Valid(); at->Next()) {
+    const auto first = sequence_of_history(at->key());
+    if (!first) return std::unexpected(first.error());
+    const auto go_on = visit(*first, bytes_of(at->value()));
+    if (!go_on) return std::unexpected(go_on.error());
+    if (!*go_on) return {};
+  }
+  if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the history"));
   return {};
 }
 

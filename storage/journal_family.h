@@ -3,12 +3,14 @@
 //
 // journal      one pair per group commit; key: first sequence number, big endian
 // checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a slice
+// history      key: first sequence number, big endian, and a zero byte: a pack
 #pragma once
 
 #include <rocksdb/db.h>
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,12 +25,15 @@ namespace leat {
 
 inline constexpr std::string_view kJournalFamily = "journal";
 inline constexpr std::string_view kCheckpointFamily = "checkpoint";
+inline constexpr std::string_view kHistoryFamily = "history";
 inline constexpr std::string_view kMarksKey = "m";
 inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
 
 std::string journal_key(std::uint64_t first_sequence);
 /// @return  the key of a slice; with sequence 0: a key before every slice of the round
 std::string row_key(std::uint64_t generation, std::uint64_t first_sequence);
+
+std::string history_key(std::uint64_t first_sequence);
 
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
@@ -68,6 +73,10 @@ class JournalDb {
   rocksdb::ColumnFamilyHandle* checkpoint() const noexcept {
     return handles_.size() > 2 ? handles_[2] : nullptr;
   }
+  /// Null: read in a store that never had one.
+  rocksdb::ColumnFamilyHandle* history() const noexcept {
+    return handles_.size() > 3 ? handles_[3] : nullptr;
+  }
   std::span<rocksdb::ColumnFamilyHandle* const> families() const noexcept { return handles_; }
   rocksdb::Status close();
 
@@ -81,6 +90,16 @@ class JournalDb {
   /// Visits every slice of a round in order.
   std::expected<void, StoreError> replay_rows(std::uint64_t generation,
                                               const StateStore::Visitor& visit) const;
+
+  /// @return  how long the history is
+  std::expected<HistoryTail, StoreError> history_tail() const;
+  /// Visits packs in order from the first one on that belongs to `sequence` or later.
+  ///
+  /// @param visit  returns whether to go on
+  std::expected<void, StoreError> replay_history(
+      std::uint64_t sequence,
+      const std::function<std::expected<bool, StoreError>(std::uint64_t first_sequence,
+                                                          std::span<const std::byte> pack)>& visit) const;
 
   /// Checks the last commit.
   ///

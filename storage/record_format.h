@@ -111,6 +111,28 @@
 // 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
 //                           go on: a row is closed when it passes kRowBytesMax
 //
+// The pipelines that a commit finishes have their summaries in a pack, written under its first number too:
+//
+// pack      u8              version: 1
+//           varint          summaries
+//           varint          summaries in all packs before
+//           varint          bytes of all packs before
+//           i64             base: Unix time in ns
+//           i64             the latest time of any group with a summary, up to these
+//           summary ...     so many
+//           u64             checksum, as the slice's
+//
+// summary   zigzag          time of its group - base, in ns
+//           u8              PipelineState | 8 counts | 16 error | 32 finished | 64 timed
+//           varint          workflow_no
+//           varint          tasks
+//           varint          completed, failed, skipped, where flagged; else all completed
+//           zigzag          finished - time of its group, where flagged
+//           zigzag          finished - created
+//           id              where timed: zigzag (its first 48 bits, ms) - (created in ms), then its other 10
+//                           bytes; else 16 bytes
+//           text            error, where flagged
+//
 // So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
 // number. A later format raises the version; a reader refuses versions that it does not know.
 #pragma once
@@ -192,6 +214,15 @@ inline constexpr std::uint8_t kTaskContext = 32;
 inline constexpr std::uint8_t kExternalRef = 64;
 inline constexpr std::uint8_t kDetailsAll = 127;
 }  // namespace kept
+
+namespace summary {
+inline constexpr std::uint8_t kStateMask = 7;
+inline constexpr std::uint8_t kCounts = 8;
+inline constexpr std::uint8_t kError = 16;
+inline constexpr std::uint8_t kFinished = 32;
+inline constexpr std::uint8_t kTimed = 64;
+inline constexpr std::uint8_t kAll = 127;
+}  // namespace summary
 
 /// The states that a successor may take, by their code in `changes`.
 inline constexpr TaskState kSuccessorStates[] = {TaskState::Ready, TaskState::Skipped, TaskState::Cancelled};

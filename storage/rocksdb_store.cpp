@@ -13,6 +13,7 @@
 #include "check.h"
 #include "checkpoint_round.h"
 #include "file_board.h"
+#include "history_pack.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
@@ -103,6 +104,11 @@ class RocksdbStateStore final : public StateStore {
                                               const CommitRows& rows) override;
   std::expected<void, StoreError> tidy() override;
   std::expected<void, StoreError> takes(const CallerWrites& writes) const override;
+  const HistoryTail* history() const noexcept override { return &history_; }
+  std::uint64_t history_begin() const noexcept override {
+    return history_begin_.load(std::memory_order_relaxed);  // relaxed: any recent value
+  }
+  void retain_history(const Retention& limits) override { history_limits_ = limits; }
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override;
   std::expected<void, StoreError> sync() override;
   std::expected<void, StoreError> close() override;
@@ -114,6 +120,7 @@ class RocksdbStateStore final : public StateStore {
     return std::unexpected(*failure_);
   }
   std::expected<void, StoreError> usable() const;
+  std::expected<void, StoreError> tidy_history();
   rocksdb::Status put_rows(const CommitRows& rows, std::uint64_t first_sequence, std::uint64_t end_sequence);
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
@@ -131,8 +138,12 @@ class RocksdbStateStore final : public StateStore {
   CheckpointMarks marks_;
   CheckpointRound round_;
   Retention events_ = kRetainEvents;
+  HistoryTail history_;  // at opening
+  std::atomic<std::uint64_t> history_begin_{~std::uint64_t{0}};
+  Retention history_limits_;
   std::uint64_t next_generation_ = 1;
   std::uint64_t journal_bytes_ = 0;             // of the store's life, as far as rounds wrote it down
+  std::atomic<std::int64_t> tidy_ns_{0};        // when the latest round ended
   std::atomic<std::uint64_t> events_begin_{0};  // the journal's beginning
   std::optional<StoreError> failure_;
   bool is_closed_ = false;
@@ -143,6 +154,15 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   if (!marks) return std::unexpected(std::move(marks.error()));
   const auto generation = journal_.next_generation();
   if (!generation) return std::unexpected(generation.error());
+  const auto tail = journal_.history_tail();
+  if (!tail) return std::unexpected(tail.error());
+  history_ = *tail;
+  const auto begun = journal_.replay_history(
+      0, [this](std::uint64_t first, std::span<const std::byte>) -> std::expected<bool, StoreError> {
+        history_begin_.store(first, std::memory_order_relaxed);  // relaxed: nobody else knows the store yet
+        return false;
+      });
+  if (!begun) return begun;
   marks_ = std::move(*marks);
   next_generation_ = *generation;
   journal_bytes_ = marks_.newest().journal_bytes;
@@ -212,6 +232,7 @@ rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_
   const auto mark = round_.add(rows, end_sequence, journal_bytes_);
   if (!mark) return status;
   // The rows of rounds that a crash cut short lie between the newest one's and this one's.
+  tidy_ns_.store(mark->ended_ns, std::memory_order_relaxed);  // relaxed: any recent value
   const std::uint64_t leftovers = marks_.newest().generation + 1;
   const CheckpointMarks::Dropped dropped = marks_.complete(*mark, events_);
   const std::string marks = marks_.encode();
@@ -238,6 +259,43 @@ std::expected<void, StoreError> RocksdbStateStore::tidy() {
   const rocksdb::Status status =
       rocksdb::DeleteFilesInRange(&journal_.db(), journal_.family(), &begin, &end, false);
   if (!status.ok()) return std::unexpected(to_store_error(status, deed("dropping old events of")));
+  return tidy_history();
+}
+
+std::expected<void, StoreError> RocksdbStateStore::tidy_history() {
+  const Retention& limits = history_limits_;
+  if (!limits.age_ns && !limits.count && !limits.bytes) return {};
+  const auto tail = journal_.history_tail();
+  if (!tail) return std::unexpected(tail.error());
+  const std::int64_t now_ns = tidy_ns_.load(std::memory_order_relaxed);  // relaxed: any recent value
+  std::uint64_t begin = 0;
+  std::uint64_t dropped = 0;
+  const auto looked = journal_.replay_history(
+      0, [&](std::uint64_t first, std::span<const std::byte> bytes) -> std::expected<bool, StoreError> {
+        const auto pack = HistoryPackReader::open(first, bytes);
+        if (!pack) return std::unexpected(pack.error());
+        const HistoryTail& before = pack->before();
+        begin = first;
+        const bool goes = (limits.age_ns && now_ns - before.high_ns > *limits.age_ns) ||
+                          (limits.count && tail->count - before.count > *limits.count) ||
+                          (limits.bytes && tail->bytes - before.bytes > *limits.bytes);
+        dropped += goes;
+        return goes;
+      });
+  if (!looked) return looked;
+  if (dropped == 0) return {};
+  const std::string first = history_key(0);
+  const std::string end = history_key(begin);
+  rocksdb::WriteOptions options;
+  options.sync = false;  // what is dropped once more after a crash was dropped for good
+  rocksdb::Status status = journal_.db().DeleteRange(options, journal_.history(), first, end);
+  const rocksdb::Slice from(first);
+  const rocksdb::Slice to(end);
+  if (status.ok()) {
+    status = rocksdb::DeleteFilesInRange(&journal_.db(), journal_.history(), &from, &to, false);
+  }
+  if (!status.ok()) return std::unexpected(to_store_error(status, deed("dropping old history of")));
+  history_begin_.store(begin, std::memory_order_relaxed);  // relaxed: any recent value
   return {};
 }
 
@@ -262,6 +320,13 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
       batch_.Put(journal_.family(), journal_key(first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
   journal_bytes_ += commit.size();
+  if (status.ok() && !rows.history.empty()) {
+    // relaxed: only raised elsewhere, and only from a number that is not this
+    if (history_begin() == ~std::uint64_t{0}) history_begin_.store(first_sequence, std::memory_order_relaxed);
+    status =
+        batch_.Put(journal_.history(), history_key(first_sequence),
+                   rocksdb::Slice(reinterpret_cast<const char*>(rows.history.data()), rows.history.size()));
+  }
   if (status.ok() && !rows.slice.empty()) status = put_rows(rows, first_sequence, end_sequence);
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed

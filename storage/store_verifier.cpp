@@ -5,8 +5,10 @@
 #include <rocksdb/env.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "history_pack.h"
 #include "journal_family.h"
 #include "journal_fold.h"
 #include "journal_recovery.h"
@@ -80,6 +82,29 @@ class Examination {
     const std::uint64_t end = image->end_sequence() == 0 ? block_.journal_end : image->end_sequence();
     if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
     for (const CheckpointMark& mark : marks->kept().subspan(1)) examine_round(journal, mark, *image);
+    examine_history(journal);
+  }
+
+  /// Each pack says how many summaries lie before it, so that none can be missing between two.
+  void examine_history(const JournalDb& journal) {
+    std::optional<HistoryTail> expected;
+    auto looked = journal.replay_history(
+        0, [&](std::uint64_t first, std::span<const std::byte> bytes) -> std::expected<bool, StoreError> {
+          auto pack = HistoryPackReader::open(first, bytes);
+          if (!pack) return std::unexpected(std::move(pack.error()));
+          const HistoryTail& before = pack->before();
+          if (expected && (before.count != expected->count || before.bytes != expected->bytes)) {
+            return std::unexpected(
+                StoreError{StoreErrorCode::Damaged,
+                           fmt::format("summaries are missing before commit {} of the history", first)});
+          }
+          for (auto next = pack->next(); !next || *next != nullptr; next = pack->next()) {
+            if (!next) return std::unexpected(next.error());
+          }
+          expected = {.count = before.count + pack->count(), .bytes = before.bytes + bytes.size()};
+          return true;
+        });
+    if (!looked) report(std::move(looked.error()));
   }
 
   /// A round and the journal behind it must amount to what the whole journal does.

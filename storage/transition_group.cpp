@@ -110,6 +110,7 @@ TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),
       transitions_(std::exchange(other.transitions_, 0)),
+      summary_(std::exchange(other.summary_, 0)),
       inline_(other.inline_) {}
 
 TransitionGroup& TransitionGroup::operator=(TransitionGroup&& other) noexcept {
@@ -118,6 +119,7 @@ TransitionGroup& TransitionGroup::operator=(TransitionGroup&& other) noexcept {
   time_ns_ = other.time_ns_;
   size_ = std::exchange(other.size_, 0);
   transitions_ = std::exchange(other.transitions_, 0);
+  summary_ = std::exchange(other.summary_, 0);
   inline_ = other.inline_;
   return *this;
 }

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <set>
 
 #include "exit_status.h"
+#include "leat/history.h"
 #include "leat/store_reader.h"
 
 namespace leat::tools {
@@ -51,6 +53,22 @@ int inspect_events(const InspectOptions& options) {
   return kGood;
 }
 
+/// Finished pipelines whose events are gone: the history alone remembers them.
+std::expected<void, StoreError> write_history(const InspectOptions& options, const StoreImage& image,
+                                              RowWriter& writer) {
+  std::set<Uuid> known;
+  for (const auto& [number, pipeline] : image.pipelines()) known.insert(pipeline.id);
+  return read_rocksdb_history(
+      options.store, {}, [&](const PipelineSummary& summary, std::string_view workflow) {
+        if (known.contains(summary.id)) return;
+        writer.row(std::array<std::string, 9>{
+            summary.id.to_string(), std::string(workflow), std::string(to_string(summary.state)),
+            fmt::to_string(summary.tasks), fmt::to_string(summary.completed), fmt::to_string(summary.failed),
+            fmt::to_string(summary.skipped), fmt::to_string(summary.created_ns),
+            fmt::to_string(summary.finished_ns)});
+      });
+}
+
 void write_pipelines(const StoreImage& image, RowWriter& writer) {
   for (const auto& [number, pipeline] : image.pipelines()) {
     const auto count = [&tasks = pipeline.tasks](TaskState state) {
@@ -88,7 +106,14 @@ int inspect(const InspectOptions& options) {
   RowWriter writer(
       stdout, options.format,
       pipelines ? std::span<const Column>(kPipelineColumns) : std::span<const Column>(kTaskColumns));
-  pipelines ? write_pipelines(*image, writer) : write_tasks(*image, writer);
+  if (pipelines) {
+    if (auto written = write_history(options, *image, writer); !written) {
+      return fail(opening_failure(written.error()));
+    }
+    write_pipelines(*image, writer);
+  } else {
+    write_tasks(*image, writer);
+  }
   writer.finish();
   return kGood;
 }

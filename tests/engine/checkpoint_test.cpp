@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "eventually.h"
+#include "leat/history.h"
 #include "leat/leat.h"
 #include "leat/store_reader.h"
 #include "leat/store_recovery.h"
+#include "leat/store_verifier.h"
 #include "seed.h"
 #include "temporary_directory.h"
 
@@ -320,6 +322,102 @@ TEST(Checkpoint, KeepsTheJournalSmallWhileManyPassAndOneLives) {
   EXPECT_GT(record->rounds, 3U);
   ASSERT_TRUE(runner->stop(kLong));
   EXPECT_LT(seen.journal_bytes(), all / 3);
+}
+
+/// A store whose events go at once, with pipelines of three kinds: completed, failed, cancelled.
+class History : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto good = Workflow::builder("good").task("a", [](TaskContext&) {}).build();
+    const auto bad = Workflow::builder("bad")
+                         .task("a",
+                               [](TaskContext&) -> std::expected<void, TaskError> {
+                                 return std::unexpected(TaskError("no such file"));
+                               },
+                               {.retry = {.max_attempts = 1}})
+                         .task("b", [](TaskContext&) {}, {.after = {"a"}})
+                         .build();
+    auto runner = make({});
+    ASSERT_TRUE(runner->start());
+    for (int number = 0; number < 200; ++number) {
+      const auto handle = runner->submit(number % 10 == 3 ? *bad : *good);
+      ASSERT_TRUE(handle);
+      ASSERT_TRUE(handle->wait(kLong));
+      ids_.push_back(handle->id());
+    }
+    ASSERT_TRUE(runner->stop(kLong));
+  }
+
+  std::expected<Runner, Error> make(const Retention& history) {
+    return Runner::builder()
+        .database_url(directory_.url())
+        .retain_events(kNoEvents)
+        .retain_history(history)
+        .checkpoint_after(2000)
+        .build();
+  }
+
+  std::vector<PipelineSummary> find(const HistoryQuery& query) {
+    std::vector<PipelineSummary> found;
+    const auto read = read_rocksdb_history(
+        directory_.path(), query, [&](const PipelineSummary& summary, std::string_view name) {
+          EXPECT_EQ(name, summary.tasks == 1 ? "public::embedded::good" : "public::embedded::bad");
+          EXPECT_EQ(summary.error, summary.tasks == 1 ? "" : "no such file");
+          found.push_back(summary);
+          found.back().error = {};
+        });
+    EXPECT_TRUE(read) << read.error().message;
+    return found;
+  }
+
+  TemporaryDirectory directory_;
+  std::vector<Uuid> ids_;
+};
+
+TEST_F(History, HoldsEveryFinishedPipelineThoughItsEventsAreGone) {
+  const auto image = read_rocksdb_store(directory_.path());
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_LT(image->pipelines().size(), 150U);
+  const std::vector<PipelineSummary> all = find({});
+  ASSERT_EQ(all.size(), ids_.size());
+  for (std::size_t index = 0; index < ids_.size(); ++index) {
+    EXPECT_EQ(all[index].id, ids_[index]);
+    EXPECT_LE(all[index].created_ns, all[index].finished_ns);
+  }
+  const auto findings = verify_rocksdb_store(directory_.path());
+  ASSERT_TRUE(findings);
+  EXPECT_TRUE(findings->empty()) << findings->front().message;
+}
+
+TEST_F(History, IsFoundByIdentifierStateAndTime) {
+  for (const std::size_t index : {0, 77, 199}) {
+    const auto found = find({.id = ids_[index]});
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].id, ids_[index]);
+  }
+  EXPECT_TRUE(find({.id = Uuid::make_v7(1, 2, 3)}).empty());
+  const auto failed = find({.state = PipelineState::Failed});
+  ASSERT_EQ(failed.size(), 20U);
+  EXPECT_EQ(failed[0].failed, 1U);
+  EXPECT_EQ(failed[0].skipped, 1U);
+  const std::vector<PipelineSummary> all = find({});
+  const auto middle =
+      find({.finished_from_ns = all[50].finished_ns, .finished_before_ns = all[120].finished_ns});
+  ASSERT_EQ(middle.size(), 70U);
+  EXPECT_EQ(middle.front(), all[50]);
+  EXPECT_EQ(middle.back(), all[119]);
+}
+
+TEST_F(History, GoesByCountWithTheNextRounds) {
+  const auto good = Workflow::builder("good").task("a", [](TaskContext&) {}).build();
+  auto runner = make({.count = 30});
+  ASSERT_TRUE(runner) << runner.error().message;
+  ASSERT_TRUE(runner->start());
+  for (int number = 0; number < 200; ++number) ASSERT_TRUE(runner->submit(*good)->wait(kLong));
+  ASSERT_TRUE(runner->stop(kLong));
+  const std::size_t left = find({}).size();
+  EXPECT_GE(left, 30U);
+  EXPECT_LT(left, 200U);
 }
 
 }  // namespace

@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "journal_writer.h"
+#include "leat/history.h"
 #include "leat/state_store.h"
 #include "leat/store_image.h"
 #include "leat/store_reader.h"
+#include "leat/store_recovery.h"
 #include "leat/store_verifier.h"
 #include "temporary_directory.h"
 
@@ -79,6 +81,55 @@ TEST_P(StoreFormat, IsCarriedOn) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, StoreFormat, testing::Values("store_format_1"),
                          [](const auto& format) { return format.param; });
+
+/// Of format 2: pipeline 1 failed and is in the history alone, pipeline 2 is a row of round 1, pipeline 3 was
+/// created behind it.
+class StoreFormat2 : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::copy(std::filesystem::path(LEAT_STORAGE_TEST_DATA) / "store_format_2", path_,
+                          std::filesystem::copy_options::recursive);
+  }
+
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_.store();
+};
+
+TEST_F(StoreFormat2, IsWhole) {
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+}
+
+TEST_F(StoreFormat2, RecoversFromItsRound) {
+  auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ((*store)->checkpoints().newest().generation, 1U);
+  const auto image = recover_unfinished(**store);
+  ASSERT_TRUE(image) << image.error().message;
+  ASSERT_EQ(image->pipelines().size(), 2U);
+  const PipelineImage& second = image->pipelines().at(2);
+  EXPECT_EQ(second.id.to_string(), "018bcfe5-6800-7001-8000-000000000002");
+  EXPECT_EQ(second.state, PipelineState::Running);
+  EXPECT_EQ(second.context, "{\"a\":1}");
+  EXPECT_EQ(second.tasks[0].context, "{\"b\":2}");
+  EXPECT_EQ(second.tasks[1].state, TaskState::Running);
+  EXPECT_EQ(image->pipelines().at(3).tasks[0].state, TaskState::Ready);
+  EXPECT_EQ(image->workflows().at(1).definition, "[workflow]");
+  EXPECT_EQ(image->next_pipeline_no(), 4U);
+  ASSERT_TRUE((*store)->close());
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+}
+
+TEST_F(StoreFormat2, RemembersWhatFinished) {
+  std::vector<std::string> lines;
+  const auto read =
+      read_rocksdb_history(path_, {}, [&](const PipelineSummary& summary, std::string_view name) {
+        lines.push_back(summary.id.to_string() + " " + std::string(name) + " " +
+                        std::string(to_string(summary.state)) + " " + std::string(summary.error));
+      });
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_THAT(lines, testing::ElementsAre("018bcfe5-6800-7001-8000-000000000001 public::embedded::etl Failed "
+                                          "no such file"));
+}
 
 }  // namespace
 }  // namespace leat::test

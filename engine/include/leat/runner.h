@@ -178,6 +178,8 @@ class Runner::Builder {
   Builder& rng(std::shared_ptr<Rng> rng);
   /// How long task transitions stay readable: 7 days where nothing is said. What lives keeps all that it needs.
   Builder& retain_events(Retention limits);
+  /// How long summaries of finished pipelines stay, see <leat/history.h>: for ever where nothing is said.
+  Builder& retain_history(Retention limits);
   /// What lives is written down anew, so that recovery need not read what lies before, once the journal has
   /// grown by so many bytes, or by what lived the last time, if that is more: 64 MiB where nothing is said.
   Builder& checkpoint_after(std::uint64_t journal_bytes);

@@ -22,11 +22,19 @@ namespace leat {
 
 /// What a group commit brings besides its value in the journal: remembered with it or not at all.
 struct CommitRows {
-  std::span<const std::byte> slice = {};  ///< rows of a round of the checkpoint; empty: none
-  std::uint64_t generation = 0;           ///< of that round
-  std::optional<RoundBegun> begun = {};   ///< the round begins with them
-  std::optional<RoundEnded> ended = {};   ///< the round is complete with them
-  const CallerWrites* caller = nullptr;   ///< that the store takes(); null: none
+  std::span<const std::byte> slice = {};    ///< rows of a round of the checkpoint; empty: none
+  std::uint64_t generation = 0;             ///< of that round
+  std::optional<RoundBegun> begun = {};     ///< the round begins with them
+  std::optional<RoundEnded> ended = {};     ///< the round is complete with them
+  std::span<const std::byte> history = {};  ///< summaries of the pipelines that it finishes; empty: none
+  const CallerWrites* caller = nullptr;     ///< that the store takes(); null: none
+};
+
+/// How long a store's history is.
+struct HistoryTail {
+  std::uint64_t count = 0;   ///< summaries ever written
+  std::uint64_t bytes = 0;   ///< of them
+  std::int64_t high_ns = 0;  ///< the latest time of one: it never goes back
 };
 
 /// Keeps packed group commits in the order in which they were appended.
@@ -83,6 +91,15 @@ class StateStore {
   ///
   /// Thread-safety: any thread.
   virtual std::uint64_t events_begin() const noexcept { return 0; }
+
+  /// The history as of the opening. Null: none is kept.
+  virtual const HistoryTail* history() const noexcept { return nullptr; }
+  /// Below this number the store holds no summary.
+  ///
+  /// Thread-safety: any thread.
+  virtual std::uint64_t history_begin() const noexcept { return ~std::uint64_t{0}; }
+  /// How long summaries of finished pipelines stay; what is older goes with tidy(). Without: for ever.
+  virtual void retain_history(const Retention&) {}
 
   /// Hands one commit over. When it returns, the commit survives the death of the process.
   ///

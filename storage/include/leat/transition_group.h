@@ -16,6 +16,8 @@
 
 namespace leat {
 
+struct PipelineSummary;
+
 /// Limits of the format. What a store holds beyond them is damage; callers check before they build a group.
 inline constexpr std::uint32_t kTasksPerPipelineMax = std::uint32_t{1} << 20;
 inline constexpr std::size_t kExternalRefBytesMax = 256;
@@ -116,7 +118,7 @@ struct TaskReferred {
 /// Thread-safety: as a value.  Progress: allocates only above kInlineBytes.  Complexity: O(bytes).
 class TransitionGroup {
  public:
-  static constexpr std::size_t kInlineBytes = 72;
+  static constexpr std::size_t kInlineBytes = 64;
 
   /// An empty group: nothing is written for it.
   TransitionGroup() noexcept = default;
@@ -137,11 +139,19 @@ class TransitionGroup {
     if (size_ > kInlineBytes) delete[] heap();
     size_ = 0;
     transitions_ = 0;
+    summary_ = 0;
   }
+
+  /// Adds how the pipeline went that this group finishes: it goes to the history. @pre it has none yet
+  void add_summary(const PipelineSummary& summary);
 
   /// The encoded record without its time; empty for the empty group.
   std::span<const std::byte> bytes() const noexcept {
-    return {size_ > kInlineBytes ? heap() : inline_.data(), size_};
+    return {size_ > kInlineBytes ? heap() : inline_.data(), size_ - summary_};
+  }
+  /// The encoded summary; empty: there is none.
+  std::span<const std::byte> summary() const noexcept {
+    return {(size_ > kInlineBytes ? heap() : inline_.data()) + size_ - summary_, summary_};
   }
   /// Unix time.
   std::int64_t time_ns() const noexcept { return time_ns_; }
@@ -165,6 +175,7 @@ class TransitionGroup {
   std::int64_t time_ns_ = 0;
   std::uint32_t size_ = 0;
   std::uint32_t transitions_ = 0;
+  std::uint32_t summary_ = 0;                   ///< how many of the bytes, at their end, are the summary
   std::array<std::byte, kInlineBytes> inline_;  ///< the bytes, or, where size_ is larger, their address
 };
 
