@@ -19,6 +19,9 @@ class WrappedStore : public StateStore {
   std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
   StoreCondition condition() noexcept override { return store_->condition(); }
+  std::expected<void, StoreError> takes(const CallerWrites& writes) const override {
+    return store_->takes(writes);
+  }
   InFlightBoard* board() noexcept override { return store_->board(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
   std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
