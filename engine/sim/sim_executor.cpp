@@ -81,7 +81,7 @@ void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
       break;
     case Fate::Late:
       pending.twice = stage_.choices.pick(2) == 1;
-      pending.due_ns = now + std::int64_t{1 + stage_.choices.pick(60'000)} * kMs;
+      pending.due_ns = now + std::int64_t{1 + stage_.choices.pick(2'000)} * kMs;
       break;
     default:
       if (later == 0) return end(std::move(pending));

@@ -89,7 +89,7 @@ struct Options {
   std::vector<Durability> levels = {Durability::Disk};             ///< each pipeline has one of these
   ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};  ///< of each executor key
   std::string context = "{}";                                      ///< the initial context
-  std::uint64_t steps_max = 20'000;                                ///< of one run; more are no progress
+  std::uint64_t steps_max = 100'000;                                ///< of one run; more are no progress
   /// Called before each run: puts the world that the tasks change back to its beginning.
   std::function<void()> reset = {};
 };
