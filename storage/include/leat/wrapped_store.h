@@ -35,6 +35,9 @@ class WrappedStore : public StateStore {
   }
   void retain_events(const Retention& events) override { store_->retain_events(events); }
   std::uint64_t events_begin() const noexcept override { return store_->events_begin(); }
+  const HistoryTail* history() const noexcept override { return store_->history(); }
+  std::uint64_t history_begin() const noexcept override { return store_->history_begin(); }
+  void retain_history(const Retention& history) override { store_->retain_history(history); }
   /// Goes through append_rows(), so that one override sees every commit.
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override {
