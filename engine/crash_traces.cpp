@@ -8,12 +8,13 @@
 namespace leat {
 namespace {
 
-/// Whether the journal has the task just as it was before that start.
+/// Whether the journal has the task just as it was before that start, or during that adoption.
 bool is_unrecorded(const BoardLine::Task& start, const StoreImage& image) {
   const auto pipeline = image.pipelines().find(start.pipeline_no);
   if (pipeline == image.pipelines().end() || start.task >= pipeline->second.tasks.size()) return false;
   const TaskImage& task = pipeline->second.tasks[start.task];
-  return task.state == TaskState::Ready && task.attempt == start.attempt && task.rescues == start.rescues &&
+  const TaskState state = start.adoption == 0 ? TaskState::Ready : TaskState::Running;
+  return task.state == state && task.attempt == start.attempt && task.rescues == start.rescues &&
          image.keys().contains(start.key_no);
 }
 
@@ -53,7 +54,10 @@ bool is_suspected(const TaskImage& task) {
 bool has_suspects(const StoreImage& image, const UnrecordedStarts& starts) {
   const auto rescued_again = [](const auto& start) { return start.rescues + 1 >= kSuspectedRescues; };
   for (const auto& [number, of_pipeline] : starts) {
-    if (std::ranges::any_of(of_pipeline, rescued_again)) return true;
+    if (std::ranges::any_of(of_pipeline, [&](const BoardLine::Task& start) {
+          return start.adoption > 0 || rescued_again(start);
+        }))
+      return true;
   }
   return std::ranges::any_of(image.pipelines(), [&](const auto& entry) {
     return std::ranges::any_of(entry.second.tasks, [&](const TaskImage& task) {

@@ -109,7 +109,7 @@ void Pipeline::start(Slots slot, const CallerWrites* writes) {
   drain();
 }
 
-void Pipeline::restore(PipelineImage&& image) {
+void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> starts) {
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step ready;
   std::vector<std::uint32_t> dead;
@@ -135,7 +135,7 @@ void Pipeline::restore(PipelineImage&& image) {
   last_completed_ = image.last_completed.value_or(kNone);
   restore_rest(image);
   cancelling_ = image.state == PipelineState::Cancelled;
-  remember_elsewhere(image);
+  remember_elsewhere(image, starts);
   acknowledge(0);
   release_list(ready.first);
   for (const std::uint32_t i : dead) {

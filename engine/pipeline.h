@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,8 +41,8 @@ class PipelineHost {
   virtual Rng& rng() noexcept = 0;
   virtual TimerQueue& timers() noexcept = 0;
   /// Sends a task whose attempt runs elsewhere to the lane of the key that began it, by the key's number in
-  /// the journal. @return false: no executor has that key now
-  virtual bool take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept = 0;
+  /// the journal. @param suspect  expected. @return false: no executor has that key now
+  virtual bool take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept = 0;
   /// Null where nothing is remembered: then every pipeline is at level Memory.
   virtual Journal* journal() noexcept = 0;
   /// Where a thread that waits lends itself meanwhile; null: nobody lends. Not after Pipeline::abandon().
@@ -100,9 +101,10 @@ class Pipeline final : public CommitListener,
   /// @param writes  of the caller, that are to be committed with it; null: none. They stay until acknowledged
   void start(Slots slot, const CallerWrites* writes = nullptr);
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
+  /// @param starts  what the board says of this pipeline
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
   ///      knows the pipeline
-  void restore(PipelineImage&& image);
+  void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts);
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
   void post(PipelineMessage& message) noexcept;
@@ -186,6 +188,8 @@ class Pipeline final : public CommitListener,
   struct Elsewhere {
     std::map<std::uint32_t, std::string> names;       // [owned] of attempts that run
     std::map<std::uint32_t, std::string> remembered;  // [const after restore] of those that ran at the crash
+    std::map<std::uint32_t, std::uint32_t>
+        deaths;  // [const after restore] processes that died taking it over
   };
 
   /// What one step changes, collected before it is published.
@@ -262,7 +266,8 @@ class Pipeline final : public CommitListener,
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
 
   // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.
-  void remember_elsewhere(const PipelineImage& image);
+  void remember_elsewhere(const PipelineImage& image, std::span<const BoardLine::Task> starts);
+  std::uint32_t adoption_deaths(std::uint32_t task) const noexcept;
   bool take_over(std::uint32_t task, std::uint32_t key_no) noexcept;
   bool begin_adopted(Attempt& attempt) noexcept;
   void note_reference(ReferMessage& message) noexcept;

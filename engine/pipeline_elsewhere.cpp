@@ -1,9 +1,11 @@
 // Attempts whose work is elsewhere and has a name there: remembering the name, and taking the work over after
 // a crash. Such a task stays Running, in the journal and here, until its executor says how it ended, or that
 // it does not know it.
+#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "crash_traces.h"
 #include "lane.h"
 #include "pipeline.h"
 
@@ -50,7 +52,7 @@ void Pipeline::note_reference(ReferMessage& message) noexcept {
 }
 
 /// Before anything of a restored pipeline is released: who takes work over reads the names later, unowned.
-void Pipeline::remember_elsewhere(const PipelineImage& image) {
+void Pipeline::remember_elsewhere(const PipelineImage& image, std::span<const BoardLine::Task> starts) {
   Elsewhere elsewhere;
   for (std::uint32_t i = 0; i < image.tasks.size(); ++i) {
     if (image.tasks[i].state == TaskState::Running && !image.tasks[i].external_ref.empty())
@@ -58,27 +60,54 @@ void Pipeline::remember_elsewhere(const PipelineImage& image) {
   }
   if (elsewhere.remembered.empty()) return;
   elsewhere.names = elsewhere.remembered;
+  for (const BoardLine::Task& start : starts) {
+    if (start.adoption == 0) continue;
+    std::uint32_t& deaths = elsewhere.deaths[start.task];
+    deaths = std::max(deaths, start.adoption);  // lines of earlier processes are there still
+  }
   elsewhere_ = std::make_unique<Elsewhere>(std::move(elsewhere));
 }
 
+/// How many processes in a row have died while they took the task's work over, or had done so.
+std::uint32_t Pipeline::adoption_deaths(std::uint32_t index) const noexcept {
+  if (elsewhere_ == nullptr) return 0;
+  const auto found = elsewhere_->deaths.find(index);
+  return found == elsewhere_->deaths.end() ? 0 : found->second;
+}
+
 /// Of a task that a dead process left Running: sends it to the executor that had begun it, where its work has
-/// a name. Its credit goes with it. @return false: it has none, or there is no such executor
+/// a name. Its credit goes with it. @return false: it has none, there is no such executor, or too many processes
+/// have died with it
 bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
   if (elsewhere_ == nullptr || !elsewhere_->remembered.contains(index)) return false;
+  Task& task = tasks_[index];
+  const std::uint32_t deaths = adoption_deaths(index);
+  if (deaths > 0 && task.rescues + deaths >= kRescuesMax) return false;
+  const bool suspect = deaths > 0 || task.rescues >= kSuspectedRescues;
+  task.isolated = suspect && host_.expect_suspect();
   ++outstanding_;
-  tasks_[index].begun.store(true, std::memory_order_relaxed);  // relaxed: published by the lane's queue
+  task.begun.store(true, std::memory_order_relaxed);  // relaxed: published by the lane's queue
   TaskReadyEvent event = event_of(index);
   event.adopts = true;
-  if (host_.take_over(event, key_no)) return true;
+  if (host_.take_over(event, key_no, task.isolated)) return true;
   --outstanding_;
+  if (std::exchange(task.isolated, false)) host_.suspect_ended();
   return false;
 }
 
-/// By the worker. The journal says Running already.
+/// By the worker. The journal says Running already; on the board the adoption stands as a start would.
 bool Pipeline::begin_adopted(Attempt& attempt) noexcept {
   const std::uint32_t index = attempt.task.event.task_number;
   attempt.journal_credits = 1;
   attempt.adopts_ref = elsewhere_->remembered.at(index);
+  if (attempt.line != nullptr) {
+    attempt.line->begin({.pipeline_no = identity_.pipeline_no,
+                         .task = index,
+                         .attempt = static_cast<std::uint32_t>(attempt.task.event.attempt),
+                         .rescues = tasks_[index].rescues,
+                         .key_no = attempt.lane->journal_key(),
+                         .adoption = adoption_deaths(index) + 1});
+  }
   // (23) release: shows the record to a cancel's or a limit's look, which posts nothing to it before.
   tasks_[index].running.store(&attempt, std::memory_order_release);
   post(*new PipelineMessage{.kind = PipelineMessage::Kind::Adopted, .next = nullptr, .attempt = &attempt});

@@ -15,8 +15,6 @@
 namespace leat {
 namespace {
 
-constexpr std::uint32_t kRescuesMax = 3;
-
 std::size_t index_of(TaskState state) noexcept {
   return static_cast<std::size_t>(state);
 }
@@ -302,14 +300,15 @@ PipelineState Pipeline::end_state() const noexcept {
 /// Uses up a credit.
 void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
   Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Rescue};
+  const std::uint32_t deaths = adoption_deaths(index);
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
-  } else if (tasks_[index].rescues >= kRescuesMax) {
+  } else if (tasks_[index].rescues + deaths >= kRescuesMax) {
     ending = {.to = TaskState::Failed,
               .cause = TaskEnded::Cause::Abandoned,
               .error = "ABANDONED: the process died during each of 4 runs of this task"};
   } else {
-    tasks_[index].suspect = ++tasks_[index].rescues >= kSuspectedRescues && host_.expect_suspect();
+    tasks_[index].suspect = ++tasks_[index].rescues + deaths >= kSuspectedRescues && host_.expect_suspect();
   }
   conclude(index, ending, credits);
 }
@@ -351,12 +350,13 @@ void Pipeline::interrupt_tasks() noexcept {
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     // (26) acquire: pairs with (23), an adopted task's; another's was seen with (8).
     Attempt* const attempt = tasks_[i].running.load(std::memory_order_acquire);
+    if (attempt != nullptr && attempt->line != nullptr && identity_.level != Durability::Memory)
+      attempt->line->end_task();
     // Not adopted yet, and now never: the next process sees to it.
     if (stays_elsewhere(i, attempt) || attempt == nullptr) continue;
     // relaxed: only the step reads it from here on.
     tasks_[i].running.store(nullptr, std::memory_order_relaxed);
     tasks_[i].key_no = attempt->lane->journal_key();
-    if (attempt->line != nullptr && identity_.level != Durability::Memory) attempt->line->end_task();
     const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
     const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
     conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);

@@ -219,7 +219,12 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   }
   const Adopting adopting(*this);
   for (PipelineImage& image : images) {
-    if (!record_starts(image)) return journal_closed();
+    std::vector<BoardLine::Task> starts;
+    {
+      std::lock_guard lock(mutex_);
+      if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
+    }
+    if (!record_starts(image, starts)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
     if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
     const auto pipeline =
@@ -229,21 +234,16 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
       resumed_.push_back(pipeline);
       add_live(*pipeline);
     }
-    pipeline->restore(std::move(image));
+    pipeline->restore(std::move(image), starts);
   }
   return {};
 }
 
 /// Records the starts that only the board knows, so that each is rescued as one that the journal knew.
-bool Scheduler::record_starts(PipelineImage& image) {
-  std::vector<BoardLine::Task> starts;
-  {
-    std::lock_guard lock(mutex_);
-    if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
-  }
+bool Scheduler::record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts) {
   for (const BoardLine::Task& start : starts) {
     TaskImage& task = image.tasks[start.task];
-    if (task.state == TaskState::Running) continue;  // two lines of one start
+    if (task.state == TaskState::Running) continue;  // two lines of one start, or an adoption's
     if (!journal_->reserve(1)) return false;
     journal_->publish(
         {clock_.unix_ns(), TaskStarted{start.pipeline_no, start.task, start.attempt, start.key_no}},
@@ -392,17 +392,21 @@ void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::T
   }
 }
 
-bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept {
-  Lane* lane = nullptr;
+bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept {
+  ExecutorKeyId key;
   {
     std::lock_guard lock(mutex_);
     const auto known =
         std::ranges::find(key_numbers_, key_no, [](const auto& entry) { return entry.second; });
     if (known == key_numbers_.end()) return false;
-    lane = lanes_.find(router_.intern_key(known->first));
+    key = router_.intern_key(known->first);
   }
-  if (lane == nullptr) return false;
-  lane->admit_or_park(event, Slots());
+  if (lanes_.find(key) == nullptr) return false;
+  if (isolation_.holding()) {
+    isolation_.release({event, key, Slots()}, suspect);
+  } else {
+    lanes_.release(event, key, Slots());
+  }
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <expected>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -102,7 +103,7 @@ class Scheduler final : public PipelineHost {
   LentThreads* lent() noexcept override { return lent_.empty() ? nullptr : &lent_; }
   void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                Slots slot) noexcept override;
-  bool take_over(const TaskReadyEvent& event, std::uint32_t key_no) noexcept override;
+  bool take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
   bool expect_suspect() noexcept override { return isolation_.expect(); }
@@ -156,7 +157,7 @@ class Scheduler final : public PipelineHost {
   bool keep_remembered();
   bool keep_live();
   bool reserve_one();
-  bool record_starts(PipelineImage& image);
+  bool record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
   Registered find(const Workflow& workflow) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);

@@ -54,7 +54,7 @@ class JobService {
   const std::string directory_;
 };
 
-enum class Death { None, BeforeTheSubmission, AfterTheSubmission };
+enum class Death { None, BeforeTheSubmission, AfterTheSubmission, AfterBothSubmissions, AdoptingOne };
 
 /// Submits each task as a job named after it; an end comes when the test says so.
 class JobExecutor final : public TaskExecutor {
@@ -68,12 +68,17 @@ class JobExecutor final : public TaskExecutor {
       return token.complete(ExecutionResult::failed(event.task_execution_id, remembered.error().message));
     if (death_ == Death::BeforeTheSubmission) ::kill(::getpid(), SIGKILL);
     service_.submit(job);
-    if (death_ == Death::AfterTheSubmission) ::kill(::getpid(), SIGKILL);
+    if (death_ == Death::AfterTheSubmission || (death_ == Death::AfterBothSubmissions && ++submitted_ == 2))
+      ::kill(::getpid(), SIGKILL);
     keep(job, std::move(token));
   }
 
-  bool adopt(const TaskReadyEvent&, std::string_view external_ref, CompletionToken& token) override {
+  bool adopt(const TaskReadyEvent& event, std::string_view external_ref, CompletionToken& token) override {
     const std::string job(external_ref);
+    if (death_ == Death::AdoptingOne && std::string_view(event.task_namespace).ends_with("::one")) {
+      static_cast<void>(eventually([&] { return adopted == 1; }, 1s));  // its neighbour, where it may
+      ::kill(::getpid(), SIGKILL);
+    }
     if (!service_.knows(job)) return false;
     keep(job, std::move(token));
     ++adopted;
@@ -108,6 +113,7 @@ class JobExecutor final : public TaskExecutor {
 
   JobService& service_;
   const Death death_;
+  std::atomic<int> submitted_ = 0;
   std::recursive_mutex mutex_;  // a token dropped inside may end more
   std::map<std::string, CompletionToken> tokens_;
 };
@@ -147,10 +153,13 @@ struct Life {
 TEST(AdoptChild, DiesInTheMiddle) {
   const char* const directory = std::getenv("LEAT_ADOPT_DIRECTORY");
   if (directory == nullptr) GTEST_SKIP() << "run by the tests below, in a process of its own";
-  const bool before = std::string_view(std::getenv("LEAT_ADOPT_DEATH")) == "before";
-  Life life(directory, before ? Death::BeforeTheSubmission : Death::AfterTheSubmission);
-  const auto pipeline = life.runner->submit(remote_workflow());
-  static_cast<void>(pipeline->wait(30s));
+  const auto death = static_cast<Death>(std::atoi(std::getenv("LEAT_ADOPT_DEATH")));
+  Life life(directory, death);
+  if (death != Death::AdoptingOne) {
+    const bool both = death == Death::AfterBothSubmissions;
+    ASSERT_TRUE(life.runner->submit(both ? twin_workflow() : remote_workflow()));
+  }
+  static_cast<void>(life.runner->wait_idle(30s));
   FAIL() << "still alive";
 }
 
@@ -158,9 +167,9 @@ class Adopt : public testing::Test {
  protected:
   void SetUp() override { std::filesystem::create_directories(directory_.path() + "/jobs"); }
 
-  void live_and_die(const char* when) {
+  void live_and_die(Death when) {
     const std::string directory = "LEAT_ADOPT_DIRECTORY=" + directory_.path();
-    const std::string death = std::string("LEAT_ADOPT_DEATH=") + when;
+    const std::string death = "LEAT_ADOPT_DEATH=" + std::to_string(static_cast<int>(when));
     std::vector<char*> environment = {const_cast<char*>(directory.c_str()), const_cast<char*>(death.c_str())};
     for (char** variable = environ; *variable != nullptr; ++variable) environment.push_back(*variable);
     environment.push_back(nullptr);
@@ -194,7 +203,7 @@ class Adopt : public testing::Test {
 };
 
 TEST_F(Adopt, WorkThatOutlivesAKillIsTakenOverAndNotSubmittedAgain) {
-  live_and_die("after");
+  live_and_die(Death::AfterTheSubmission);
   Life life(directory_.path());
   EXPECT_EQ(finish(life).completed, 2U);
   EXPECT_EQ(life.executor->adopted, 1);
@@ -203,12 +212,30 @@ TEST_F(Adopt, WorkThatOutlivesAKillIsTakenOverAndNotSubmittedAgain) {
 }
 
 TEST_F(Adopt, WorkThatWasNamedButNeverSubmittedIsUnknownSoTheTaskIsRescued) {
-  live_and_die("before");
+  live_and_die(Death::BeforeTheSubmission);
   Life life(directory_.path());
   EXPECT_EQ(finish(life).completed, 2U);
   EXPECT_EQ(life.executor->adopted, 0);
   EXPECT_EQ(life.service.submissions(), 2);
   EXPECT_EQ(rescues(), 1U);
+}
+
+TEST_F(Adopt, WorkWhoseAdoptionKillsItsProcessIsGivenUpAndTakesNoOtherWithIt) {
+  live_and_die(Death::AfterBothSubmissions);
+  for (int lives = 0; lives < 3; ++lives) live_and_die(Death::AdoptingOne);
+  Life life(directory_.path(), Death::AdoptingOne);
+  ASSERT_TRUE(eventually([&] { return life.executor->adopted == 1; }));
+  EXPECT_TRUE(life.executor->complete_one());
+  const auto result = life.runner->resumed().front().wait(30s);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->completed, 1U);
+  EXPECT_EQ(result->failed, 1U);
+  EXPECT_EQ(life.service.submissions(), 2) << "neither was begun twice";
+  EXPECT_TRUE(life.runner->stop(30s));
+  life.runner.reset();
+  const auto image = read_rocksdb_store(directory_.path() + "/store");
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_THAT(image->pipelines().begin()->second.tasks[0].error, HasSubstr("ABANDONED"));
 }
 
 TEST_F(Adopt, ADeadlineStopLeavesNamedWorkRunningForTheNextRunner) {
@@ -226,7 +253,7 @@ TEST_F(Adopt, ADeadlineStopLeavesNamedWorkRunningForTheNextRunner) {
 }
 
 TEST_F(Adopt, ACancelBeforeTheWorkIsTakenOverReachesItAfterwards) {
-  live_and_die("after");
+  live_and_die(Death::AfterTheSubmission);
   Life life(directory_.path());
   PipelineHandle pipeline = life.runner->resumed().front();
   ASSERT_TRUE(pipeline.cancel());

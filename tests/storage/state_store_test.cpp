@@ -210,7 +210,7 @@ TEST_P(StateStoreContract, BoardTellsWhatRanWhenTheStoreDied) {
   const auto lines = store_->board()->claim(100);
   ASSERT_TRUE(lines);
   ASSERT_EQ(lines->size(), 100U);
-  (*lines)[7].begin({.pipeline_no = 5, .task = 6, .attempt = 7, .rescues = 1, .key_no = 9});
+  (*lines)[7].begin({.pipeline_no = 5, .task = 6, .attempt = 7, .rescues = 1, .key_no = 9, .adoption = 3});
   (*lines)[7].note_child({.pid = 11, .identity = 12});
   (*lines)[8].begin({.pipeline_no = 50, .task = 1});
   (*lines)[8].clear();
@@ -224,6 +224,7 @@ TEST_P(StateStoreContract, BoardTellsWhatRanWhenTheStoreDied) {
     EXPECT_EQ(left[0].task().attempt, 7U);
     EXPECT_EQ(left[0].task().rescues, 1U);
     EXPECT_EQ(left[0].task().key_no, 9U);
+    EXPECT_EQ(left[0].task().adoption, 3U);
     EXPECT_EQ(left[0].child().pid, 11);
     EXPECT_EQ(left[0].child().identity, 12U);
     EXPECT_EQ(left[1].task().pipeline_no, 60U);

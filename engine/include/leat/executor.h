@@ -160,7 +160,8 @@ class TaskExecutor {
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
 
   /// Takes over work that a process which died had named by CompletionToken::external_ref(), under the executor
-  /// key that began it; the default knows none.
+  /// key that began it; the default knows none. Processes that die before it has ended are counted as they are
+  /// for a start: the second adoption runs alone, and after the third the task is given up.
   ///
   /// @param token  ends the attempt, as that of start() would
   /// @return       false: the work is unknown, and the token was not touched: the task is rescued, which begins

@@ -26,6 +26,8 @@ class alignas(64) BoardLine {
     std::uint32_t attempt = 0;
     std::uint32_t rescues = 0;  ///< that the task had when it started: tells its starts apart
     std::uint32_t key_no = 0;
+    /// 0: a start; else its work elsewhere is taken over, by the n-th process in a row: the others died at it
+    std::uint32_t adoption = 0;
   };
   struct Child {
     std::int32_t pid = 0;        ///< 0: none
@@ -45,6 +47,7 @@ class alignas(64) BoardLine {
     attempt_.store(task.attempt, std::memory_order_relaxed);
     rescues_.store(task.rescues, std::memory_order_relaxed);
     key_no_.store(task.key_no, std::memory_order_relaxed);
+    adoption_.store(task.adoption, std::memory_order_relaxed);
     // release: behind the others, which nobody reads before; its partner is the death of the process
     pipeline_no_.store(task.pipeline_no, std::memory_order_release);
   }
@@ -65,7 +68,8 @@ class alignas(64) BoardLine {
             .task = task_.load(std::memory_order_relaxed),
             .attempt = attempt_.load(std::memory_order_relaxed),
             .rescues = rescues_.load(std::memory_order_relaxed),
-            .key_no = key_no_.load(std::memory_order_relaxed)};
+            .key_no = key_no_.load(std::memory_order_relaxed),
+            .adoption = adoption_.load(std::memory_order_relaxed)};
   }
   Child child() const noexcept {
     return {.pid = pid_.load(std::memory_order_relaxed),  // relaxed: as above
@@ -80,6 +84,7 @@ class alignas(64) BoardLine {
   std::atomic<std::uint32_t> rescues_{0};
   std::atomic<std::uint32_t> key_no_{0};
   std::atomic<std::int32_t> pid_{0};
+  std::atomic<std::uint32_t> adoption_{0};
   std::atomic<std::uint64_t> identity_{0};
 };
 static_assert(sizeof(BoardLine) == 64, "a line of the file; no two tasks share a cache line");
