@@ -55,6 +55,8 @@ class PipelineHost {
   virtual void ended(Pipeline& pipeline) noexcept = 0;
   /// Nothing of the engine refers to the pipeline any more.
   virtual void unused(Pipeline& pipeline) noexcept = 0;
+  /// Whether the store was closed in good order: then nobody died with what it left Running.
+  virtual bool closed_cleanly() const noexcept = 0;
   /// A task that may have killed its process will be released, and reported once it is back.
   ///
   /// @return  false: it need not be, it runs as any other

@@ -303,6 +303,8 @@ void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
   const std::uint32_t deaths = adoption_deaths(index);
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
+  } else if (host_.closed_cleanly() && elsewhere_ != nullptr && elsewhere_->remembered.contains(index)) {
+    ending.cause = TaskEnded::Cause::Interrupted;  // a stop left it to its executor
   } else if (tasks_[index].rescues + deaths >= kRescuesMax) {
     ending = {.to = TaskState::Failed,
               .cause = TaskEnded::Cause::Abandoned,

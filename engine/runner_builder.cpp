@@ -156,7 +156,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
                  fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
     }
     state->checkpointer.remember(image.folded_bytes());
-    state->scheduler.remember(std::move(image), board);
+    state->scheduler.remember(std::move(image), board, state->store->closed_cleanly());
   }
   Runner runner(std::move(state));
   for (auto& entry : executors) {

@@ -36,8 +36,9 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
-void Scheduler::remember(StoreImage&& image, InFlightBoard* board) {
+void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
   std::lock_guard lock(mutex_);
+  closed_cleanly_ = closed;
   board_ = board;
   if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
   suspects_remembered_ = has_suspects(image, unrecorded_starts_);

@@ -45,8 +45,9 @@ class Scheduler final : public PipelineHost {
   /// What the store remembers; before anything is registered. What it left Running, or on the board, died
   /// with a process: a stop makes it Ready.
   ///
-  /// @param board  outlives the scheduler; null: the store keeps none
-  void remember(StoreImage&& image, InFlightBoard* board);
+  /// @param board   outlives the scheduler; null: the store keeps none
+  /// @param closed  the store, in good order
+  void remember(StoreImage&& image, InFlightBoard* board, bool closed);
   InFlightBoard* board() const noexcept { return board_; }
   /// Every executor that a registered workflow names is there.
   std::expected<void, Error> check_executors() const;
@@ -106,6 +107,7 @@ class Scheduler final : public PipelineHost {
   bool take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
+  bool closed_cleanly() const noexcept override { return closed_cleanly_; }
   bool expect_suspect() noexcept override { return isolation_.expect(); }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
@@ -180,6 +182,7 @@ class Scheduler final : public PipelineHost {
   LentThreads& lent_;
   Isolation isolation_;
   InFlightBoard* board_ = nullptr;
+  bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone
   IdSource ids_;
   std::atomic<bool> accepting_{false};

@@ -252,6 +252,20 @@ TEST_F(Adopt, ADeadlineStopLeavesNamedWorkRunningForTheNextRunner) {
   EXPECT_EQ(rescues(), 0U);
 }
 
+TEST_F(Adopt, NamedWorkThatAStopLeftAndNobodyKnowsBeginsAnewWithoutARescue) {
+  std::optional<Life> life(std::in_place, directory_.path());
+  ASSERT_TRUE(life->runner->submit(remote_workflow()));
+  ASSERT_TRUE(eventually([&] { return life->service.submissions() == 1; }));
+  ASSERT_TRUE(life->runner->stop(0s));
+  life.reset();
+  std::filesystem::remove_all(directory_.path() + "/jobs");  // ended with its Runner
+  std::filesystem::create_directories(directory_.path() + "/jobs");
+  life.emplace(directory_.path());
+  EXPECT_EQ(finish(*life).completed, 2U);
+  EXPECT_EQ(life->executor->adopted, 0);
+  EXPECT_EQ(rescues(), 0U);
+}
+
 TEST_F(Adopt, ACancelBeforeTheWorkIsTakenOverReachesItAfterwards) {
   live_and_die(Death::AfterTheSubmission);
   Life life(directory_.path());
