@@ -279,6 +279,7 @@ class Pipeline final : public CommitListener,
 
   // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.
   void begin_limits(std::uint32_t task) noexcept;
+  void begin_total_limit(std::uint32_t task, std::int64_t now_ns) noexcept;
   void drop_limits(std::uint32_t task) noexcept;
   void tell_limit(std::uint64_t token) noexcept;
   void reach_limit(std::uint64_t token, bool credit) noexcept;

@@ -89,7 +89,10 @@ bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
   task.begun.store(true, std::memory_order_relaxed);  // relaxed: published by the lane's queue
   TaskReadyEvent event = event_of(index);
   event.adopts = true;
-  if (host_.take_over(event, key_no, task.isolated)) return true;
+  if (host_.take_over(event, key_no, task.isolated)) {
+    begin_total_limit(index, host_.clock().steady_ns());
+    return true;
+  }
   --outstanding_;
   if (std::exchange(task.isolated, false)) host_.suspect_ended();
   return false;
@@ -118,6 +121,8 @@ bool Pipeline::begin_adopted(Attempt& attempt) noexcept {
 void Pipeline::watch_adopted(Attempt& attempt) noexcept {
   if (!is_current(attempt)) return;
   if (cancelling_) attempt.request_stop(attempt.generation());
+  if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over)
+    attempt.on_timer(attempt.generation());
 }
 
 /// At a stop: whether the work goes on elsewhere, so that the task stays Running for the next process.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "leat/clock.h"
 #include "pipeline.h"
@@ -37,12 +38,16 @@ void Pipeline::begin_limits(std::uint32_t index) noexcept {
         attempt << kAttemptShift | kQueueLimit | index);
     ++outstanding_;
   }
-  if (definition.total_timeout.count() > 0 && !limits.total_begun) {
-    limits.total_begun = true;
-    limits.total =
-        host_.timers().schedule(time_after(now, definition.total_timeout), *this, kTotalLimit | index);
-    ++outstanding_;
-  }
+  begin_total_limit(index, now);
+}
+
+/// A task has become Ready, or its work elsewhere is to be taken over.
+void Pipeline::begin_total_limit(std::uint32_t index, std::int64_t now_ns) noexcept {
+  if (limits_ == nullptr) return;
+  const auto total = workflow_->definitions[index].total_timeout;
+  if (total.count() == 0 || std::exchange(limits_[index].total_begun, true)) return;
+  limits_[index].total = host_.timers().schedule(time_after(now_ns, total), *this, kTotalLimit | index);
+  ++outstanding_;
 }
 
 /// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message comes.
@@ -90,7 +95,8 @@ void Pipeline::reach_limit(std::uint64_t token, bool credit) noexcept {
   } else if (total && state_in(word) == TaskState::Running) {
     // (22) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[index].begun.load(std::memory_order_acquire)) std::this_thread::yield();
-    Attempt* const attempt = tasks_[index].running.load(std::memory_order_relaxed);  // relaxed: seen with (8)
+    // (27) acquire: pairs with (23), an adopted task's; another's was seen with (8).
+    Attempt* const attempt = tasks_[index].running.load(std::memory_order_acquire);
     if (attempt != nullptr) attempt->on_timer(attempt->generation());  // null: watch_adopted() sees to it
   }
   if (credits > 0) host_.journal()->release(credits);

@@ -130,6 +130,11 @@ Workflow twin_workflow() {
   return *Workflow::builder("twins").task("one", {}).task("two", {}).build();
 }
 
+/// A job that may take a second in all.
+Workflow limited_workflow() {
+  return *Workflow::builder("limited").task("job", {.total_timeout = 1s}).build();
+}
+
 struct Life {
   explicit Life(const std::string& directory, Death death = Death::None, std::uint32_t max_concurrent = 2)
       : service(directory + "/jobs"), executor(std::make_shared<JobExecutor>(service, death)) {
@@ -141,7 +146,7 @@ struct Life {
     if (!built) throw std::runtime_error(built.error().message);
     runner.emplace(std::move(*built));
     if (!runner->register_workflow(remote_workflow()) || !runner->register_workflow(twin_workflow()) ||
-        !runner->start())
+        !runner->register_workflow(limited_workflow()) || !runner->start())
       throw std::runtime_error("no start");
   }
   JobService service;
@@ -264,6 +269,20 @@ TEST_F(Adopt, NamedWorkThatAStopLeftAndNobodyKnowsBeginsAnewWithoutARescue) {
   EXPECT_EQ(finish(*life).completed, 2U);
   EXPECT_EQ(life->executor->adopted, 0);
   EXPECT_EQ(rescues(), 0U);
+}
+
+TEST_F(Adopt, TheLimitOnAWholeTaskHoldsForWorkThatWasTakenOver) {
+  std::optional<Life> life(std::in_place, directory_.path());
+  ASSERT_TRUE(life->runner->submit(limited_workflow()));
+  ASSERT_TRUE(eventually([&] { return life->service.submissions() == 1; }));
+  ASSERT_TRUE(life->runner->stop(0s));
+  life.emplace(directory_.path());
+  const auto result = life->runner->resumed().front().wait(30s);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->state, PipelineState::Failed);
+  EXPECT_EQ(life->executor->adopted, 1);
+  EXPECT_TRUE(eventually([&] { return life->executor->told == 1; }));
+  EXPECT_TRUE(life->runner->stop(30s));
 }
 
 TEST_F(Adopt, ACancelBeforeTheWorkIsTakenOverReachesItAfterwards) {
