@@ -353,6 +353,7 @@ void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexc
     }
   };
   if (outcome == Outcome::Late) return add(shard.late);
+  if (outcome == Outcome::Dropped) return add(shard.dropped);
   add(shard.executed);
   if (outcome == Outcome::Failed) add(shard.failed);
   if (outcome == Outcome::Retried) add(shard.retried);

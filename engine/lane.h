@@ -100,7 +100,7 @@ class Lane final : public SlotListener {
   bool quiet() const noexcept {
     return active() == 0 && visitors_.load(std::memory_order_acquire) == 0;  // (9) acquire: pairs with (8)
   }
-  enum class Outcome { Completed, Failed, Retried, Late };
+  enum class Outcome { Completed, Failed, Retried, Late, Dropped };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
   /// @param journalled  the end goes to the journal, which counts committed_ends() when it is there
   void count(const Attempt& attempt, Outcome outcome, bool journalled = false) noexcept;

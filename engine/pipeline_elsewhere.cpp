@@ -139,6 +139,7 @@ bool Pipeline::stays_elsewhere(std::uint32_t index, Attempt* attempt) noexcept {
 /// The executor does not know the work: as if it had had no name.
 void Pipeline::give_up_adoption(Attempt& attempt) noexcept {
   attempt.unknown_elsewhere = false;
+  attempt.lane->count(attempt, Lane::Outcome::Dropped);
   --outstanding_;
   if (is_current(attempt)) {
     const std::uint32_t index = attempt.task.event.task_number;

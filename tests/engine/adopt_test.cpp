@@ -222,6 +222,7 @@ TEST_F(Adopt, WorkThatWasNamedButNeverSubmittedIsUnknownSoTheTaskIsRescued) {
   EXPECT_EQ(finish(life).completed, 2U);
   EXPECT_EQ(life.executor->adopted, 0);
   EXPECT_EQ(life.service.submissions(), 2);
+  EXPECT_EQ(life.runner->metrics("remote").total_dropped, 1U) << "so the watchdog's books balance";
   EXPECT_EQ(rescues(), 1U);
 }
 
