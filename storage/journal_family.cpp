@@ -59,6 +59,14 @@ std::expected<std::uint64_t, StoreError> sequence_of_history(const rocksdb::Slic
   return big_endian({key.data(), kJournalKeyBytes});
 }
 
+/// RocksDB's log of itself lies beside its data, and on a full device Debian's assertion build aborts the process
+/// in it, even in a background thread.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 std::span<const std::byte> bytes_of(const rocksdb::Slice& value) {
   return {reinterpret_cast<const std::byte*>(value.data()), value.size()};
 }
@@ -93,6 +101,7 @@ std::string history_key(std::uint64_t first_sequence) {
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
   options.env = env;
+  options.info_log = std::make_shared<NoLog>();
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
   options.max_total_wal_size = kWalBytesMax;
   options.max_background_jobs = 2;
@@ -102,9 +111,6 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   options.allow_concurrent_memtable_write = false;
   // A failed write ends the opening: nothing is tried again behind our back.
   options.max_bgerror_resume_count = 0;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.max_log_file_size = std::size_t{1} << 20;
-  options.keep_log_file_num = 2;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;

@@ -21,7 +21,7 @@ std::expected<StoreImage, StoreError> recover_unfinished(StateStore& store) {
       });
   if (!folded) return std::unexpected(std::move(folded.error()));
   // A reader that runs out of file descriptors can end early and say nothing.
-  if (image.end_sequence() != 0 && image.end_sequence() != store.journal_end()) {
+  if (image.end_sequence() != 0 && image.end_sequence() < store.journal_end()) {
     return std::unexpected(
         StoreError{StoreErrorCode::Io, "the journal was read up to number " +
                                            std::to_string(image.end_sequence()) + " and ends at " +

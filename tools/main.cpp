@@ -102,8 +102,9 @@ void add_verify(CLI::App& app, Command& chosen, VerifyOptions& options) {
 }
 
 void add_torture(CLI::App& app, Command& chosen, AllOptions& all) {
-  CLI::App* command = add_command(app, chosen, "torture", "Kill processes on a store of its own; is anything lost?",
-                                  all.torture, torture);
+  CLI::App* command =
+      add_command(app, chosen, "torture", "Kill processes on a store of its own; is anything lost?",
+                  all.torture, torture);
   command->add_option("--minutes", all.torture.minutes, "How long; fractions are welcome")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
@@ -165,7 +166,8 @@ std::string failure_line(const CLI::App* app, const CLI::Error& error) {
   const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
   if (code == CLI::ExitCodes::ExtrasError || code == CLI::ExitCodes::RequiredError) {
     std::string accepted;
-    for (const CLI::App* sub : command->get_subcommands([](const CLI::App*) { return true; })) {
+    for (const CLI::App* sub :
+         command->get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); })) {
       accepted += (accepted.empty() ? "" : ", ") + sub->get_name();
     }
     for (const CLI::Option* option : command->get_options()) {
