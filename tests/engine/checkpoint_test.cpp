@@ -56,7 +56,7 @@ class RecordingStore final : public StateStore {
     std::mutex mutex;
     std::vector<MemoryMedium::Commit> journal;  ///< all that was ever appended
     std::vector<Crash> crashes;                 ///< the medium after each append and each tidying up
-    std::size_t rounds = 0;
+    std::atomic<std::size_t> rounds = 0;
   };
 
   explicit RecordingStore(std::shared_ptr<Record> record, bool keep_crashes)
