@@ -217,9 +217,14 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
            executed() == before;
   };
   // What a stop or a failed store leaves queued will never run: not to be waited for.
-  const auto over = [&] { return idle() || !state_->scheduler.accepting() || !health(); };
+  // One look decides: at the next, a worker may hold a permit for a moment to look for work.
+  bool seen_idle = false;
+  const auto over = [&] {
+    seen_idle = idle();
+    return seen_idle || !state_->scheduler.accepting() || !health();
+  };
   const bool in_time = wait_until(over, after(timeout), *state_);
-  if (idle()) return {};
+  if (seen_idle) return {};
   if (auto healthy = health(); !healthy) return healthy;
   if (in_time) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   return std::unexpected(Error{ErrorCode::Timeout, "tasks are still queued, due or running"});
