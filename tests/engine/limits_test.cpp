@@ -100,14 +100,14 @@ TEST_P(Limits, ATaskThatBeginsInTimeIsNotHeldToItsQueueTimeout) {
   Runner runner = make_runner(1);
   Gate gate;
   const auto slow = Workflow::builder("s")
-                        .task("slow", [&](TaskContext&) { gate.wait(); }, {.queue_timeout = 20ms})
+                        .task("slow", [&](TaskContext&) { gate.wait(); }, {.queue_timeout = 500ms})
                         .build();
   // What is due later than the limit shows that the limit's time has come.
   const auto later = Workflow::builder("l")
                          .task("t",
                                [](TaskContext& task) -> std::expected<void, TaskError> {
                                  if (task.attempt() == 1)
-                                   return std::unexpected(TaskError("again").after(40ms));
+                                   return std::unexpected(TaskError("again").after(700ms));
                                  return {};
                                },
                                {.retry = {.max_attempts = 2}, .executor = "other"})
