@@ -153,8 +153,8 @@ class Pipeline final : public CommitListener,
     return acknowledged_.load(std::memory_order_acquire);  // (15) acquire: pairs with (14)
   }
   static const Pipeline& of(const PipelineHandle& handle) noexcept { return *handle.pipeline_; }
-  std::expected<Ack, Error> wait_acknowledged() const;
-  std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout) const;
+  std::expected<Ack, Error> wait_acknowledged();
+  std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
   /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing
   /// holds it either.
@@ -237,6 +237,7 @@ class Pipeline final : public CommitListener,
 
  private:
   friend class PipelineList;
+  class Visit;
 
   void drain() noexcept;
   void drop_hold() noexcept;
@@ -304,7 +305,7 @@ class Pipeline final : public CommitListener,
   TaskReadyEvent event_of(std::uint32_t task) noexcept;
   void acknowledge(std::uint64_t sequence) noexcept;
   void set_phase(Phase phase) noexcept;
-  bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept;
+  bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept;
   std::optional<Error> broken() const;
 
   static constexpr std::uint32_t word_of(TaskState state, std::uint32_t attempt) noexcept {
@@ -336,10 +337,10 @@ class Pipeline final : public CommitListener,
 
   // [atomic] 0: unowned; 1: owned, as it is before it begins; else owned, the latest message
   std::atomic<std::uintptr_t> inbox_{1};
-  // [atomic] the step's (until nothing is outstanding) and the commit's
+  // [atomic] the step's (until nothing is outstanding), the commit's, and one of each handle at work
   std::atomic<std::uint32_t> holds_{2};
-  std::atomic<std::uint32_t> phase_{0};  // [atomic] a Phase; waited for
-  mutable std::atomic<std::uint32_t> waiters_{0};
+  std::atomic<std::uint32_t> phase_{0};    // [atomic] a Phase; waited for
+  std::atomic<std::uint32_t> waiters_{0};  // [atomic] handles at work
   std::atomic<PipelineState> state_{PipelineState::Pending};
   std::uint64_t ack_sequence_ = 0;         // written before acknowledged_
   std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows

@@ -32,19 +32,48 @@ void Pipeline::set_phase(Phase phase) noexcept {
   if (LentThreads* const lent = host_.lent()) lent->ring();
 }
 
+/// A handle at work in the engine, which does not go meanwhile: abandon() waits for each visit, and a pipeline
+/// that ends during one remains in the engine's list, where abandon() finds it.
+class Pipeline::Visit {
+ public:
+  explicit Visit(Pipeline& pipeline) noexcept : pipeline_(pipeline) {
+    pipeline.waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) before (13) and (19); see (10)
+  }
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    if (stays_) pipeline_.drop_hold();
+    pipeline_.waiters_.fetch_sub(
+        1, std::memory_order_release);  // (21) release: the engine may go; pairs with (22)
+  }
+
+  /// @pre (13) or (19) saw that the pipeline had not ended. @return false: now it has, and the engine may be gone
+  bool stay() noexcept {
+    // (27) acquire: who finds no hold finds the end; pairs with (5).
+    std::uint32_t holds = pipeline_.holds_.load(std::memory_order_acquire);
+    while (!stays_ && holds > 0) {
+      stays_ = pipeline_.holds_.compare_exchange_weak(holds, holds + 1, std::memory_order_acquire);
+    }
+    return stays_;
+  }
+
+ private:
+  Pipeline& pipeline_;
+  bool stays_ = false;
+};
+
 /// Blocks until the phase is at least `phase`. @return false: the time ran out
-bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const noexcept {
+bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept {
   using SteadyClock = std::chrono::steady_clock;  // real time, whatever clock the engine has
   const bool for_ever = timeout == std::chrono::nanoseconds::max();
   const auto begin = SteadyClock::now();
-  waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) before (13); see (10)
-  bool reached = false;
+  Visit visit(*this);
   for (;;) {
     const std::uint32_t now = phase_.load(std::memory_order_seq_cst);  // (13) see (10)
-    if ((reached = now >= static_cast<std::uint32_t>(phase))) break;
+    if (now >= static_cast<std::uint32_t>(phase)) return true;
     const std::chrono::nanoseconds left = timeout - (SteadyClock::now() - begin);
-    if (!for_ever && left.count() <= 0) break;
-    // The engine is there: it goes only when all who wait have left, see abandon().
+    if (!for_ever && left.count() <= 0) return false;
+    if (!visit.stay()) continue;
     if (LentThreads* const lent = host_.lent()) {
       constexpr std::chrono::nanoseconds kLook = std::chrono::seconds(1);
       lent->help(host_.clock().steady_ns(), std::min(left, kLook).count());
@@ -52,8 +81,6 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) const n
       futex_wait(phase_, now, for_ever ? -1 : left.count());
     }
   }
-  waiters_.fetch_sub(1, std::memory_order_release);  // (21) release: the engine may go; pairs with (22)
-  return reached;
 }
 
 /// Why the pipeline will never end in this Runner; empty: it may, or it has.
@@ -69,7 +96,7 @@ std::optional<Error> Pipeline::broken() const {
   }
 }
 
-std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
+std::expected<Ack, Error> Pipeline::wait_acknowledged() {
   // (17) acquire: pairs with (10).
   if (running_attempt() != nullptr && phase_.load(std::memory_order_acquire) == 0) {
     return std::unexpected(
@@ -81,7 +108,7 @@ std::expected<Ack, Error> Pipeline::wait_acknowledged() const {
   return Ack{identity_.level, ack_sequence_};
 }
 
-std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds timeout) const {
+std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds timeout) {
   // (18) acquire: pairs with (10).
   if (running_attempt() != nullptr &&
       phase_.load(std::memory_order_acquire) < static_cast<std::uint32_t>(Phase::Ended)) {
@@ -118,9 +145,10 @@ TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
 }
 
 std::expected<void, Error> Pipeline::cancel() {
-  if (auto error = broken()) return std::unexpected(std::move(*error));
-  // (19) acquire: pairs with (10).
-  if (phase_.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Phase::Ended)) {
+  Visit visit(*this);
+  // (19) seq_cst: as (13).
+  if (phase_.load(std::memory_order_seq_cst) >= static_cast<std::uint32_t>(Phase::Ended) || !visit.stay()) {
+    if (auto error = broken()) return std::unexpected(std::move(*error));
     return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
   }
   if (identity_.level != Durability::Memory && !host_.journal()->reserve(1)) {
@@ -135,7 +163,7 @@ void Pipeline::abandon(bool unused) noexcept {
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
     set_phase(Phase::Stopped);
   if (!unused) return;
-  // (22) acquire: pairs with (21). Who waits may be about to help, and learns now that it is over.
+  // (22) acquire: pairs with (21). Who waits or cancels is about to leave: it is over, and the journal stopped.
   while (waiters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
   first_slot_.release();  // its lane goes with the Runner
   const auto last = std::move(self_);

@@ -4,9 +4,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "eventually.h"
@@ -197,6 +199,51 @@ TEST(StopOfDeafTasks, GivesThemUpAndSurvivesTheirComingBack) {
     tasks.release();
     EXPECT_TRUE(eventually([&] { return tasks.came_back() == 2; }));
   }
+}
+
+/// Calls back where one thread asks for the time of day.
+class ToldClock final : public Clock {
+ public:
+  std::int64_t steady_ns() noexcept override { return clock_->steady_ns(); }
+  std::int64_t unix_ns() noexcept override {
+    if (std::this_thread::get_id() == watched) std::exchange(told, {})();
+    return clock_->unix_ns();
+  }
+  std::atomic<std::thread::id> watched;
+  std::function<void()> told = [] {};
+
+ private:
+  const std::unique_ptr<Clock> clock_ = make_system_clock();
+};
+
+class NeverReady final : public TaskExecutor {
+ public:
+  bool has_capacity() const override { return false; }
+};
+
+TEST(StopBesideACancel, WaitsUntilTheCancelHasLeftTheEngine) {
+  const auto clock = std::make_shared<ToldClock>();
+  auto built = Runner::builder().state_store(make_memory_store()).clock(clock).build();
+  ASSERT_TRUE(built);
+  std::optional<Runner> runner(std::move(*built));
+  ASSERT_TRUE(runner->register_executor("never", std::make_shared<NeverReady>(), {}));
+  const Workflow workflow = *Workflow::builder("w").task("waits", {.executor = "never"}).build();
+  ASSERT_TRUE(runner->start());
+  auto handle = runner->submit(workflow);
+  ASSERT_TRUE(handle);
+  std::atomic<bool> gone = false;
+  std::jthread destroyer;
+  clock->told = [&] {  // the cancel is about to publish
+    clock->watched = std::thread::id();
+    destroyer = std::jthread([&] {
+      runner.reset();
+      gone = true;
+    });
+    EXPECT_FALSE(eventually([&] { return gone.load(); }, 1s));
+  };
+  clock->watched = std::this_thread::get_id();
+  EXPECT_TRUE(handle->cancel());
+  EXPECT_TRUE(eventually([&] { return gone.load(); }));
 }
 
 }  // namespace
