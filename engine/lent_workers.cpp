@@ -78,8 +78,8 @@ void LentCommitter::lend(Journal& journal) {
 
 void LentCommitter::finish() noexcept {
   std::lock_guard lock(mutex_);
-  while (journal_ != nullptr && journal_->commit_some() > 0) {
-  }
+  while (journal_ != nullptr && journal_->wait_for_work())
+    journal_->commit_some();  // stopped: it does not sleep
   finished_ = true;
 }
 
@@ -123,8 +123,9 @@ std::size_t LentTimers::run(std::size_t) noexcept {
 
 std::size_t LentWatch::run(std::size_t) noexcept {
   if (!has_work()) return 0;
-  look_at_ns_.store(watchdog_.look(clock_.steady_ns()), std::memory_order_relaxed);  // relaxed: as in due_ns()
-  return 0;  // nothing comes of it that anybody waits for
+  look_at_ns_.store(watchdog_.look(clock_.steady_ns()),
+                    std::memory_order_relaxed);  // relaxed: as in due_ns()
+  return 0;                                      // nothing comes of it that anybody waits for
 }
 
 }  // namespace leat

@@ -23,6 +23,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -241,8 +242,10 @@ bool Journal::wait_for_work() noexcept {
     // relaxed: pack() reads it again with (14)
     if (state.head_published(std::memory_order_relaxed)) return true;
     if (state.stopped.load(std::memory_order_acquire)) {
-      // (15) acquire: what was published before stop() is seen by this second look.
-      return state.head_published(std::memory_order_acquire);
+      // (15) relaxed: who took a ticket before stop(), and the load above sees it, publishes in a moment.
+      if (state.tickets.load(std::memory_order_relaxed) == state.head) return false;
+      std::this_thread::yield();
+      continue;
     }
     state.asleep.exchange(1, std::memory_order_seq_cst);  // (1) pairs with (4) in wake_committer()
     // (2) seq_cst: pairs with (3) in publish(), and with (16) in stop() in the same way.
@@ -261,7 +264,10 @@ bool Journal::try_doze() noexcept {
 
 void Journal::stop() noexcept {
   State& state = *state_;
-  state.stopped.exchange(true, std::memory_order_seq_cst);  // (16) pairs with (2) and (12), as (3) does
+  {
+    const std::scoped_lock lock(state.flush_mutex);           // a flush has published by now, or is refused
+    state.stopped.exchange(true, std::memory_order_seq_cst);  // (16) pairs with (2) and (12), as (3) does
+  }
   state.wake_committer();
   state.freed.fetch_add(1, std::memory_order_release);  // pairs with (11)
   state.freed.notify_all();
@@ -431,12 +437,14 @@ std::expected<void, StoreError> Journal::flush(Durability level) {
   State& state = *state_;
   if (level == Durability::Memory) return {};
   FlushListener listener(state.flush_mutex, state.flushed);
-  // (20) acquire: pairs with (16); nobody promises to commit after stop().
-  if (state.stopped.load(std::memory_order_acquire) || !reserve(1)) {
+  const bool reserved = reserve(1);
+  std::unique_lock lock(state.flush_mutex);
+  // (20) relaxed: (16) is under the mutex. Nobody promises to commit what is published after it.
+  if (!reserved || state.stopped.load(std::memory_order_relaxed)) {
+    if (reserved) release(1);
     return std::unexpected(StoreError{StoreErrorCode::Closed, "flush: the journal is stopped"});
   }
   publish(TransitionGroup(), level, &listener, 0);
-  std::unique_lock lock(state.flush_mutex);
   while (!listener.done()) {
     if (!state.helps()) {
       state.flushed.wait(lock);

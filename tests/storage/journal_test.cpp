@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "commit.h"
@@ -278,6 +279,36 @@ TEST_F(JournalTest, FlushAfterStopIsRefused) {
   const auto flushed = journal_.flush(Durability::Disk);
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().code, StoreErrorCode::Closed);
+}
+
+/// Ends the journal while somebody waits, as a stop on another thread may.
+class Stopper final : public JournalHelper {
+ public:
+  bool help() noexcept override {
+    if (std::exchange(stopped_, true)) return false;
+    journal->stop();
+    while (journal->wait_for_work()) journal->commit_some();
+    return true;
+  }
+  void wake() noexcept override {}
+  Journal* journal = nullptr;
+
+ private:
+  bool stopped_ = false;
+};
+
+TEST_F(JournalTest, FlushThatAStopOvertakesIsRefused) {
+  Stopper stopper;
+  Journal journal(store_, {.cells = 2, .helper = &stopper});
+  stopper.journal = &journal;
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    ASSERT_TRUE(journal.try_reserve(1));
+    journal.publish(start_of(number), Durability::Process, nullptr, 0);
+  }
+  const auto flushed = journal.flush(Durability::Process);  // waits for a credit, which the stop frees
+  ASSERT_FALSE(flushed);
+  EXPECT_EQ(flushed.error().code, StoreErrorCode::Closed);
+  EXPECT_TRUE(journal.try_reserve(2)) << "the credit is back";
 }
 
 TEST_F(JournalTest, CommitIsClosedWhenItPassesItsLimit) {

@@ -131,7 +131,8 @@ class Journal {
   /// @return  whether nothing is published that commit_some() could take; then the next publish() calls
   ///          JournalHelper::wake()
   bool try_doze() noexcept;
-  /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some().
+  /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some(); a flush
+  /// is either ahead of the stop, and committed before wait_for_work() says that it is over, or refused.
   void stop() noexcept;
 
   /// Every transition below is in the operating system's hands / on the device.
