@@ -48,7 +48,6 @@ struct PipelineMessage {
 /// A task has waited, or taken, too long in all.
 struct LimitMessage : PipelineMessage {
   std::uint64_t token = 0;  ///< of the timer
-  bool credit = false;      ///< a journal credit came with it, where the pipeline needs one
 };
 
 /// An attempt's work has a name elsewhere. Held by the thread that waits for it, and by itself until handled.

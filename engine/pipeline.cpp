@@ -237,7 +237,7 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
     }
     case PipelineMessage::Kind::LimitReached: {
       const std::unique_ptr<LimitMessage> limit(static_cast<LimitMessage*>(&message));
-      return reach_limit(limit->token, limit->credit);
+      return reach_limit(limit->token);
     }
     case PipelineMessage::Kind::Cancel:
       delete &message;

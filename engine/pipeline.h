@@ -110,7 +110,7 @@ class Pipeline final : public CommitListener,
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
   void post(PipelineMessage& message) noexcept;
-  /// Asks for the end, or for an interruption by a stop. @pre one journal credit is reserved
+  /// Asks for the end, or for an interruption by a stop. @pre for the end, one journal credit is reserved
   void post_control(PipelineMessage::Kind kind);
   /// Asks for the pipeline's row in a round of the checkpoint; PipelineHost::kept() tells when it is
   /// published. @pre one journal credit is reserved; the level is above Memory
@@ -283,7 +283,7 @@ class Pipeline final : public CommitListener,
   void begin_total_limit(std::uint32_t task, std::int64_t now_ns) noexcept;
   void drop_limits(std::uint32_t task) noexcept;
   void tell_limit(std::uint64_t token) noexcept;
-  void reach_limit(std::uint64_t token, bool credit) noexcept;
+  void reach_limit(std::uint64_t token) noexcept;
 
   // For the checkpoint, in pipeline_checkpoint.cpp: owned.
   void keep(std::uint64_t generation) noexcept;

@@ -57,19 +57,22 @@ void Pipeline::drop_limits(std::uint32_t index) noexcept {
   if (is_terminal(state_of(index)) && host_.timers().cancel(limits_[index].total)) --outstanding_;
 }
 
-/// On the thread of the timers.
+/// On the thread of the timers, which must not wait for a credit: other timers free some.
 void Pipeline::tell_limit(std::uint64_t token) noexcept {
+  if (identity_.level != Durability::Memory && !host_.journal()->try_reserve(1)) {
+    constexpr std::chrono::milliseconds kLater{5};
+    host_.timers().schedule(time_after(host_.clock().steady_ns(), kLater), *this, token);
+    return;
+  }
   auto* const message = new LimitMessage;  // reach_limit's caller deletes it
   message->kind = PipelineMessage::Kind::LimitReached;
   message->token = token;
-  message->credit = identity_.level == Durability::Memory || host_.journal()->reserve(1);
   post(*message);
 }
 
 /// Uses up the credit, where the level needs one.
-void Pipeline::reach_limit(std::uint64_t token, bool credit) noexcept {
+void Pipeline::reach_limit(std::uint64_t token) noexcept {
   --outstanding_;
-  if (!credit) return;  // the Runner stops: what is Ready stays so
   const auto index = static_cast<std::uint32_t>(token);
   const TaskDefinition& definition = workflow_->definitions[index];
   const bool total = (token & kTotalLimit) != 0;

@@ -345,7 +345,6 @@ void Pipeline::cancel_tasks() noexcept {
 
 void Pipeline::interrupt_tasks() noexcept {
   // Each attempt brings its own credit.
-  if (identity_.level != Durability::Memory) host_.journal()->release(1);
   for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
     if (state_of(i) != TaskState::Running) continue;
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.

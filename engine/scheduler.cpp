@@ -437,7 +437,6 @@ bool Scheduler::accepting() const noexcept {
 
 void Scheduler::interrupt() {
   for (const auto& pipeline : live_pipelines()) {
-    if (pipeline->level() != Durability::Memory && !journal_->reserve(1)) return;
     pipeline->post_control(PipelineMessage::Kind::Interrupt);
   }
 }
