@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace leat {
 namespace {
@@ -13,13 +14,17 @@ constexpr std::size_t kArrivalsMax = 128;
 }  // namespace
 
 std::int64_t Watchdog::look(std::int64_t now_ns) {
-  std::lock_guard lock(mutex_);
-  for (Lane* const lane : lanes_.lanes()) {
-    Watched& watched = watched_[lane];
-    const Lane::Flow flow = lane->flow();
-    judge(*lane, watched, flow, now_ns);
-    lane->note(ready_since(watched, flow, now_ns), watched.spoken);
+  std::vector<std::string> lines;
+  {
+    std::lock_guard lock(mutex_);
+    for (Lane* const lane : lanes_.lanes()) {
+      Watched& watched = watched_[lane];
+      const Lane::Flow flow = lane->flow();
+      if (auto line = judge(*lane, watched, flow, now_ns)) lines.push_back(std::move(*line));
+      lane->note(ready_since(watched, flow, now_ns), watched.spoken);
+    }
   }
+  for (const std::string& line : lines) log_(Severity::Warning, line);  // it may look again, for metrics
   const std::int64_t often = std::max<std::int64_t>(1, stall_after_ns_ / 4);
   return now_ns + (stall_after_ns_ > 0 ? std::min(kLookNs, often) : kLookNs);
 }
@@ -44,21 +49,23 @@ std::optional<std::int64_t> Watchdog::ready_since(Watched& watched, const Lane::
   return arrivals.front().at_ns;
 }
 
-void Watchdog::judge(const Lane& lane, Watched& watched, const Lane::Flow& flow, std::int64_t now_ns) {
+/// @return what there is to say
+std::optional<std::string> Watchdog::judge(const Lane& lane, Watched& watched, const Lane::Flow& flow,
+                                           std::int64_t now_ns) const {
   const bool moves = !flow.could_begin || flow.left != watched.left;
   watched.left = flow.left;
   if (moves) {
     watched.still_since_ns.reset();
     watched.spoken = false;
-    return;
+    return std::nullopt;
   }
   if (!watched.still_since_ns) watched.still_since_ns = now_ns;
   const std::int64_t still_ns = now_ns - *watched.still_since_ns;
-  if (watched.spoken || stall_after_ns_ == 0 || still_ns < stall_after_ns_) return;
+  if (watched.spoken || stall_after_ns_ == 0 || still_ns < stall_after_ns_) return std::nullopt;
   watched.spoken = true;
-  log_(Severity::Warning,
-       fmt::format("executor '{}' stands still: {} task(s) are ready and could begin, none has for {:.1f} s",
-                   lane.key(), flow.waiting, static_cast<double>(still_ns) / 1e9));
+  return fmt::format(
+      "executor '{}' stands still: {} task(s) are ready and could begin, none has for {:.1f} s", lane.key(),
+      flow.waiting, static_cast<double>(still_ns) / 1e9);
 }
 
 }  // namespace leat

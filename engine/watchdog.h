@@ -9,6 +9,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -48,7 +49,8 @@ class Watchdog {
 
   static std::optional<std::int64_t> ready_since(Watched& watched, const Lane::Flow& flow,
                                                  std::int64_t now_ns);
-  void judge(const Lane& lane, Watched& watched, const Lane::Flow& flow, std::int64_t now_ns);
+  std::optional<std::string> judge(const Lane& lane, Watched& watched, const Lane::Flow& flow,
+                                   std::int64_t now_ns) const;
 
   LaneTable& lanes_;
   const std::int64_t stall_after_ns_;

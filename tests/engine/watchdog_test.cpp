@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -78,7 +79,11 @@ class WatchdogTest : public testing::Test {
   LentThreads lent_{nullptr};
   LaneTable table_{*router_, clock_, listener_, lent_, false, 1, [](Severity, std::string_view) {}};
   Lane* lane_ = nullptr;
-  Watchdog watchdog_{table_, 10s, [this](Severity, std::string_view line) { said_.emplace_back(line); }};
+  std::function<void()> then_ = [] {};
+  Watchdog watchdog_{table_, 10s, [this](Severity, std::string_view line) {
+                       said_.emplace_back(line);
+                       then_();
+                     }};
 };
 
 TEST_F(WatchdogTest, SpeaksOnceWhereTasksCouldBeginAndNoneDoes) {
@@ -105,6 +110,14 @@ TEST_F(WatchdogTest, SpeaksAgainOnlyAfterTheLaneHasMoved) {
   EXPECT_EQ(said_.size(), 1U);
   look_after(10s);
   EXPECT_EQ(said_.size(), 2U);
+}
+
+TEST_F(WatchdogTest, MayBeAskedByWhoHearsIt) {
+  then_ = [this] { look_after(0s); };
+  dispatch(1);
+  look_after(0s);
+  look_after(10s);
+  EXPECT_EQ(said_.size(), 1U);
 }
 
 TEST_F(WatchdogTest, IsSilentWhileNothingWaits) {

@@ -185,7 +185,8 @@ class Runner::Builder {
   Builder& checkpoint_after(std::uint64_t journal_bytes);
   /// A store of one's own instead of a URL.
   Builder& state_store(std::unique_ptr<StateStore> store);
-  /// Called with one line at a time, from any thread; the default is standard error for Warning and above.
+  /// Called with one line, from any thread and from several at once; may ask for metrics. The default is standard
+  /// error for Warning and above.
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
 
   /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
