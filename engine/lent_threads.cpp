@@ -35,14 +35,13 @@ std::size_t LentThreads::run_some(std::size_t budget) noexcept {
   return done;
 }
 
-bool LentThreads::help(std::int64_t now_ns, std::int64_t timeout_ns) noexcept {
-  constexpr std::size_t kTasksPerTurn = 256;
-  const bool may_begin = running_attempt() == nullptr;
+bool LentThreads::help(std::int64_t now_ns, std::int64_t timeout_ns, std::size_t budget) noexcept {
+  const bool may_begin = budget > 0 && running_attempt() == nullptr;
   if (order_ != nullptr) {
     order_->help(works(), may_begin);
     return true;
   }
-  if (run_some(kTasksPerTurn) > 0) return true;
+  if (run_some(budget) > 0) return true;
   sleepers_.fetch_add(1, std::memory_order_seq_cst);  // (1) seq_cst: W1; pairs with (3)
   // (2) acquire: W2; pairs with (4). The looks for work that follow are seq_cst, or under a mutex.
   const std::uint32_t rung = rung_.load(std::memory_order_acquire);

@@ -70,6 +70,8 @@ class LentOrder {
 /// Thread-safety: any number of threads.
 class LentThreads {
  public:
+  static constexpr std::size_t kTasksPerTurn = 256;
+
   /// @param order  null: round robin, and sleep; outlives this object
   explicit LentThreads(LentOrder* order) noexcept : order_(order) {}
 
@@ -85,8 +87,9 @@ class LentThreads {
   /// The same, or sleeps until there may be work, or for `timeout_ns` at most.
   ///
   /// @param now_ns  the engine's steady clock
+  /// @param budget  tasks to begin at most; 0: no task is begun, nor waited for
   /// @return        whether something was done
-  bool help(std::int64_t now_ns, std::int64_t timeout_ns) noexcept;
+  bool help(std::int64_t now_ns, std::int64_t timeout_ns, std::size_t budget = kTasksPerTurn) noexcept;
   /// There is work, or something that somebody waits for has happened.
   /// @pre made visible as in P1
   void ring() noexcept;

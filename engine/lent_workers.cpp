@@ -103,9 +103,10 @@ std::size_t LentCommitter::run(std::size_t) noexcept {
 }
 
 bool LentCommitter::help() noexcept {
-  // Bounded, because a flush that somebody else commits ends without a bell.
+  // Bounded, because a flush that somebody else commits ends without a bell. No task: it might need the very
+  // thread that waits here, such as an executor's own.
   constexpr std::int64_t kLookNs = 1'000'000;
-  lent_.help(clock_.steady_ns(), kLookNs);
+  lent_.help(clock_.steady_ns(), kLookNs, 0);
   std::unique_lock lock(mutex_, std::try_to_lock);
   return !lock.owns_lock() || !finished_;
 }

@@ -76,7 +76,9 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcep
     if (!visit.stay()) continue;
     if (LentThreads* const lent = host_.lent()) {
       constexpr std::chrono::nanoseconds kLook = std::chrono::seconds(1);
-      lent->help(host_.clock().steady_ns(), std::min(left, kLook).count());
+      // Who has a limit looks at it after each task.
+      lent->help(host_.clock().steady_ns(), std::min(left, kLook).count(),
+                 for_ever ? LentThreads::kTasksPerTurn : 1);
     } else {
       futex_wait(phase_, now, for_ever ? -1 : left.count());
     }

@@ -122,6 +122,37 @@ TEST(LentThreads, AFlushCommits) {
   EXPECT_EQ(medium->synced, medium->commits.size());
 }
 
+TEST(LentThreads, AFlushBeginsNoTask) {
+  Runner runner = make_lent();
+  int ran = 0;
+  const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) { ++ran; });
+  ASSERT_TRUE(runner.start());
+  ASSERT_TRUE(runner.dispatcher().dispatch(runner.make_event(task), {.durability = Durability::Memory}));
+  ASSERT_TRUE(runner.flush());
+  EXPECT_EQ(ran, 0);
+}
+
+TEST(LentThreads, AWaitLooksAtItsLimitAfterEachTask) {
+  Runner runner = make_lent();
+  int ran = 0;
+  const Workflow slow = *Workflow::builder("slow")
+                             .task("longer than the limit",
+                                   [&](TaskContext&) {
+                                     ++ran;
+                                     const auto end = std::chrono::steady_clock::now() + 2ms;
+                                     while (std::chrono::steady_clock::now() < end) {
+                                     }
+                                   })
+                             .build();
+  ASSERT_TRUE(runner.start());
+  std::optional<PipelineHandle> last;
+  for (int i = 0; i < 8; ++i) last = *runner.submit_async(slow, {.durability = Durability::Memory});
+  const auto result = last->wait(1ms);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::Timeout);
+  EXPECT_LE(ran, 1);
+}
+
 TEST(LentThreads, AFullRingIsEmptiedByWhoFindsItFull) {
   Runner runner = make_lent({.max_concurrent = 2, .max_queued = 100'000});
   const Workflow workflow = *Workflow::builder("one").task("only", [](TaskContext&) {}).build();
