@@ -76,29 +76,40 @@ void LentCommitter::lend(Journal& journal) {
   lent_.add(*this);
 }
 
+/// @return false: the seat is taken; who has it rings when it leaves
+bool LentCommitter::try_sit() noexcept {
+  Seat seat = Seat::Free;
+  // (7) acquire: takes over the committer's state; pairs with (9).
+  if (seat_.compare_exchange_strong(seat, Seat::Taken, std::memory_order_acquire, std::memory_order_relaxed))
+    return true;
+  // (8) acq_rel: as (7), and pairs with (9): who is to ring sees that we said "asleep" before we came by.
+  return seat_.exchange(Seat::Asked, std::memory_order_acq_rel) == Seat::Free;
+}
+
+void LentCommitter::stand_up() noexcept {
+  // (9) acq_rel: pairs with (7) and (8). Who came by may sleep now, though there is work that nobody rang for.
+  if (seat_.exchange(Seat::Free, std::memory_order_acq_rel) == Seat::Asked) lent_.ring();
+}
+
 void LentCommitter::finish() noexcept {
-  std::lock_guard lock(mutex_);
-  while (journal_ != nullptr && journal_->wait_for_work())
-    journal_->commit_some();  // stopped: it does not sleep
-  finished_ = true;
+  while (!try_sit()) std::this_thread::yield();
+  // It is stopped: this does not sleep.
+  while (journal_ != nullptr && journal_->wait_for_work()) journal_->commit_some();
+  finished_.store(true, std::memory_order_release);  // (5) all is committed; pairs with (6)
+  stand_up();
 }
 
 bool LentCommitter::has_work() noexcept {
-  // Who holds the mutex commits, and looks once more afterwards.
-  std::unique_lock lock(mutex_, std::try_to_lock);
-  return lock.owns_lock() && !finished_ && !journal_->try_doze();
+  if (!try_sit()) return false;
+  const bool found = !finished() && !journal_->try_doze();
+  stand_up();
+  return found;
 }
 
 std::size_t LentCommitter::run(std::size_t) noexcept {
-  std::size_t committed = 0;
-  bool more = false;
-  {
-    std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock.owns_lock() || finished_) return 0;
-    committed = journal_->commit_some();
-    more = committed > 0 && !journal_->try_doze();
-  }
-  if (more) lent_.ring();
+  if (!try_sit()) return 0;
+  const std::size_t committed = finished() ? 0 : journal_->commit_some();
+  stand_up();
   return committed;
 }
 
@@ -107,8 +118,7 @@ bool LentCommitter::help() noexcept {
   // thread that waits here, such as an executor's own.
   constexpr std::int64_t kLookNs = 1'000'000;
   lent_.help(clock_.steady_ns(), kLookNs, 0);
-  std::unique_lock lock(mutex_, std::try_to_lock);
-  return !lock.owns_lock() || !finished_;
+  return !finished();
 }
 
 bool LentTimers::has_work() noexcept {
@@ -124,9 +134,8 @@ std::size_t LentTimers::run(std::size_t) noexcept {
 
 std::size_t LentWatch::run(std::size_t) noexcept {
   if (!has_work()) return 0;
-  look_at_ns_.store(watchdog_.look(clock_.steady_ns()),
-                    std::memory_order_relaxed);  // relaxed: as in due_ns()
-  return 0;                                      // nothing comes of it that anybody waits for
+  look_at_ns_.store(watchdog_.look(clock_.steady_ns()), std::memory_order_relaxed);  // relaxed: as in due_ns()
+  return 0;  // nothing comes of it that anybody waits for
 }
 
 }  // namespace leat

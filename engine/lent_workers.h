@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "leat/clock.h"
@@ -37,11 +36,19 @@ class LentCommitter final : public LentWork, public JournalHelper {
   void wake() noexcept override { lent_.ring(); }
 
  private:
+  /// The committer's seat: for commit_some() and try_doze().
+  enum class Seat : std::uint8_t { Free, Taken, Asked };
+
+  bool try_sit() noexcept;
+  void stand_up() noexcept;
+  // (6) acquire: who learns it sees what was committed; pairs with (5).
+  bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
+
   LentThreads& lent_;
   Clock& clock_;
   Journal* journal_ = nullptr;
-  std::mutex mutex_;  // commit_some(), finished_
-  bool finished_ = false;
+  std::atomic<Seat> seat_{Seat::Free};
+  std::atomic<bool> finished_{false};
 };
 
 /// Fires timers for everybody.

@@ -136,5 +136,143 @@ TEST(LentThreadsModel, AWeakerOrderOnEitherSideLosesATask) {
   EXPECT_TRUE(walk(with(Flaw::DelayedPublish)).stuck());
 }
 
+enum class CommitterFlaw : std::uint8_t {
+  None,
+  NoBell,     ///< who stands up does not ring for those who came by
+  NoneAsked,  ///< who finds the seat taken does not say so
+};
+
+/// LentCommitter: who finds its seat taken trusts whoever has it. One thread stays, and sleeps where it may; one
+/// does a single run() and leaves, one a single has_work().
+struct CommitterModel {
+  enum Seat : std::uint8_t { kFree, kTaken, kAsked };
+  enum Producer : std::uint8_t { kPublish, kWake, kRing, kOver };
+  enum Lent : std::uint8_t {
+    kTry,
+    kCommit,
+    kStandUp,
+    kLook,
+    kLookDoze,
+    kLookStandUp,
+    kSleep,
+    kAsleep,
+    kLeft
+  };
+  static constexpr int kStays = 0;
+  static constexpr int kThreads = 3;
+
+  CommitterFlaw flaw = CommitterFlaw::None;
+  std::uint8_t published = 0;
+  std::uint8_t committed = 0;
+  std::uint8_t dozing = 0;  // the journal's `asleep`
+  Seat seat = kFree;
+  std::uint8_t rung = 0;
+  std::array<Producer, kProducers> producer{};
+  std::array<Lent, kThreads> lent{kTry, kTry, kLook};
+  std::array<std::uint8_t, kThreads> remembered{};
+  std::array<std::uint8_t, kThreads> did{};   // committed something
+  std::array<std::uint8_t, kThreads> more{};  // found something to commit
+
+  int threads() const { return kProducers + kThreads; }
+  bool broken() const { return false; }
+  bool done() const { return committed == kProducers; }
+
+  void ring() {
+    ++rung;
+    for (Lent& at : lent) at = at == kAsleep ? kTry : at;
+  }
+  std::uint8_t try_doze() {
+    dozing = 1;
+    return published > committed;
+  }
+
+  bool step(int thread) {
+    return thread < kProducers ? step_producer(thread) : step_lent(thread - kProducers);
+  }
+
+  bool step_producer(int self) {
+    switch (producer[self]) {
+      case kPublish:
+        ++published;
+        producer[self] = kWake;
+        return true;
+      case kWake:
+        producer[self] = dozing == 1 ? kRing : kOver;
+        dozing = 0;
+        return true;
+      case kRing:
+        ring();
+        producer[self] = kOver;
+        return true;
+      case kOver:
+        return false;
+    }
+    return false;
+  }
+
+  bool try_sit() {
+    if (seat == kFree) {
+      seat = kTaken;
+      return true;
+    }
+    if (flaw != CommitterFlaw::NoneAsked) seat = kAsked;
+    return false;
+  }
+  void stand_up() {
+    if (seat == kAsked && flaw != CommitterFlaw::NoBell) ring();
+    seat = kFree;
+  }
+
+  bool step_lent(int self) {
+    Lent& at = lent[self];
+    const bool stays = self == kStays;
+    const Lent otherwise = stays ? kLook : kLeft;
+    switch (at) {
+      case kTry:
+        at = try_sit() ? kCommit : otherwise;
+        return true;
+      case kCommit:
+        did[self] = published > committed;
+        committed = published;
+        at = kStandUp;
+        return true;
+      case kStandUp:
+        stand_up();
+        at = stays && did[self] ? kTry : otherwise;
+        return true;
+      case kLook:
+        remembered[self] = rung;
+        at = try_sit() ? kLookDoze : stays ? kSleep : kLeft;
+        return true;
+      case kLookDoze:
+        more[self] = try_doze();
+        at = kLookStandUp;
+        return true;
+      case kLookStandUp:
+        stand_up();
+        at = !stays ? kLeft : more[self] ? kTry : kSleep;
+        return true;
+      case kSleep:
+        at = rung == remembered[self] ? kAsleep : kTry;
+        return true;
+      case kAsleep:
+      case kLeft:
+        return false;
+    }
+    return false;
+  }
+};
+
+TEST(LentCommitterModel, NothingPublishedWaitsWhileTheThreadThatStaysSleeps) {
+  const Walk walked = walk(CommitterModel());
+  EXPECT_TRUE(walked.sound());
+  EXPECT_GT(walked.states, 300U);
+}
+
+TEST(LentCommitterModel, WhoStandsUpWithoutABellForThoseWhoCameByLosesACommit) {
+  EXPECT_TRUE(walk(CommitterModel{.flaw = CommitterFlaw::NoBell}).stuck());
+  EXPECT_TRUE(walk(CommitterModel{.flaw = CommitterFlaw::NoneAsked}).stuck());
+}
+
 }  // namespace
 }  // namespace leat
