@@ -73,6 +73,16 @@ std::string_view ExecutorBinding::task_config(const TaskReadyEvent& event) const
   return task == nullptr ? "{}" : std::string_view(task->config);
 }
 
+const TaskFunction* ExecutorBinding::find_task(Namespace task) const {
+  const TaskDefinition* const found = scheduler_.find_definition(task);
+  return found == nullptr || !found->function ? nullptr : &found->function;
+}
+
+std::string_view ExecutorBinding::task_config(Namespace task) const {
+  const TaskDefinition* const found = scheduler_.find_definition(task);
+  return found == nullptr ? "{}" : std::string_view(found->config);
+}
+
 void ExecutorBinding::capacity_changed() noexcept {
   for (Lane* const lane : lanes()) lane->slots_released();
 }

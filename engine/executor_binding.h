@@ -36,6 +36,8 @@ class ExecutorBinding final : public ExecutorServices {
   std::expected<void, Error> stage_context(const TaskReadyEvent& event, std::string_view json) override;
   const TaskFunction* find_task(const TaskReadyEvent& event) const noexcept override;
   std::string_view task_config(const TaskReadyEvent& event) const noexcept override;
+  const TaskFunction* find_task(Namespace task) const override;
+  std::string_view task_config(Namespace task) const override;
   void capacity_changed() noexcept override;
   bool has_slots() const noexcept override;
   bool stopping() const noexcept override { return !scheduler_.accepting(); }

@@ -293,6 +293,23 @@ const RegisteredWorkflow* Scheduler::find_task(Namespace name) const noexcept {
   return chunk == nullptr ? nullptr : chunk->tasks[name.index() % kChunk].load(std::memory_order_acquire);
 }
 
+const TaskDefinition* Scheduler::find_definition(Namespace task) const {
+  if (!task.valid()) return nullptr;
+  const std::string_view whole = task;
+  const std::string_view workflow_name = whole.substr(0, whole.rfind("::"));
+  const RegisteredWorkflow* latest = nullptr;
+  std::uint32_t number = 0;
+  std::lock_guard lock(mutex_);
+  for (const auto& [version, workflow] : workflows_) {
+    if (workflow->workflow.full_name() != workflow_name) continue;
+    const auto found = workflow->workflow.find(whole);
+    if (!found || (latest != nullptr && workflow->workflow_no < latest->workflow_no)) continue;
+    latest = workflow.get();
+    number = *found;
+  }
+  return latest == nullptr ? nullptr : &latest->workflow.tasks()[number];
+}
+
 std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   Registered registered = find(workflow);

@@ -64,6 +64,9 @@ class Scheduler final : public PipelineHost {
   /// The one-task workflow behind a task that is dispatched alone; null: not registered.
   const RegisteredWorkflow* find_task(Namespace name) const noexcept;
 
+  /// The task of that name in the workflow registered last that has one; null: none has.
+  const TaskDefinition* find_definition(Namespace task) const;
+
   std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options);
   /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
   std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,

@@ -149,6 +149,32 @@ TEST_P(RunnerTest, RoutesToTheLaneOfTheFirstMatchingRule) {
   EXPECT_EQ(runner.metrics("default").total_executed, 1U);
 }
 
+TEST_P(RunnerTest, ServicesKnowATaskByItsNameAlone) {
+  class Looks final : public TaskExecutor {
+   public:
+    std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent& event) override {
+      config = services().task_config(event.task_namespace);
+      const TaskFunction* const function = services().find_task(event.task_namespace);
+      same = function != nullptr && function == services().find_task(event);
+      return ExecutionResult::success(event.task_execution_id);
+    }
+    std::string config;
+    bool same = false;
+  };
+  const auto executor = std::make_shared<Looks>();
+  Runner runner = make_runner(limits());
+  ASSERT_TRUE(runner.register_executor("looks", executor, limits()));
+  ASSERT_TRUE(runner.start());
+  for (const char* config : {R"({"a":1})", R"({"a":2})"}) {  // two versions of one workflow
+    const auto workflow = *Workflow::builder("w")
+                               .task("t", [](TaskContext&) {}, {.executor = "looks", .config = config})
+                               .build();
+    ASSERT_TRUE(runner.submit(workflow, {.durability = Durability::Memory})->wait(kLong));
+    EXPECT_EQ(executor->config, config) << "of the version registered last";
+    EXPECT_TRUE(executor->same);
+  }
+}
+
 TEST_P(RunnerTest, RunsADiamondInOrderAndMergesItsContexts) {
   Runner runner = make_runner(limits());
   ASSERT_TRUE(runner.start());

@@ -27,6 +27,8 @@ class FakeServices final : public ExecutorServices {
     return {};
   }
   const TaskFunction* find_task(const TaskReadyEvent&) const noexcept override { return nullptr; }
+  const TaskFunction* find_task(Namespace) const override { return nullptr; }
+  std::string_view task_config(Namespace) const override { return "{}"; }
   std::string_view task_config(const TaskReadyEvent&) const noexcept override {
     return R"({"table":"rows"})";
   }

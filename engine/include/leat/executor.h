@@ -130,6 +130,10 @@ class ExecutorServices {
   virtual const TaskFunction* find_task(const TaskReadyEvent& event) const noexcept = 0;
   /// The task's free JSON `config`; "{}" where none was given.
   virtual std::string_view task_config(const TaskReadyEvent& event) const noexcept = 0;
+  /// The same by name alone, of the workflow registered last that has such a task.
+  /// Complexity: linear in the registered workflows; by event it is a look.
+  virtual const TaskFunction* find_task(Namespace task) const = 0;
+  virtual std::string_view task_config(Namespace task) const = 0;
   /// To be called when an overridden has_capacity() may have turned true.
   virtual void capacity_changed() noexcept = 0;
   /// Whether a lane that leads to this executor has a free slot.
