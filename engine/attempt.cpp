@@ -14,6 +14,19 @@ constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;  // of a task's r
 constexpr std::size_t kErrorBytesMax = std::size_t{16} << 10;
 
 thread_local Attempt* current_attempt = nullptr;
+// The thread tells an attempt to end, and may own its pipeline meanwhile: it must not wait for a step.
+thread_local bool tells_to_end = false;
+
+class TellingScope {
+ public:
+  TellingScope() noexcept : outer_(std::exchange(tells_to_end, true)) {}
+  ~TellingScope() { tells_to_end = outer_; }
+  TellingScope(const TellingScope&) = delete;
+  TellingScope& operator=(const TellingScope&) = delete;
+
+ private:
+  const bool outer_;
+};
 
 constexpr std::uint64_t kPhaseShift = 24;
 constexpr std::uint64_t kReferenceMask = (std::uint64_t{1} << kPhaseShift) - 1;
@@ -149,6 +162,7 @@ void Attempt::settle() noexcept {
 }
 
 void Attempt::request_stop(std::uint32_t generation) noexcept {
+  const TellingScope telling;
   std::function<void()> callback;
   {
     std::lock_guard lock(cancel_mutex_);
@@ -230,6 +244,10 @@ std::expected<void, Error> CompletionToken::external_ref(std::string_view extern
               "an external_ref of " + std::to_string(external_ref.size()) + " bytes (accepted: 1 to 256)"});
   }
   if (attempt_ == nullptr) return std::unexpected(Error{ErrorCode::InvalidState, "the attempt is over"});
+  if (tells_to_end) {
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "external_ref() waits; not inside a callback of on_cancel()"});
+  }
   return attempt_->listener->refer(*attempt_, external_ref);
 }
 

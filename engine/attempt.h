@@ -128,7 +128,7 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   std::uint32_t generation() const noexcept;
   /// A figure to look at.
   Phase phase() const noexcept;
-  /// When the use began that runs now, in time or overdue, by the steady clock; empty: none does.
+  /// When the use began that runs now, in time or overdue, by the stopwatch; empty: none does.
   std::optional<std::int64_t> running_since_ns() const noexcept;
   /// The run time is up for use `generation`, unless it has ended.
   void on_timer(std::uint64_t generation) noexcept override;

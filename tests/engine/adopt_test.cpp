@@ -333,6 +333,33 @@ TEST_F(Adopt, ADeadlineStopLeavesCancelledWorkThatWasNotTakenOverYetToTheNextRun
     EXPECT_EQ(task.state, TaskState::Cancelled);
 }
 
+TEST_F(Adopt, ANameGivenInsideACancelIsRefusedInsteadOfWaitedFor) {
+  class Late final : public TaskExecutor {
+   public:
+    void start(const TaskReadyEvent&, CompletionToken token) override {
+      token_ = std::move(token);
+      token_.on_cancel([this] {
+        code = token_.external_ref("job").error().code;
+        token_ = CompletionToken();
+      });
+      started = true;
+    }
+    std::atomic<bool> started = false;
+    ErrorCode code = ErrorCode::InvalidState;
+
+   private:
+    CompletionToken token_;
+  };
+  const auto executor = std::make_shared<Late>();
+  auto runner = Runner::builder().state_store(make_memory_store()).register_executor("k", executor).build();
+  ASSERT_TRUE(runner && runner->start() && runner->set_routing(RoutingConfig("k")));
+  auto pipeline = runner->submit(remote_workflow());
+  ASSERT_TRUE(eventually([&] { return executor->started.load(); }));
+  ASSERT_TRUE(pipeline->cancel());
+  ASSERT_TRUE(pipeline->wait(30s));
+  EXPECT_EQ(executor->code, ErrorCode::WouldDeadlock);
+}
+
 TEST_F(Adopt, ANameOfMoreThan256BytesIsRefused) {
   class TooLong final : public TaskExecutor {
    public:

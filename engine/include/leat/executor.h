@@ -82,7 +82,8 @@ class CompletionToken {
   void append_output(std::string_view text);
 
   /// Names a child process, leader of its group, that works for this attempt. Where this process is killed,
-  /// the next one ends that group before it runs the task again. To be called before the attempt's end.
+  /// the next one ends that group before it runs the task again, unless its leader has ended by then: nothing
+  /// else tells the group from a later one with its number. To be called before the attempt's end.
   void note_child(int pid) noexcept;
 
   /// Remembers what the work is called elsewhere; to be called before it is submitted there. It blocks until
@@ -90,9 +91,8 @@ class CompletionToken {
   /// At level Memory nothing is remembered. A second name replaces the first.
   ///
   /// @param external_ref  1 to 256 bytes
-  /// @return              InvalidArgument, InvalidState (the attempt is over), Stopped or Storage: then the work
-  ///                      must not be submitted
-  /// @pre                 not inside the callback of on_cancel()
+  /// @return              InvalidArgument, InvalidState (the attempt is over), WouldDeadlock (inside a callback of
+  ///                      on_cancel()), Stopped or Storage: then the work must not be submitted
   std::expected<void, Error> external_ref(std::string_view external_ref);
 
   /// Called at most once, when the attempt should end early (timeout, cancel, stop): on the thread that
