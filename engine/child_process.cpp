@@ -221,13 +221,21 @@ std::optional<OrphanProcess> OrphanProcess::find(pid_t pid, std::uint64_t identi
 }
 
 void OrphanProcess::kill() noexcept {
-  ::kill(::getpgid(pid_) == pid_ ? -pid_ : pid_, SIGKILL);
+  // By the descriptor, since the number may be another's by now. Stopped first: while the leader is there, its
+  // group is the one that has its number.
+  if (!send(SIGSTOP) || wait(std::chrono::milliseconds(0))) return;
+  if (::getpgid(pid_) == pid_) ::kill(-pid_, SIGKILL);
+  send(SIGKILL);
 }
 
-void OrphanProcess::wait() noexcept {
-  constexpr int kPatienceMs = 5'000;
+bool OrphanProcess::wait(std::chrono::milliseconds patience) noexcept {
   pollfd ended{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
-  ::poll(&ended, 1, kPatienceMs);
+  return ::poll(&ended, 1, static_cast<int>(patience.count())) > 0;
+}
+
+/// @return false: it is gone
+bool OrphanProcess::send(int signal) noexcept {
+  return ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0;
 }
 
 }  // namespace leat

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -58,12 +59,13 @@ class OrphanProcess {
  public:
   /// @return  empty: it is gone
   static std::optional<OrphanProcess> find(pid_t pid, std::uint64_t identity);
-  /// Kills its group.
+  /// Kills its group, or it alone where it leads none.
   void kill() noexcept;
-  /// Waits until it has ended, at most five seconds.
-  void wait() noexcept;
+  /// @return  whether it has ended
+  bool wait(std::chrono::milliseconds patience) noexcept;
 
  private:
+  bool send(int signal) noexcept;
   OrphanProcess(pid_t pid, FileDescriptor pidfd) noexcept : pid_(pid), pidfd_(std::move(pidfd)) {}
   pid_t pid_;
   FileDescriptor pidfd_;

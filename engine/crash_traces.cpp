@@ -1,6 +1,7 @@
 #include "crash_traces.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "child_process.h"
@@ -29,7 +30,12 @@ std::size_t end_orphans(InFlightBoard& board) {
     }
   }
   for (OrphanProcess& orphan : orphans) orphan.kill();
-  for (OrphanProcess& orphan : orphans) orphan.wait();
+  // One patience for all of them.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  for (OrphanProcess& orphan : orphans) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    orphan.wait(std::max(left, std::chrono::milliseconds(0)));
+  }
   for (BoardLine& line : board.left_behind()) line.note_child({});
   return orphans.size();
 }
