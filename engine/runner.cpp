@@ -111,7 +111,10 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   if (quiet) state.lanes.stop();
   state.stop_threads();
   std::expected<void, StoreError> closed;
-  if (state.store != nullptr && state.journal->failure() == nullptr) closed = state.store->close();
+  if (state.store != nullptr && state.journal->failure() == nullptr) {
+    state.scheduler.forget_starts();
+    closed = state.store->close();
+  }
   state.scheduler.abandon(quiet);
   state.phase = quiet ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (!quiet) {

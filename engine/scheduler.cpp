@@ -240,6 +240,14 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   return {};
 }
 
+void Scheduler::forget_starts() noexcept {
+  std::lock_guard lock(mutex_);
+  if (board_ == nullptr) return;
+  for (BoardLine& line : board_->left_behind()) {
+    if (!unrecorded_starts_.contains(line.task().pipeline_no)) line.end_task();
+  }
+}
+
 /// Records the starts that only the board knows, so that each is rescued as one that the journal knew.
 bool Scheduler::record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts) {
   for (const BoardLine::Task& start : starts) {

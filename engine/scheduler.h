@@ -49,6 +49,8 @@ class Scheduler final : public PipelineHost {
   /// @param closed  the store, in good order
   void remember(StoreImage&& image, InFlightBoard* board, bool closed);
   InFlightBoard* board() const noexcept { return board_; }
+  /// All is in the store: what the board said of pipelines that were carried on is told there.
+  void forget_starts() noexcept;
   /// Every executor that a registered workflow names is there.
   std::expected<void, Error> check_executors() const;
   /// A thread is about to be lent to the journal: nobody else commits from here on.

@@ -86,6 +86,14 @@ TEST(Crash, AStartThatDiedBeforeItWasRecordedCountsAsARescue) {
     EXPECT_EQ(task.rescues, static_cast<std::uint32_t>(lives));
     EXPECT_EQ(task.attempt, 1U) << "a rescue is no attempt";
   }
+  ASSERT_TRUE(std::filesystem::exists(place + "/BOARD"));
+  auto runner = Runner::builder().database_url("rocksdb://" + place).build();
+  ASSERT_TRUE(runner) << runner.error().message;
+  const auto harmless = Workflow::builder("w").task("t", [](TaskContext&) {}).build();
+  ASSERT_TRUE(runner->register_workflow(*harmless) && runner->start());
+  ASSERT_TRUE(runner->wait_idle(60s));
+  ASSERT_TRUE(runner->stop(60s));
+  EXPECT_FALSE(std::filesystem::exists(place + "/BOARD")) << "an orderly stop leaves no trace";
 }
 
 }  // namespace
