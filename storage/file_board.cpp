@@ -8,12 +8,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <system_error>
 
 namespace leat {
 namespace {
+
+struct Header {
+  std::array<char, 8> magic;
+  std::uint64_t format;
+};
+constexpr std::array<char, 8> kMagic = {'l', 'e', 'a', 't', 'B', 'R', 'D', '\n'};
+constexpr std::uint64_t kFormat = 1;  // 0, without a header: lines from the file's first byte
+constexpr std::size_t kHeaderBytes = std::size_t{64} << 10;  // whole pages, on every machine
+static_assert(kHeaderBytes % sizeof(BoardLine) == 0);
 
 std::unexpected<StoreError> system_error(int error, std::string_view deed, const std::string& path) {
   const StoreErrorCode code =
@@ -29,18 +40,36 @@ std::expected<std::span<BoardLine>, int> map_lines(int fd, std::size_t offset, s
   return std::span(static_cast<BoardLine*>(address), size_bytes / sizeof(BoardLine));
 }
 
-/// What the file of an earlier opening says.
-std::vector<std::pair<BoardLine::Task, BoardLine::Child>> read_lines(const std::string& path) {
-  std::vector<std::pair<BoardLine::Task, BoardLine::Child>> said;
+using Said = std::vector<std::pair<BoardLine::Task, BoardLine::Child>>;
+
+/// What the mapped file of an earlier opening says.
+std::expected<Said, StoreError> read_lines(std::span<const BoardLine> lines, const std::string& path) {
+  Header header;
+  std::memcpy(&header, lines.data(), sizeof(header));
+  if (header.magic == kMagic) {
+    if (header.format != kFormat) {
+      return std::unexpected(
+          StoreError{StoreErrorCode::NewerFormat,
+                     fmt::format("{} has format {} (accepted: up to {})", path, header.format, kFormat)});
+    }
+    lines = lines.subspan(std::min(lines.size(), kHeaderBytes / sizeof(BoardLine)));
+  }
+  Said said;
+  for (const BoardLine& line : lines) {
+    if (!line.empty()) said.emplace_back(line.task(), line.child());
+  }
+  return said;
+}
+
+std::expected<Said, StoreError> read_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return said;  // a store that was closed has none
-  struct stat status{};
-  if (::fstat(fd, &status) == 0 && status.st_size > 0) {
+  if (fd < 0) return Said();  // a store that was closed has none
+  std::expected<Said, StoreError> said;
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && status.st_size >= static_cast<off_t>(sizeof(BoardLine))) {
     const auto size_bytes = static_cast<std::size_t>(status.st_size);
     if (const auto lines = map_lines(fd, 0, size_bytes)) {
-      for (const BoardLine& line : *lines) {
-        if (!line.empty()) said.emplace_back(line.task(), line.child());
-      }
+      said = read_lines(*lines, path);
       ::munmap(lines->data(), size_bytes);
     }
   }
@@ -48,21 +77,31 @@ std::vector<std::pair<BoardLine::Task, BoardLine::Child>> read_lines(const std::
   return said;
 }
 
+/// @return 0, or an errno
+int write_header(int fd) {
+  const Header header{.magic = kMagic, .format = kFormat};
+  if (const int error = ::posix_fallocate(fd, 0, kHeaderBytes)) return error;
+  return ::pwrite(fd, &header, sizeof(header), 0) == sizeof(header) ? 0 : errno;
+}
+
 }  // namespace
 
 std::expected<std::unique_ptr<FileBoard>, StoreError> FileBoard::open(const std::string& directory) {
   const std::string path = directory + "/BOARD";
   const std::string temporary = path + ".new";
-  const auto said = read_lines(path);
+  const auto said = read_file(path);
+  if (!said) return std::unexpected(said.error());
   const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return system_error(errno, "make", temporary);
   std::unique_ptr<FileBoard> board(new FileBoard(path, fd));
-  if (!said.empty()) {
-    auto lines = board->claim(said.size());
+  if (const int error = write_header(fd)) return system_error(error, "write", temporary);
+  board->size_bytes_ = kHeaderBytes;
+  if (!said->empty()) {
+    auto lines = board->claim(said->size());
     if (!lines) return std::unexpected(std::move(lines.error()));
-    for (std::size_t i = 0; i < said.size(); ++i) {
-      (*lines)[i].note_child(said[i].second);
-      (*lines)[i].begin(said[i].first);
+    for (std::size_t i = 0; i < said->size(); ++i) {
+      (*lines)[i].note_child((*said)[i].second);
+      (*lines)[i].begin((*said)[i].first);
     }
     board->left_behind_ = *lines;
   }

@@ -1,5 +1,5 @@
-// The in-flight board of a store's directory: the file BOARD, mapped; its lines are BoardLines as this
-// machine keeps them. Absent after an orderly close.
+// The in-flight board of a store's directory: the file BOARD, mapped. A header (magic, format; 64 KiB),
+// then BoardLines as this machine keeps them. Absent after an orderly close.
 #pragma once
 
 #include <expected>
@@ -15,7 +15,7 @@ namespace leat {
 
 class FileBoard final : public InFlightBoard {
  public:
-  /// Replaces what is there by a file that begins with all that it said.
+  /// Replaces what is there by a file that begins with all that it said; NewerFormat where it cannot be read.
   static std::expected<std::unique_ptr<FileBoard>, StoreError> open(const std::string& directory);
   ~FileBoard() override;
 
@@ -30,8 +30,8 @@ class FileBoard final : public InFlightBoard {
 
   const std::string path_;
   const int fd_;
-  std::size_t size_bytes_ = 0;
-  std::vector<std::span<BoardLine>> mapped_;  // whole pages
+  std::size_t size_bytes_ = 0;  // of the file
+  std::vector<std::span<BoardLine>> mapped_;  // whole pages, without the header
   std::span<BoardLine> left_behind_;
 };
 
