@@ -71,6 +71,8 @@ class AttemptListener {
   virtual void returned(Attempt& attempt) noexcept = 0;
   /// Remembers the name of the attempt's work elsewhere, as CompletionToken::external_ref() says.
   virtual std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref) = 0;
+  /// What a pipeline's Ready task was released with. @param pipeline  an event's origin; not null
+  virtual TaskReadyEvent event_of(void* pipeline, std::uint32_t task) const noexcept = 0;
 
  protected:
   ~AttemptListener() = default;

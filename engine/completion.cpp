@@ -56,6 +56,10 @@ std::expected<void, Error> Completion::refer(Attempt& attempt, std::string_view 
   return pipeline->refer(attempt, external_ref);
 }
 
+TaskReadyEvent Completion::event_of(void* pipeline, std::uint32_t task) const noexcept {
+  return static_cast<Pipeline*>(pipeline)->event_of(task);
+}
+
 void Completion::end_alone(Attempt& attempt) noexcept {
   const TaskReadyEvent& event = attempt.task.event;
   const ExecutionResult& result = attempt.result;

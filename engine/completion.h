@@ -30,6 +30,7 @@ class Completion final : public AttemptListener, public TimerListener {
   void overdue(Attempt& attempt) noexcept override;
   void returned(Attempt& attempt) noexcept override;
   std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref) override;
+  TaskReadyEvent event_of(void* pipeline, std::uint32_t task) const noexcept override;
   /// A task alone is due for its next attempt.
   void on_timer(std::uint64_t token) noexcept override;
   /// Tasks alone that wait for their next attempt.

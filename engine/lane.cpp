@@ -55,6 +55,7 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       limits_(limits),
       journal_key_(journal_key),
       clock_(clock),
+      listener_(listener),
       capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
       attempts_(*this, listener, limits.max_concurrent),
       lot_(limits.aging),
@@ -171,18 +172,18 @@ void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
 void Lane::slots_released() noexcept {
   while (lot_.count() > 0 && !braked()) {
     Slots slot;
-    const std::optional<QueuedTask> task = lot_.pop(capacity_, slot);
+    const std::optional<ParkedTask> task = lot_.pop(capacity_, slot);
     if (!task) {
       if (!collect_owed()) return;
       continue;
     }
-    push_one(*task);
+    push_one(unpack(*task));
     slot.detach();
   }
 }
 
-std::vector<QueuedTask> Lane::unpark() {
-  std::vector<QueuedTask> all = lot_.take_all();
+std::vector<ParkedTask> Lane::unpark() {
+  std::vector<ParkedTask> all = lot_.take_all();
   unparked_.fetch_add(all.size(), std::memory_order_relaxed);  // relaxed: a count for the watchdog
   return all;
 }

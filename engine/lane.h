@@ -71,7 +71,8 @@ class Lane final : public SlotListener {
   /// Whether a slot is free, whatever the executor says.
   bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit() || owed() > 0; }
   /// Takes the parked tasks out, in turn.
-  std::vector<QueuedTask> unpark();
+  std::vector<ParkedTask> unpark();
+  QueuedTask unpack(const ParkedTask& task) const noexcept { return task.unpack(listener_); }
   /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
   void slots_released() noexcept override;
 
@@ -209,6 +210,7 @@ class Lane final : public SlotListener {
   const ExecutorLimits limits_;
   const std::uint32_t journal_key_;
   Clock& clock_;
+  const AttemptListener& listener_;
   Workers* workers_ = nullptr;
 
   Capacity capacity_;

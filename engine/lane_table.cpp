@@ -130,7 +130,8 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
 void LaneTable::reroute(
     const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {
   for (Lane* const lane : lanes()) {
-    for (const QueuedTask& task : lane->unpark()) {
+    for (const ParkedTask& parked : lane->unpark()) {
+      const QueuedTask task = lane->unpack(parked);
       if (task.event.adopts) {
         lane->admit_or_park(task.event, Slots());  // its work is where it is
       } else {

@@ -7,17 +7,55 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "attempt.h"
 #include "capacity.h"
 #include "queued_task.h"
 #include "ranked_queue.h"
 
 namespace leat {
+
+/// A task as it lies in the lot: only what its pipeline, which it keeps, does not say anyway.
+class ParkedTask {
+ public:
+  explicit ParkedTask(const QueuedTask& task)
+      : admitted_ns_(task.admitted_ns),
+        pipeline_(task.event.origin),
+        alone_(pipeline_ == nullptr ? std::make_unique<TaskReadyEvent>(task.event) : nullptr),
+        task_(task.event.task_number),
+        attempt_(static_cast<std::uint32_t>(task.event.attempt) & kAttemptMask),
+        adopts_(task.event.adopts) {}
+
+  std::int64_t admitted_ns() const noexcept { return admitted_ns_; }
+  /// @param listener  of the lane: knows the pipeline
+  QueuedTask unpack(const AttemptListener& listener) const noexcept {
+    if (alone_ != nullptr) return {*alone_, admitted_ns_};
+    QueuedTask task{listener.event_of(pipeline_, task_), admitted_ns_};
+    task.event.attempt = static_cast<std::int32_t>(attempt_);  // the pipeline may be at another by now
+    task.event.adopts = adopts_;
+    return task;
+  }
+
+ private:
+  static constexpr std::uint32_t kAttemptMask = 0x7fff'ffff;
+
+  std::int64_t admitted_ns_;
+  void* pipeline_;
+  std::unique_ptr<TaskReadyEvent> alone_;  // of a task that has no pipeline: one dispatched at level Memory
+  std::uint32_t task_;
+  std::uint32_t attempt_ : 31;
+  std::uint32_t adopts_ : 1;
+};
+
+static_assert(sizeof(ParkedTask) <= 32,
+              "millions may be parked: a Ready task beyond its lane costs 64 bytes at most");
 
 /// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, first
 /// in first out within a tenant.
@@ -28,11 +66,12 @@ class ParkingLot {
   explicit ParkingLot(std::chrono::nanoseconds aging) noexcept : aging_ns_(aging.count()) {}
 
   void push(const QueuedTask& task) {
+    ParkedTask parked(task);
     std::lock_guard lock(mutex_);
     Level& level = levels_[static_cast<std::size_t>(task.event.priority)];
     auto& line = level.lines[task.event.task_namespace.tenant()];
     if (line.empty()) level.turns.push_back(task.event.task_namespace.tenant());
-    line.push_back(task);
+    line.push_back(std::move(parked));
     // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
     // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
     count_.fetch_add(1, std::memory_order_seq_cst);
@@ -40,7 +79,7 @@ class ParkingLot {
 
   /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or
   /// no slot is free
-  std::optional<QueuedTask> pop(Capacity& capacity, Slots& slot) {
+  std::optional<ParkedTask> pop(Capacity& capacity, Slots& slot) {
     std::lock_guard lock(mutex_);
     Level* const level = first_level();
     if (level == nullptr) return std::nullopt;
@@ -50,9 +89,9 @@ class ParkingLot {
   }
 
   /// Empties the lot, in turn.
-  std::vector<QueuedTask> take_all() {
+  std::vector<ParkedTask> take_all() {
     std::lock_guard lock(mutex_);
-    std::vector<QueuedTask> all;
+    std::vector<ParkedTask> all;
     while (Level* const level = first_level()) all.push_back(pop_front(*level));
     return all;
   }
@@ -65,7 +104,7 @@ class ParkingLot {
  private:
   struct Level {
     // By tenant; its order decides nothing.
-    std::unordered_map<std::string_view, std::deque<QueuedTask>> lines;
+    std::unordered_map<std::string_view, std::deque<ParkedTask>> lines;
     std::deque<std::string_view> turns;  // tenants that wait, each once
   };
 
@@ -73,9 +112,11 @@ class ParkingLot {
   Level* first_level() noexcept {
     Level* first = nullptr;
     std::int64_t rank = INT64_MAX;
-    for (Level& level : levels_) {
+    for (std::size_t i = 0; i < levels_.size(); ++i) {
+      Level& level = levels_[i];
       if (level.turns.empty()) continue;
-      const std::int64_t own = rank_of(level.lines[level.turns.front()].front(), aging_ns_);
+      const std::int64_t own = rank_of(level.lines[level.turns.front()].front().admitted_ns(),
+                                       static_cast<Priority>(i), aging_ns_);
       if (first != nullptr && own >= rank) continue;
       first = &level;
       rank = own;
@@ -83,11 +124,11 @@ class ParkingLot {
     return first;
   }
 
-  QueuedTask pop_front(Level& level) {
+  ParkedTask pop_front(Level& level) {
     const std::string_view tenant = level.turns.front();
     level.turns.pop_front();
     auto& line = level.lines[tenant];
-    const QueuedTask task = line.front();
+    ParkedTask task = std::move(line.front());
     line.pop_front();
     if (line.empty()) {
       level.lines.erase(tenant);

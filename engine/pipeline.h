@@ -138,6 +138,8 @@ class Pipeline final : public CommitListener,
     tasks_[task].isolated |= suspect;
     return suspect;
   }
+  /// What the task is released with. @pre it is Ready, or was when it was released
+  TaskReadyEvent event_of(std::uint32_t task) noexcept;
   /// The record of a task's attempt; null: the task does not run, or runs another attempt by now.
   /// @pre called from within that attempt, so that the record stays its own
   Attempt* running(std::uint32_t task, std::int32_t attempt) const noexcept;
@@ -302,7 +304,6 @@ class Pipeline final : public CommitListener,
   bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;
   void release_list(std::uint32_t first) noexcept;
   void release_task(std::uint32_t task) noexcept;
-  TaskReadyEvent event_of(std::uint32_t task) noexcept;
   void acknowledge(std::uint64_t sequence) noexcept;
   void set_phase(Phase phase) noexcept;
   bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept;

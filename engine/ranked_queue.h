@@ -16,8 +16,11 @@ namespace leat {
 
 /// The smaller goes first: a level is worth `aging_ns` of waiting. So whoever has waited that much longer than a
 /// task of the level above goes before it, and nobody waits for ever.
+inline std::int64_t rank_of(std::int64_t admitted_ns, Priority level, std::int64_t aging_ns) noexcept {
+  return admitted_ns + aging_ns * (static_cast<std::int64_t>(level) - 1);
+}
 inline std::int64_t rank_of(const QueuedTask& task, std::int64_t aging_ns) noexcept {
-  return task.admitted_ns + aging_ns * (static_cast<std::int64_t>(task.event.priority) - 1);
+  return rank_of(task.admitted_ns, task.event.priority, aging_ns);
 }
 
 /// Thread-safety: any number of threads; a mutex, since the normal level never comes here.

@@ -37,6 +37,7 @@ class EndsTasks final : public AttemptListener {
   void overdue(Attempt&) noexcept override {}
   void returned(Attempt&) noexcept override {}
   std::expected<void, Error> refer(Attempt&, std::string_view) override { return {}; }
+  TaskReadyEvent event_of(void*, std::uint32_t) const noexcept override { return {}; }
 };
 
 /// Has capacity when the test says so; ends each task at once.
