@@ -33,6 +33,7 @@ endfunction()
 function(leat_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion
     -Wno-sign-conversion $<$<BOOL:${LEAT_WERROR}>:-Werror>
+    $<$<CXX_COMPILER_ID:Clang>:-Werror=thread-safety>  # see leat_locks/mutex.h
     # g++ 12 sees overlapping copies in std::string where there are none (GCC bug 105329).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(LEAT_SANITIZE)

@@ -57,7 +57,7 @@ void Attempt::open(std::int64_t now_ns) {
   settled_inline_ = false;
   unwound_ = false;
   if (has_callback_) {
-    std::lock_guard lock(cancel_mutex_);
+    MutexLock lock(cancel_mutex_);
     on_cancel_ = nullptr;
     has_callback_ = false;
   }
@@ -165,7 +165,7 @@ void Attempt::request_stop(std::uint32_t generation) noexcept {
   const TellingScope telling;
   std::function<void()> callback;
   {
-    std::lock_guard lock(cancel_mutex_);
+    MutexLock lock(cancel_mutex_);
     // (8) acquire: pairs with (1); a record in its next use is not ours to stop.
     const std::uint64_t word = word_.load(std::memory_order_acquire);
     if (generation_of(word) != generation || phase_of(word) == Phase::Ended) return;
@@ -178,7 +178,7 @@ void Attempt::request_stop(std::uint32_t generation) noexcept {
 }
 
 std::stop_token Attempt::stop_token() {
-  std::lock_guard lock(cancel_mutex_);
+  MutexLock lock(cancel_mutex_);
   // One source serves many uses of the record, until it has been used to stop one of them.
   const bool stopped_before = stop_.stop_requested() && stopped_generation_ != generation();
   if (!stop_.stop_possible() || stopped_before) stop_ = std::stop_source();
@@ -264,7 +264,7 @@ void CompletionToken::note_child(int pid) noexcept {
 void CompletionToken::on_cancel(std::function<void()> callback) {
   if (attempt_ == nullptr) return;
   {
-    std::lock_guard lock(attempt_->cancel_mutex_);
+    MutexLock lock(attempt_->cancel_mutex_);
     if (attempt_->stopped_generation_ != generation_) {
       attempt_->on_cancel_ = std::move(callback);
       attempt_->has_callback_ = true;

@@ -6,7 +6,6 @@
 #include <expected>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <semaphore>
 #include <span>
@@ -19,6 +18,7 @@
 #include "leat/executor.h"
 #include "leat/in_flight_board.h"
 #include "leat/task_context.h"
+#include "leat_locks/mutex.h"
 #include "queued_task.h"
 #include "timer_queue.h"
 
@@ -156,13 +156,14 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
 
   // generation (32 bits), phase (8), references (24). See the .cpp for the numbered partners.
   std::atomic<std::uint64_t> word_{0};
-  std::mutex cancel_mutex_;  // stop_ and on_cancel_: only touched by tasks that ask for them, and by a stop
-  std::stop_source stop_{std::nostopstate};
-  std::function<void()> on_cancel_;
+  Mutex cancel_mutex_;  // only touched by tasks that ask for them, and by a stop
+  std::stop_source stop_ LEAT_GUARDED_BY(cancel_mutex_){std::nostopstate};
+  std::function<void()> on_cancel_ LEAT_GUARDED_BY(cancel_mutex_);
   bool has_callback_ = false;  // [the task's side] on_cancel_ was set in this use
   bool settled_inline_ = false;
-  bool unwound_ = false;                  // the token died because start() threw
-  std::uint64_t stopped_generation_ = 0;  // the use that was asked to end; 0: none
+  bool unwound_ = false;  // the token died because start() threw
+  // The use that was asked to end; 0: none.
+  std::uint64_t stopped_generation_ LEAT_GUARDED_BY(cancel_mutex_) = 0;
 };
 
 /// The run permits of one lane: a stack of free attempt records.

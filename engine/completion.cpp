@@ -82,7 +82,7 @@ void Completion::retry_later(const Attempt& attempt) {
   ++event.attempt;
   std::uint64_t token;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     token = next_delayed_++;
     delayed_.emplace(token, Delayed{attempt.lane, event});
   }
@@ -92,16 +92,16 @@ void Completion::retry_later(const Attempt& attempt) {
 void Completion::on_timer(std::uint64_t token) noexcept {
   Delayed due;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     due = delayed_.at(token);
   }
   due.lane->admit_or_park(due.event, Slots());
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   delayed_.erase(token);  // only now: whoever looks for work in progress finds it here or in the lane
 }
 
 std::size_t Completion::delayed() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   return delayed_.size();
 }
 

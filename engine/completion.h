@@ -3,12 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <unordered_map>
 
 #include "attempt.h"
 #include "leat/clock.h"
 #include "leat/rng.h"
+#include "leat_locks/mutex.h"
 #include "stuck_attempts.h"
 #include "timer_queue.h"
 
@@ -49,9 +49,9 @@ class Completion final : public AttemptListener, public TimerListener {
   Rng& rng_;
   TimerQueue& timers_;
   StuckAttempts& stuck_;
-  mutable std::mutex mutex_;  // only for tasks that wait for a retry
-  std::unordered_map<std::uint64_t, Delayed> delayed_;
-  std::uint64_t next_delayed_ = 0;
+  mutable Mutex mutex_;  // only for tasks that wait for a retry
+  std::unordered_map<std::uint64_t, Delayed> delayed_ LEAT_GUARDED_BY(mutex_);
+  std::uint64_t next_delayed_ LEAT_GUARDED_BY(mutex_) = 0;
 };
 
 /// The pipeline that an event belongs to; null for a task dispatched alone at level Memory.

@@ -90,7 +90,7 @@ std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view
 std::expected<void, Error> DefaultDispatcher::unregister_executor(std::string_view key) {
   auto lane = lanes_.remove(key);
   if (!lane) return std::unexpected(std::move(lane.error()));
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (const auto& binding : bindings_) binding->remove(**lane);
   return {};
 }
@@ -98,7 +98,7 @@ std::expected<void, Error> DefaultDispatcher::unregister_executor(std::string_vi
 /// The services of an executor, made where it has none yet.
 std::expected<ExecutorBinding*, Error> DefaultDispatcher::binding_of(
     const std::shared_ptr<TaskExecutor>& executor) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (const auto& binding : bindings_) {
     if (binding->serves(*executor)) return binding.get();
   }

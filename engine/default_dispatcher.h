@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "lane_table.h"
 #include "leat/dispatcher.h"
 #include "leat/router.h"
+#include "leat_locks/mutex.h"
 #include "scheduler.h"
 
 namespace leat {
@@ -44,8 +44,8 @@ class DefaultDispatcher final : public Dispatcher {
   Router& router_;
   LaneTable& lanes_;
   Scheduler& scheduler_;
-  std::mutex mutex_;  // bindings_
-  std::vector<std::unique_ptr<ExecutorBinding>> bindings_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<ExecutorBinding>> bindings_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

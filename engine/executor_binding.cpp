@@ -18,7 +18,7 @@ ExecutorBinding::~ExecutorBinding() {
 }
 
 void ExecutorBinding::add(Lane& lane) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   auto next = std::make_unique<Lanes>(lanes());
   next->push_back(&lane);
   lanes_.store(next.get(), std::memory_order_release);  // (2) release: pairs with (1)
@@ -26,7 +26,7 @@ void ExecutorBinding::add(Lane& lane) {
 }
 
 void ExecutorBinding::remove(Lane& lane) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   auto next = std::make_unique<Lanes>(lanes());
   if (std::erase(*next, &lane) == 0) return;
   lanes_.store(next.get(), std::memory_order_release);  // (2) as in add()

@@ -4,13 +4,13 @@
 #include <atomic>
 #include <expected>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lane.h"
 #include "leat/executor.h"
+#include "leat_locks/mutex.h"
 #include "scheduler.h"
 
 namespace leat {
@@ -53,9 +53,9 @@ class ExecutorBinding final : public ExecutorServices {
 
   const std::shared_ptr<TaskExecutor> executor_;
   Scheduler& scheduler_;
-  std::mutex mutex_;  // add()
+  Mutex mutex_;
   // Of the list of lanes: few, and kept for their readers.
-  std::vector<std::unique_ptr<const Lanes>> versions_;
+  std::vector<std::unique_ptr<const Lanes>> versions_ LEAT_GUARDED_BY(mutex_);
   const Lanes none_;
   std::atomic<const Lanes*> lanes_{&none_};
 };

@@ -9,40 +9,53 @@ void Isolation::hold() noexcept {
 }
 
 bool Isolation::expect() noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (all_expected_ || !holding()) return false;
   ++expected_;
   return true;
 }
 
 void Isolation::all_expected() noexcept {
-  std::unique_lock lock(mutex_);
-  all_expected_ = true;
-  go_on(std::move(lock));
+  std::vector<Ready> free;
+  {
+    const MutexLock lock(mutex_);
+    all_expected_ = true;
+    free = next();
+  }
+  send(std::move(free));
 }
 
 void Isolation::release(Ready&& task, bool suspect) noexcept {
-  std::unique_lock lock(mutex_);
-  if (!holding()) {
-    lock.unlock();
-    return lanes_.release(task.event, task.executor, std::move(task.slot));
+  std::vector<Ready> free;
+  {
+    const MutexLock lock(mutex_);
+    if (!holding()) {
+      free.push_back(std::move(task));
+    } else if (!suspect) {
+      held_.push_back(std::move(task));
+    } else {
+      suspects_.push_back(std::move(task));
+      free = next();
+    }
   }
-  if (!suspect) return held_.push_back(std::move(task));
-  suspects_.push_back(std::move(task));
-  go_on(std::move(lock));
+  send(std::move(free));
 }
 
 void Isolation::suspect_ended() noexcept {
-  std::unique_lock lock(mutex_);
-  one_runs_ = false;
-  --expected_;
-  go_on(std::move(lock));
+  std::vector<Ready> free;
+  {
+    const MutexLock lock(mutex_);
+    one_runs_ = false;
+    --expected_;
+    free = next();
+  }
+  send(std::move(free));
 }
 
-/// Lets the next suspect run, or, behind the last one, everybody.
-void Isolation::go_on(std::unique_lock<std::mutex> lock) noexcept {
-  if (!all_expected_ || one_runs_ || !holding()) return;
+/// Who may run now: the next suspect, or, behind the last one, everybody.
+std::vector<Isolation::Ready> Isolation::next() noexcept {
   std::vector<Ready> free;
+  if (!all_expected_ || one_runs_ || !holding()) return free;
   if (!suspects_.empty()) {
     free.push_back(std::move(suspects_.front()));
     suspects_.pop_front();
@@ -51,14 +64,17 @@ void Isolation::go_on(std::unique_lock<std::mutex> lock) noexcept {
     free.swap(held_);
     holding_.store(false, std::memory_order_release);  // (2) release: pairs with (1)
   }
-  lock.unlock();
+  return free;
+}
+
+void Isolation::send(std::vector<Ready>&& free) noexcept {
   for (Ready& task : free) lanes_.release(task.event, task.executor, std::move(task.slot));
 }
 
 void Isolation::clear() noexcept {
   std::vector<Ready> held;
   std::deque<Ready> suspects;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   held.swap(held_);
   suspects.swap(suspects_);
 }

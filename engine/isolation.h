@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "lane_table.h"
 #include "leat/router.h"
 #include "leat/task_event.h"
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -48,16 +48,17 @@ class Isolation {
   void clear() noexcept;
 
  private:
-  void go_on(std::unique_lock<std::mutex> lock) noexcept;
+  std::vector<Ready> next() noexcept LEAT_REQUIRES(mutex_);
+  void send(std::vector<Ready>&& free) noexcept;
 
   LaneTable& lanes_;
   std::atomic<bool> holding_{false};
-  std::mutex mutex_;  // what follows
-  bool all_expected_ = false;
-  bool one_runs_ = false;
-  std::size_t expected_ = 0;  // suspects that have not ended
-  std::deque<Ready> suspects_;
-  std::vector<Ready> held_;
+  Mutex mutex_;
+  bool all_expected_ LEAT_GUARDED_BY(mutex_) = false;
+  bool one_runs_ LEAT_GUARDED_BY(mutex_) = false;
+  std::size_t expected_ LEAT_GUARDED_BY(mutex_) = 0;  // suspects that have not ended
+  std::deque<Ready> suspects_ LEAT_GUARDED_BY(mutex_);
+  std::vector<Ready> held_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

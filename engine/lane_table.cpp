@@ -55,7 +55,7 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
                                            InFlightBoard* board) {
   if (limits.max_concurrent == 0) limits.max_concurrent = workers_;
   if (all_lent_) limits.backend = Backend::Lent;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (auto checked = check(key, limits); !checked) return std::unexpected(std::move(checked.error()));
   // relaxed: written under the mutex.
   if (Lane* const lane = ever_[router_.intern_key(key)].load(std::memory_order_relaxed); lane != nullptr)
@@ -84,7 +84,7 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
   return lane;
 }
 
-/// @pre mutex_ is held; the key has no executor
+/// @pre the key has no executor
 std::expected<Lane*, Error> LaneTable::bring_back(Lane& lane, std::shared_ptr<TaskExecutor> executor,
                                                   const ExecutorLimits& limits) {
   const ExecutorLimits& had = lane.limits();
@@ -103,7 +103,7 @@ std::expected<Lane*, Error> LaneTable::bring_back(Lane& lane, std::shared_ptr<Ta
 }
 
 std::expected<Lane*, Error> LaneTable::remove(std::string_view key) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const ExecutorKeyId id = router_.intern_key(key);
   Lane* const lane = find(id);
   if (lane == nullptr) {
@@ -142,7 +142,7 @@ void LaneTable::reroute(
 }
 
 std::vector<Lane*> LaneTable::lanes() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   std::vector<Lane*> all;
   for (const Entry& entry : entries_) all.push_back(entry.lane.get());
   return all;
@@ -168,7 +168,6 @@ std::uint32_t LaneTable::worker_count(const ExecutorLimits& limits) const noexce
   return std::min(limits.threads > 0 ? limits.threads : usual, concurrent);
 }
 
-/// @pre mutex_ is held
 std::expected<void, Error> LaneTable::lend(Entry& entry) {
   const ExecutorLimits& limits = entry.lane->limits();
   const std::uint32_t count = worker_count(limits);
@@ -190,7 +189,7 @@ std::expected<void, Error> LaneTable::lend(Entry& entry) {
   return {};
 }
 
-/// Whether oneTBB will lend this many threads more. @pre mutex_ is held
+/// Whether oneTBB will lend this many threads more.
 bool LaneTable::arena_granted(std::uint32_t count) {
   if (budget_ == nullptr) budget_ = std::make_unique<ArenaBudget>();
   if (count > kArenaThreadsMax || arena_threads_ + count > budget_->granted()) {
@@ -204,7 +203,7 @@ bool LaneTable::arena_granted(std::uint32_t count) {
 }
 
 std::expected<void, Error> LaneTable::start() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (Entry& entry : entries_) {
     if (auto lent = lend(entry); !lent) return lent;
   }
@@ -214,7 +213,7 @@ std::expected<void, Error> LaneTable::start() {
 
 void LaneTable::close() noexcept {
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     closed_ = true;
   }
   for (Lane* const lane : lanes()) lane->close();
@@ -233,7 +232,7 @@ bool LaneTable::quiet() const {
 void LaneTable::stop() noexcept {
   std::vector<Workers*> all;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     for (const Entry& entry : entries_) {
       if (entry.workers) all.push_back(entry.workers.get());
     }

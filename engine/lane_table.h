@@ -8,7 +8,6 @@
 #include <expected>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +19,7 @@
 #include "leat/executor.h"
 #include "leat/router.h"
 #include "leat/runner.h"
+#include "leat_locks/mutex.h"
 #include "lent_threads.h"
 #include "workers.h"
 
@@ -91,9 +91,9 @@ class LaneTable {
 
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
   std::expected<Lane*, Error> bring_back(Lane& lane, std::shared_ptr<TaskExecutor> executor,
-                                         const ExecutorLimits& limits);
-  std::expected<void, Error> lend(Entry& entry);
-  bool arena_granted(std::uint32_t count);
+                                         const ExecutorLimits& limits) LEAT_REQUIRES(mutex_);
+  std::expected<void, Error> lend(Entry& entry) LEAT_REQUIRES(mutex_);
+  bool arena_granted(std::uint32_t count) LEAT_REQUIRES(mutex_);
 
   Router& router_;
   Clock& clock_;
@@ -104,12 +104,12 @@ class LaneTable {
   const Log log_;
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;  // null where a key has no executor, or has none now
   std::unique_ptr<std::atomic<Lane*>[]> ever_;    // by key as well; stays
-  mutable std::mutex mutex_;                      // entries_, the arenas' budget, started_
-  std::vector<Entry> entries_;
-  std::unique_ptr<ArenaBudget> budget_;
-  bool started_ = false;
-  bool closed_ = false;
-  std::uint32_t arena_threads_ = 0;  // lent so far
+  mutable Mutex mutex_;
+  std::vector<Entry> entries_ LEAT_GUARDED_BY(mutex_);
+  std::unique_ptr<ArenaBudget> budget_ LEAT_GUARDED_BY(mutex_);
+  bool started_ LEAT_GUARDED_BY(mutex_) = false;
+  bool closed_ LEAT_GUARDED_BY(mutex_) = false;
+  std::uint32_t arena_threads_ LEAT_GUARDED_BY(mutex_) = 0;  // lent so far
 };
 
 }  // namespace leat

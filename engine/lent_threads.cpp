@@ -9,7 +9,7 @@ namespace leat {
 
 void LentThreads::add(LentWork& work) {
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     works_.push_back(&work);
     any_.store(true, std::memory_order_relaxed);  // relaxed: the list has its mutex
   }
@@ -17,7 +17,7 @@ void LentThreads::add(LentWork& work) {
 }
 
 std::vector<LentWork*> LentThreads::works() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   return works_;
 }
 

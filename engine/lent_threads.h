@@ -5,11 +5,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -101,8 +102,8 @@ class LentThreads {
   std::atomic<bool> any_{false};
   std::atomic<std::uint32_t> sleepers_{0};
   std::atomic<std::uint32_t> rung_{0};
-  mutable std::mutex mutex_;  // works_
-  std::vector<LentWork*> works_;
+  mutable Mutex mutex_;
+  std::vector<LentWork*> works_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

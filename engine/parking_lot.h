@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -17,6 +16,7 @@
 
 #include "attempt.h"
 #include "capacity.h"
+#include "leat_locks/mutex.h"
 #include "queued_task.h"
 #include "ranked_queue.h"
 
@@ -67,7 +67,7 @@ class ParkingLot {
 
   void push(const QueuedTask& task) {
     ParkedTask parked(task);
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     Level& level = levels_[static_cast<std::size_t>(task.event.priority)];
     auto& line = level.lines[task.event.task_namespace.tenant()];
     if (line.empty()) level.turns.push_back(task.event.task_namespace.tenant());
@@ -80,7 +80,7 @@ class ParkingLot {
   /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or
   /// no slot is free
   std::optional<ParkedTask> pop(Capacity& capacity, Slots& slot) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     Level* const level = first_level();
     if (level == nullptr) return std::nullopt;
     slot = Slots(capacity, 1);
@@ -90,7 +90,7 @@ class ParkingLot {
 
   /// Empties the lot, in turn.
   std::vector<ParkedTask> take_all() {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     std::vector<ParkedTask> all;
     while (Level* const level = first_level()) all.push_back(pop_front(*level));
     return all;
@@ -109,7 +109,7 @@ class ParkingLot {
   };
 
   /// The level whose turn it is; null: nothing is parked.
-  Level* first_level() noexcept {
+  Level* first_level() noexcept LEAT_REQUIRES(mutex_) {
     Level* first = nullptr;
     std::int64_t rank = INT64_MAX;
     for (std::size_t i = 0; i < levels_.size(); ++i) {
@@ -124,7 +124,7 @@ class ParkingLot {
     return first;
   }
 
-  ParkedTask pop_front(Level& level) {
+  ParkedTask pop_front(Level& level) LEAT_REQUIRES(mutex_) {
     const std::string_view tenant = level.turns.front();
     level.turns.pop_front();
     auto& line = level.lines[tenant];
@@ -142,8 +142,8 @@ class ParkingLot {
   }
 
   const std::int64_t aging_ns_;
-  std::mutex mutex_;
-  std::array<Level, 3> levels_;  // by Priority
+  Mutex mutex_;
+  std::array<Level, 3> levels_ LEAT_GUARDED_BY(mutex_);  // by Priority
   std::atomic<std::size_t> count_{0};
 };
 

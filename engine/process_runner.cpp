@@ -9,12 +9,12 @@
 #include <array>
 #include <cerrno>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <unordered_map>
 
 #include "child_process.h"
 #include "leat/process.h"
+#include "leat_locks/mutex.h"
 
 namespace leat {
 namespace {
@@ -102,11 +102,12 @@ class ProcessRunner::Reactor {
   const std::chrono::nanoseconds kill_grace_;
   FileDescriptor epoll_;
   FileDescriptor wake_;
-  mutable std::mutex mutex_;
-  std::unordered_map<ProcessId, Child> children_;
-  std::deque<Due> dying_;  ///< terminated, in the order of their deadlines (the grace is the same for all)
-  ProcessId next_id_ = 1;
-  bool stopping_ = false;
+  mutable Mutex mutex_;
+  std::unordered_map<ProcessId, Child> children_ LEAT_GUARDED_BY(mutex_);
+  // Terminated, in the order of their deadlines (the grace is the same for all).
+  std::deque<Due> dying_ LEAT_GUARDED_BY(mutex_);
+  ProcessId next_id_ LEAT_GUARDED_BY(mutex_) = 1;
+  bool stopping_ LEAT_GUARDED_BY(mutex_) = false;
   std::array<char, 64 << 10> buffer_;
   std::thread thread_;
 };
@@ -129,7 +130,7 @@ ProcessRunner::Reactor::Reactor(std::chrono::nanoseconds kill_grace)
 ProcessRunner::Reactor::~Reactor() {
   if (!thread_.joinable()) return;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     for (auto& [id, child] : children_) {
       child.terminated = true;
@@ -163,7 +164,7 @@ std::expected<ProcessId, Error> ProcessRunner::Reactor::start(const ProcessSpec&
   if (!process) return std::unexpected(std::move(process.error()));
   if (on_started) on_started(process->pid);
 
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const ProcessId id = next_id_++;
   const bool watched =
       watch(process->output.get(), event_key(id, Source::Output)) &&
@@ -188,7 +189,7 @@ std::expected<ProcessId, Error> ProcessRunner::Reactor::start(const ProcessSpec&
 
 void ProcessRunner::Reactor::terminate(ProcessId id) noexcept {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = children_.find(id);
     if (found == children_.end() || found->second.terminated) return;
     found->second.terminated = true;
@@ -199,14 +200,14 @@ void ProcessRunner::Reactor::terminate(ProcessId id) noexcept {
 }
 
 int ProcessRunner::Reactor::pid(ProcessId id) const noexcept {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = children_.find(id);
   return found == children_.end() ? 0 : found->second.process.pid;
 }
 
 /// Sends the SIGKILLs that are due. @return milliseconds until the next one, rounded up; -1: none
 int ProcessRunner::Reactor::kill_overdue() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const SteadyTime now = std::chrono::steady_clock::now();
   for (; !dying_.empty(); dying_.pop_front()) {
     const auto found = children_.find(dying_.front().id);
@@ -223,7 +224,7 @@ void ProcessRunner::Reactor::run() {
   std::array<epoll_event, 64> events;
   for (;;) {
     {
-      const std::scoped_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       if (stopping_ && children_.empty()) return;
     }
     const int count =
@@ -243,7 +244,7 @@ void ProcessRunner::Reactor::handle(ProcessId id, Source source) {
   }
   Child* child = nullptr;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = children_.find(id);
     if (found == children_.end()) return;  // reaped by an earlier event of this batch
     child = &found->second;                // stays: only this thread erases, and the map's nodes do not move
@@ -273,7 +274,7 @@ void ProcessRunner::Reactor::reap(ProcessId id, Child& child) {
   decltype(children_)::node_type ended;
   bool known = false;
   {
-    const std::scoped_lock lock(mutex_);  // no terminate() between the reaping and the removal
+    const MutexLock lock(mutex_);  // no terminate() between the reaping and the removal
     known = ::waitid(P_PIDFD, static_cast<id_t>(child.process.pidfd.get()), &info, WEXITED) == 0;
     ended = children_.extract(id);
   }

@@ -7,9 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <span>
 
+#include "leat_locks/mutex.h"
 #include "queued_task.h"
 
 namespace leat {
@@ -28,7 +28,7 @@ inline std::int64_t rank_of(const QueuedTask& task, std::int64_t aging_ns) noexc
 class RankedQueue {
  public:
   void push(const QueuedTask& task) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     lines_[line_of(task)].push_back(task);
     // (1) seq_cst: the task is visible before its producer looks for sleepers; pairs with (2).
     count_.fetch_add(1, std::memory_order_seq_cst);
@@ -36,7 +36,7 @@ class RankedQueue {
 
   /// Takes the first task in rank, where it ranks below `limit`.
   bool pop(std::int64_t limit, std::int64_t aging_ns, QueuedTask& task) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     std::deque<QueuedTask>* first = nullptr;
     for (std::deque<QueuedTask>& line : lines_) {
       if (line.empty() || rank_of(line.front(), aging_ns) >= limit) continue;
@@ -66,8 +66,8 @@ class RankedQueue {
 
   alignas(64) std::atomic<std::size_t> count_{
       0};  // looked at for each task, written for those that come here
-  std::mutex mutex_;
-  std::array<std::deque<QueuedTask>, 2> lines_;  // High and Low
+  Mutex mutex_;
+  std::array<std::deque<QueuedTask>, 2> lines_ LEAT_GUARDED_BY(mutex_);  // High and Low
 };
 
 }  // namespace leat

@@ -68,7 +68,7 @@ Runner::~Runner() {
 }
 
 std::expected<void, Error> Runner::start() {
-  std::lock_guard lock(state_->phase_mutex);
+  MutexLock lock(state_->phase_mutex);
   if (state_->phase != RunnerState::Phase::Built) {
     return std::unexpected(Error{ErrorCode::InvalidState, "start() is allowed once, after build()"});
   }
@@ -91,7 +91,7 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
                                  "stop() inside a task: the stop has begun, but the task "
                                  "cannot wait for its own end"});
   }
-  std::lock_guard lock(state.phase_mutex);
+  MutexLock lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
   const auto none_runs = [&] { return state.lanes.quiet(); };
   // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "lane_table.h"
 #include "leat/journal.h"
 #include "leat/runner.h"
+#include "leat_locks/mutex.h"
 #include "lent_threads.h"
 #include "lent_workers.h"
 #include "scheduler.h"
@@ -85,8 +85,8 @@ class RunnerState {
   DefaultDispatcher dispatcher;
 
   enum class Phase { Built, Started, Stopped, Stuck };
-  std::mutex phase_mutex;
-  Phase phase = Phase::Built;
+  Mutex phase_mutex;
+  Phase phase LEAT_GUARDED_BY(phase_mutex) = Phase::Built;
 
  private:
   Journal::Options options_of(const Runner::Builder::Parts& parts);

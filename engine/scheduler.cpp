@@ -37,7 +37,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
 void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   closed_cleanly_ = closed;
   board_ = board;
   if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
@@ -58,7 +58,7 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
 std::vector<Scheduler::Registered> Scheduler::known_workflows() const {
   std::vector<Registered> known;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     for (const auto& [version, workflow] : workflows_) known.push_back(workflow);
   }
   // In the order of their numbers, so that a simulated run does not depend on the order of a hash table.
@@ -75,7 +75,7 @@ std::expected<void, Error> Scheduler::check_executors() const {
 
 std::expected<void, Error> Scheduler::start() {
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     started_ = true;
   }
   if (suspects_remembered_) isolation_.hold();
@@ -89,7 +89,7 @@ std::expected<void, Error> Scheduler::start() {
 }
 
 void Scheduler::committer_starts() {
-  std::lock_guard lock(helping_);
+  MutexLock lock(helping_);
   has_committer_ = true;
 }
 
@@ -97,7 +97,7 @@ void Scheduler::committer_starts() {
 /// to free credits.
 bool Scheduler::reserve_one() {
   {
-    std::lock_guard lock(helping_);
+    MutexLock lock(helping_);
     while (!has_committer_) {  // whoever registers commits, too
       if (journal_->try_reserve(1)) return true;
       if (journal_->commit_some() == 0) return false;
@@ -109,7 +109,7 @@ bool Scheduler::reserve_one() {
 std::expected<std::uint32_t, Error> Scheduler::define_key(std::string_view key) {
   if (journal_ == nullptr) return 0;
   if (!reserve_one()) return journal_closed();
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const auto [known, fresh] = key_numbers_.try_emplace(std::string(key), next_key_no_);
   if (!fresh) {
     journal_->release(1);
@@ -125,7 +125,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
   bool started = false;
   std::expected<Registered, Error> made;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     started = started_;
     made = find_or_make(workflow);
   }
@@ -138,7 +138,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
   return registered;
 }
 
-/// @pre mutex_ is held; a journal credit is reserved, and used up
+/// @pre a journal credit is reserved, and used up
 std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workflow& workflow) {
   const auto unneeded = [this] {
     if (journal_ != nullptr) journal_->release(1);
@@ -166,7 +166,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
 }
 
 /// The workflow's number in the journal, which learns the workflow where it does not know it.
-/// @pre mutex_ is held; a journal credit is reserved, and used up
+/// @pre a journal credit is reserved, and used up
 std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflow) {
   if (journal_ == nullptr) return next_workflow_no_++;
   if (const auto known = remembered_numbers_.find(workflow.version()); known != remembered_numbers_.end()) {
@@ -212,7 +212,7 @@ std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& 
 std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   std::vector<PipelineImage> images;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     const auto found = remembered_.find(workflow->workflow_no);
     if (found == remembered_.end()) return {};
     images.swap(found->second.pipelines);
@@ -222,7 +222,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   for (PipelineImage& image : images) {
     std::vector<BoardLine::Task> starts;
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
     }
     if (!record_starts(image, starts)) return journal_closed();
@@ -231,7 +231,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     const auto pipeline =
         Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level}, std::move(image.context));
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       resumed_.push_back(pipeline);
       add_live(*pipeline);
     }
@@ -241,7 +241,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
 }
 
 void Scheduler::forget_starts() noexcept {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (board_ == nullptr) return;
   for (BoardLine& line : board_->left_behind()) {
     if (!unrecorded_starts_.contains(line.task().pipeline_no)) line.end_task();
@@ -279,7 +279,7 @@ std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, 
   auto registered = register_workflow(*workflow);
   if (!registered) return std::unexpected(std::move(registered.error()));
   const Namespace task = (*registered)->tasks.front().name;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (task.index() >= kChunk * kChunks)
     return fail(ErrorCode::InvalidArgument, "more than 4,194,304 task names");
   auto& slot = chunks_[task.index() / kChunk];
@@ -307,7 +307,7 @@ const TaskDefinition* Scheduler::find_definition(Namespace task) const {
   const std::string_view workflow_name = whole.substr(0, whole.rfind("::"));
   const RegisteredWorkflow* latest = nullptr;
   std::uint32_t number = 0;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (const auto& [version, workflow] : workflows_) {
     if (workflow->workflow.full_name() != workflow_name) continue;
     const auto found = workflow->workflow.find(whole);
@@ -353,7 +353,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
 
 /// @return null: not registered
 Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const auto found = workflows_.find(workflow.version());
   return found == workflows_.end() ? nullptr : found->second;
 }
@@ -386,7 +386,7 @@ std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, 
                                  std::move(context));
   bool taken = credits == 0 || journal_->failure() == nullptr;
   if (taken) {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     taken = !abandoned_;
     if (taken) add_live(*pipeline);
   }
@@ -421,7 +421,7 @@ void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::T
 bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept {
   ExecutorKeyId key;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     const auto known =
         std::ranges::find(key_numbers_, key_no, [](const auto& entry) { return entry.second; });
     if (known == key_numbers_.end()) return false;
@@ -436,7 +436,6 @@ bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no, boo
   return true;
 }
 
-/// @pre mutex_ is held
 void Scheduler::add_live(Pipeline& pipeline) noexcept {
   live_.add(pipeline);
   unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
@@ -448,7 +447,7 @@ void Scheduler::ended(Pipeline&) noexcept {
 }
 
 void Scheduler::unused(Pipeline& pipeline) noexcept {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   live_.remove(pipeline);
 }
 
@@ -468,7 +467,7 @@ void Scheduler::interrupt() {
 
 void Scheduler::abandon(bool threads_gone) noexcept {
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     abandoned_ = true;  // who is about to begin a pipeline finds out under the same mutex
   }
   for (const auto& pipeline : live_pipelines()) {
@@ -476,17 +475,17 @@ void Scheduler::abandon(bool threads_gone) noexcept {
     pipeline->abandon(threads_gone);
   }
   isolation_.clear();
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   resumed_.clear();
 }
 
 std::vector<std::shared_ptr<Pipeline>> Scheduler::live_pipelines() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   return live_.all();
 }
 
 std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   std::map<std::uint32_t, UnfinishedWorkflow> ordered;
   for (const auto& [number, known] : remembered_) {
     if (known.pipelines.empty()) continue;
@@ -499,7 +498,7 @@ std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
 }
 
 std::vector<PipelineHandle> Scheduler::resumed() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   std::vector<PipelineHandle> handles;
   for (const auto& pipeline : resumed_) handles.push_back(PipelineHandle(pipeline));
   return handles;

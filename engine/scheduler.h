@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +29,7 @@
 #include "leat/runner.h"
 #include "leat/store_image.h"
 #include "leat/workflow.h"
+#include "leat_locks/mutex.h"
 #include "pipeline.h"
 #include "registered_workflow.h"
 #include "timer_queue.h"
@@ -151,7 +151,7 @@ class Scheduler final : public PipelineHost {
     Adopting(const Adopting&) = delete;
     Adopting& operator=(const Adopting&) = delete;
     ~Adopting() {
-      const std::lock_guard lock(scheduler_.mutex_);
+      const MutexLock lock(scheduler_.mutex_);
       --scheduler_.adopting_;
     }
 
@@ -166,15 +166,15 @@ class Scheduler final : public PipelineHost {
   bool reserve_one();
   bool record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
   Registered find(const Workflow& workflow) const;
-  std::expected<Registered, Error> find_or_make(const Workflow& workflow);
-  std::expected<std::uint32_t, Error> number_of(const Workflow& workflow);
+  std::expected<Registered, Error> find_or_make(const Workflow& workflow) LEAT_REQUIRES(mutex_);
+  std::expected<std::uint32_t, Error> number_of(const Workflow& workflow) LEAT_REQUIRES(mutex_);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
   std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
                                   std::int32_t max_attempts, Priority priority, std::string context,
                                   Slots slot, const CallerWrites* writes = nullptr);
-  void add_live(Pipeline& pipeline) noexcept;
+  void add_live(Pipeline& pipeline) noexcept LEAT_REQUIRES(mutex_);
   std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
 
   Clock& clock_;
@@ -198,25 +198,30 @@ class Scheduler final : public PipelineHost {
   std::atomic<std::uint64_t> rows_due_{0};    // pipelines that were asked for a row and have not published it
   std::atomic<std::uint64_t> rows_bytes_{0};  // of this round
 
-  std::mutex helping_;  // has_committer_, and who commits in its place
-  bool has_committer_ = false;
+  Mutex helping_;  // whoever commits in the committer's place
+  bool has_committer_ LEAT_GUARDED_BY(helping_) = false;
 
-  mutable std::mutex mutex_;  // what follows: touched when something is registered, submitted or has ended
-  bool started_ = false;
-  bool abandoned_ = false;
-  std::unordered_map<std::uint64_t, Registered> workflows_;              // by version, which covers the names
-  std::unordered_map<std::uint64_t, std::uint32_t> remembered_numbers_;  // by version, which covers the names
-  std::unordered_map<std::uint32_t, Remembered> remembered_;             // by workflow_no; until adopted
+  mutable Mutex mutex_;  // for what is touched when something is registered, submitted or has ended
+  bool started_ LEAT_GUARDED_BY(mutex_) = false;
+  bool abandoned_ LEAT_GUARDED_BY(mutex_) = false;
+  // By version, which covers the names.
+  std::unordered_map<std::uint64_t, Registered> workflows_ LEAT_GUARDED_BY(mutex_);
+  // By version, which covers the names.
+  std::unordered_map<std::uint64_t, std::uint32_t> remembered_numbers_ LEAT_GUARDED_BY(mutex_);
+  // By workflow_no; until adopted.
+  std::unordered_map<std::uint32_t, Remembered> remembered_ LEAT_GUARDED_BY(mutex_);
   // Starts that the journal does not know, by pipeline_no; until adopted.
-  UnrecordedStarts unrecorded_starts_;
-  std::unordered_map<std::string, std::uint32_t> key_numbers_;  // executor keys that the journal knows
-  std::uint32_t next_workflow_no_ = 1;
-  std::uint32_t next_key_no_ = 1;
-  std::vector<std::unique_ptr<Chunk>> chunk_storage_;
-  std::vector<std::shared_ptr<Pipeline>> resumed_;
-  std::uint32_t adopting_ = 0;  // calls of adopt() that hold pipelines which are neither remembered nor live
-  Round round_;
-  PipelineList live_;
+  UnrecordedStarts unrecorded_starts_ LEAT_GUARDED_BY(mutex_);
+  // Executor keys that the journal knows.
+  std::unordered_map<std::string, std::uint32_t> key_numbers_ LEAT_GUARDED_BY(mutex_);
+  std::uint32_t next_workflow_no_ LEAT_GUARDED_BY(mutex_) = 1;
+  std::uint32_t next_key_no_ LEAT_GUARDED_BY(mutex_) = 1;
+  std::vector<std::unique_ptr<Chunk>> chunk_storage_ LEAT_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Pipeline>> resumed_ LEAT_GUARDED_BY(mutex_);
+  // Calls of adopt() that hold pipelines which are neither remembered nor live.
+  std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
+  Round round_;  // of the one thread that keeps
+  PipelineList live_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

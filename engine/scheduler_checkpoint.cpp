@@ -20,7 +20,7 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   // relaxed: a number that is given out meanwhile is used in the journal behind the minimum, or never
   const std::uint64_t next_pipeline_no = next_pipeline_no_.load(std::memory_order_relaxed);
   const std::vector<Registered> known = known_workflows();
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   round_ = Round();
   round_.phase = Round::Phase::Definitions;
   round_.generation = generation;
@@ -98,7 +98,7 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
     round_.phase = Round::Phase::Remembered;
     return true;
   }
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const std::uint32_t number = round_.remembered.back();
   round_.remembered.pop_back();
   const auto known = remembered_.find(number);
@@ -124,7 +124,7 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
 }
 
 bool Scheduler::keep_remembered() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   for (std::size_t count = 0; count < kPipelinesPerSlice && !round_.waiting.empty();) {
     const auto known = remembered_.find(round_.waiting.back());
     if (known == remembered_.end() || round_.next_pipeline >= known->second.pipelines.size()) {
@@ -150,7 +150,7 @@ bool Scheduler::keep_live() {
   std::vector<std::shared_ptr<Pipeline>> pipelines;
   bool is_over = false;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     while (pipelines.size() < kPipelinesPerSlice && journal_->try_reserve(1)) {
       Pipeline* pipeline = live_.walk();
       while (pipeline != nullptr && pipeline->level() == Durability::Memory) pipeline = live_.walk();

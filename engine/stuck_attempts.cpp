@@ -10,7 +10,7 @@
 namespace leat {
 
 void StuckAttempts::told(Attempt& attempt) {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   // It may be back already: its end was marked before came_back() took the mutex.
   if (attempt.phase() == Attempt::Phase::Ended) return;
   const std::uint64_t token = next_token_++;
@@ -20,7 +20,7 @@ void StuckAttempts::told(Attempt& attempt) {
 void StuckAttempts::came_back(Attempt& attempt) noexcept {
   std::string line;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     const auto found = std::ranges::find(told_, &attempt, &Told::attempt);
     if (found == told_.end()) return;
     timers_.cancel(found->timer);
@@ -36,7 +36,7 @@ void StuckAttempts::came_back(Attempt& attempt) noexcept {
 void StuckAttempts::on_timer(std::uint64_t token) noexcept {
   std::string line;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     const auto found = std::ranges::find(told_, token, &Told::token);
     if (found == told_.end()) return;  // it is back
     found->said = true;

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "attempt.h"
 #include "leat/clock.h"
 #include "leat/runner.h"
+#include "leat_locks/mutex.h"
 #include "timer_queue.h"
 
 namespace leat {
@@ -48,9 +48,9 @@ class StuckAttempts final : public TimerListener {
   TimerQueue& timers_;
   const std::chrono::nanoseconds after_;
   const Log log_;
-  std::mutex mutex_;
-  std::vector<Told> told_;
-  std::uint64_t next_token_ = 0;
+  Mutex mutex_;
+  std::vector<Told> told_ LEAT_GUARDED_BY(mutex_);
+  std::uint64_t next_token_ LEAT_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace leat

@@ -48,7 +48,7 @@ TimerId TimerQueue::schedule(std::int64_t due_ns, TimerListener& listener, std::
   bool earliest = false;
   TimerId id;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     if (free_.empty()) {
       free_.push_back(static_cast<std::uint32_t>(timers_.size()));
       timers_.push_back({});
@@ -70,14 +70,14 @@ TimerId TimerQueue::schedule(std::int64_t due_ns, TimerListener& listener, std::
 }
 
 bool TimerQueue::cancel(TimerId id) noexcept {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (id.place >= timers_.size() || timers_[id.place].use != id.use) return false;
   remove(timers_[id.place].rank);
   return true;
 }
 
 std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!heap_.empty() && timers_[heap_.front()].due_ns <= now_ns && !stopped_) {
     const Timer timer = timers_[heap_.front()];
     remove(0);
@@ -90,14 +90,14 @@ std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns) {
 }
 
 std::optional<std::int64_t> TimerQueue::due_ns() {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (heap_.empty() || stopped_) return std::nullopt;
   return timers_[heap_.front()].due_ns;
 }
 
 bool TimerQueue::wait(std::optional<std::int64_t> due_ns, std::int64_t now_ns) {
-  std::unique_lock lock(mutex_);
-  const auto changed = [&] {
+  MutexLock lock(mutex_);
+  const auto changed = [&]() LEAT_REQUIRES(mutex_) {
     return stopped_ || (!heap_.empty() && (!due_ns || timers_[heap_.front()].due_ns < *due_ns));
   };
   if (due_ns) {
@@ -112,14 +112,14 @@ bool TimerQueue::wait(std::optional<std::int64_t> due_ns, std::int64_t now_ns) {
 
 void TimerQueue::stop() {
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     stopped_ = true;
   }
   changed_.notify_all();
 }
 
 std::size_t TimerQueue::size() const {
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   return heap_.size();
 }
 

@@ -4,10 +4,10 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "leat_locks/mutex.h"
 #include "lent_threads.h"
 
 namespace leat {
@@ -68,20 +68,21 @@ class TimerQueue {
     std::uint32_t rank;  // where heap_ has it
   };
 
-  bool before(std::uint32_t a, std::uint32_t b) const noexcept;
-  void put(std::size_t rank, std::uint32_t place) noexcept;
-  void rise(std::size_t rank) noexcept;
-  void sink(std::size_t rank) noexcept;
-  void remove(std::size_t rank) noexcept;
+  bool before(std::uint32_t a, std::uint32_t b) const noexcept LEAT_REQUIRES(mutex_);
+  void put(std::size_t rank, std::uint32_t place) noexcept LEAT_REQUIRES(mutex_);
+  void rise(std::size_t rank) noexcept LEAT_REQUIRES(mutex_);
+  void sink(std::size_t rank) noexcept LEAT_REQUIRES(mutex_);
+  void remove(std::size_t rank) noexcept LEAT_REQUIRES(mutex_);
 
   LentThreads& lent_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Timer> timers_;        // by place; some are free
-  std::vector<std::uint32_t> free_;  // places
-  std::vector<std::uint32_t> heap_;  // places; each due no earlier than its parent at (rank - 1) / 2
-  std::uint64_t scheduled_ = 0;
-  bool stopped_ = false;
+  std::vector<Timer> timers_ LEAT_GUARDED_BY(mutex_);        // by place; some are free
+  std::vector<std::uint32_t> free_ LEAT_GUARDED_BY(mutex_);  // places
+  // Places; each due no earlier than its parent at (rank - 1) / 2.
+  std::vector<std::uint32_t> heap_ LEAT_GUARDED_BY(mutex_);
+  std::uint64_t scheduled_ LEAT_GUARDED_BY(mutex_) = 0;
+  bool stopped_ LEAT_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace leat

@@ -16,7 +16,7 @@ constexpr std::size_t kArrivalsMax = 128;
 std::int64_t Watchdog::look(std::int64_t now_ns) {
   std::vector<std::string> lines;
   {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     for (Lane* const lane : lanes_.lanes()) {
       Watched& watched = watched_[lane];
       const Lane::Flow flow = lane->flow();

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "lane_table.h"
 #include "leat/runner.h"
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -55,8 +55,8 @@ class Watchdog {
   LaneTable& lanes_;
   const std::int64_t stall_after_ns_;
   const Log log_;
-  std::mutex mutex_;  // watched_: the timer's thread and those who want metrics
-  std::unordered_map<const Lane*, Watched> watched_;  // its order decides nothing
+  Mutex mutex_;  // the timer's thread and those who want metrics
+  std::unordered_map<const Lane*, Watched> watched_ LEAT_GUARDED_BY(mutex_);  // its order decides nothing
 };
 
 }  // namespace leat

@@ -8,11 +8,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <utility>
 
 #include <xxhash.h>
+
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -45,7 +46,7 @@ class InternTable {
   template <class... More>
   const Entry& intern(std::string_view text, More&&... more) {
     if (const Entry* known = find(text)) return *known;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (const Entry* known = find(text)) return *known;
     const std::uint32_t index = size();
     if (index * std::size_t{2} > current().mask) grow(2 * (current().mask + 1));
@@ -73,9 +74,9 @@ class InternTable {
     Slots by_index;  // [(mask + 1) / 2 + 1]
   };
 
-  Directory& current() { return directories_.back(); }
+  Directory& current() LEAT_REQUIRES(mutex_) { return directories_.back(); }
 
-  void place(Directory& directory, const Entry& entry, std::uint32_t index) {
+  void place(Directory& directory, const Entry& entry, std::uint32_t index) LEAT_REQUIRES(mutex_) {
     directory.by_index[index].store(&entry, std::memory_order_release);  // (4) publishes the entry
     std::size_t at = XXH3_64bits(entry.view().data(), entry.view().size());
     // relaxed: only the writer, under the mutex, comes here
@@ -84,7 +85,7 @@ class InternTable {
     directory.by_hash[at & directory.mask].store(&entry, std::memory_order_release);
   }
 
-  void grow(std::size_t slots) {
+  void grow(std::size_t slots) LEAT_REQUIRES(mutex_) {
     using Slot = std::atomic<const Entry*>;
     Directory& directory = directories_.emplace_back(
         Directory{slots - 1, std::make_unique<Slot[]>(slots), std::make_unique<Slot[]>(slots / 2 + 1)});
@@ -93,9 +94,9 @@ class InternTable {
     directory_.store(&directory, std::memory_order_release);  // (2) publishes the directory
   }
 
-  std::mutex mutex_;
-  std::deque<Entry> entries_;
-  std::deque<Directory> directories_;
+  Mutex mutex_;
+  std::deque<Entry> entries_ LEAT_GUARDED_BY(mutex_);
+  std::deque<Directory> directories_ LEAT_GUARDED_BY(mutex_);
   std::atomic<const Directory*> directory_{nullptr};
   std::atomic<std::uint32_t> size_{0};
 };

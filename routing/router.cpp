@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,6 +10,7 @@
 #include <xxhash.h>
 
 #include "intern_table.h"
+#include "leat_locks/mutex.h"
 #include "route_table.h"
 #include "rule_set.h"
 #include "split_name.h"
@@ -89,7 +89,7 @@ struct Router::State {
 
   NamespaceTable& names;
   InternTable<Key> keys;
-  std::mutex swap_mutex;
+  Mutex swap_mutex;
   std::array<Slot, 2> slots;
 };
 
@@ -208,7 +208,7 @@ std::expected<RouteReport, RouteError> Router::swap(const RoutingConfig& config)
   auto compiled = compile(config);
   if (!compiled) return std::unexpected(compiled.error());
 
-  const std::lock_guard lock(state_->swap_mutex);
+  const MutexLock lock(state_->swap_mutex);
   const std::uint64_t old_slot = publication_.load(std::memory_order_relaxed) & 1;  // only swap() writes it
   State::Slot& old = state_->slots[old_slot];
   State::Slot& fresh = state_->slots[old_slot ^ 1];

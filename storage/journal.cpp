@@ -22,7 +22,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +30,7 @@
 #include "checkpoint_slice.h"
 #include "commit.h"
 #include "history_pack.h"
+#include "leat_locks/mutex.h"
 
 namespace leat {
 namespace {
@@ -126,7 +126,7 @@ struct Journal::State {
   std::atomic<std::uint64_t> synced{journal_end};
   std::atomic<bool> failed{false};
 
-  std::mutex flush_mutex;
+  Mutex flush_mutex;
   std::condition_variable flushed;
 };
 
@@ -265,7 +265,7 @@ bool Journal::try_doze() noexcept {
 void Journal::stop() noexcept {
   State& state = *state_;
   {
-    const std::scoped_lock lock(state.flush_mutex);           // a flush has published by now, or is refused
+    const MutexLock lock(state.flush_mutex);                  // a flush has published by now, or is refused
     state.stopped.exchange(true, std::memory_order_seq_cst);  // (16) pairs with (2) and (12), as (3) does
   }
   state.wake_committer();
@@ -407,13 +407,12 @@ namespace {
 /// the committer touches nothing of a flush that has returned.
 class FlushListener final : public CommitListener {
  public:
-  FlushListener(std::mutex& mutex, std::condition_variable& flushed) noexcept
-      : mutex_(mutex), flushed_(flushed) {}
+  FlushListener(Mutex& mutex, std::condition_variable& flushed) noexcept : mutex_(mutex), flushed_(flushed) {}
 
   void on_commit(std::uint64_t, std::uint64_t, bool reached) noexcept override {
     std::condition_variable& flushed = flushed_;
     {
-      const std::scoped_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       done_ = true;
       reached_ = reached;
     }
@@ -425,7 +424,7 @@ class FlushListener final : public CommitListener {
   bool reached() const noexcept { return reached_; }
 
  private:
-  std::mutex& mutex_;
+  Mutex& mutex_;
   std::condition_variable& flushed_;
   bool done_ = false;
   bool reached_ = false;
@@ -438,7 +437,7 @@ std::expected<void, StoreError> Journal::flush(Durability level) {
   if (level == Durability::Memory) return {};
   FlushListener listener(state.flush_mutex, state.flushed);
   const bool reserved = reserve(1);
-  std::unique_lock lock(state.flush_mutex);
+  MutexLock lock(state.flush_mutex);
   // (20) relaxed: (16) is under the mutex. Nobody promises to commit what is published after it.
   if (!reserved || state.stopped.load(std::memory_order_relaxed)) {
     if (reserved) release(1);

@@ -1,12 +1,12 @@
 // The store in memory: the same contract as on disk, without a disk.
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <utility>
 
 #include "check.h"
 #include "checkpoint_round.h"
 #include "leat/state_store.h"
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -116,7 +116,7 @@ class MemoryStore final : public StateStore {
     if (!is_open()) return closed();
     LEAT_CHECK(first_sequence >= medium_->used_below && end_sequence > first_sequence);
     journal_bytes_ += commit.size();
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (auto completed = round_.add(rows, end_sequence, journal_bytes_)) {
       marks_.complete(*completed, events_);
       // relaxed: any recent value
@@ -134,7 +134,7 @@ class MemoryStore final : public StateStore {
 
   std::expected<void, StoreError> tidy() override {
     if (!is_open()) return closed();
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     std::vector<MemoryMedium::Commit>& commits = medium_->commits;
     std::size_t gone = 0;
     while (gone < medium_->synced && commits[gone].end_sequence <= marks_.oldest().minimum) ++gone;
@@ -158,7 +158,7 @@ class MemoryStore final : public StateStore {
 
   std::expected<void, StoreError> sync() override {
     if (!is_open()) return closed();
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     medium_->synced = medium_->commits.size();
     return {};
   }
@@ -188,9 +188,9 @@ class MemoryStore final : public StateStore {
   std::uint64_t next_sequence_ = 1;
   std::uint64_t journal_end_ = 1;
 
-  std::mutex mutex_;  // the medium's commits, for tidy() beside the committer
+  Mutex mutex_;  // the medium's commits, for tidy() beside the committer
   CheckpointMarks marks_;
-  CheckpointRound round_;
+  CheckpointRound round_ LEAT_GUARDED_BY(mutex_);
   Retention events_ = kRetainEvents;
   std::uint64_t next_generation_ = 1;
   std::uint64_t journal_bytes_ = 0;

@@ -73,7 +73,7 @@ void SpaceGuard::take_reserve(std::uint64_t commit_bytes) noexcept {
   const std::uint64_t wanted = std::min(commit_bytes + kRingBytes, reserve_bytes_max_);
   // relaxed: a larger reserve than the largest commit needs is only taken again
   if (wanted <= reserve_bytes_.load(std::memory_order_relaxed)) return;
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const int fd = ::open(reserve_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return;
   // Not emulated by writing, as posix_fallocate() would: where a device cannot, there is no reserve.
@@ -88,7 +88,7 @@ void SpaceGuard::drop_reserve() noexcept {
 
 /// @return whether there was one
 bool SpaceGuard::free_reserve() noexcept {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   const bool had = reserve_bytes_.exchange(0, std::memory_order_relaxed) > 0;  // relaxed: under the mutex
   ::unlink(reserve_path_.c_str());
   return had;

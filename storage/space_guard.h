@@ -8,8 +8,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
+
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -52,7 +53,7 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
   const std::string reserve_path_;
   std::uint64_t gate_bytes_;
   std::uint64_t reserve_bytes_max_;
-  std::mutex mutex_;  // the file RESERVE
+  Mutex mutex_;  // the file RESERVE
   std::atomic<std::uint64_t> reserve_bytes_{0};
 };
 

@@ -33,7 +33,7 @@ SleepTimer::SleepTimer() : thread_([this] { run(); }) {
 
 SleepTimer::~SleepTimer() {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_one();
@@ -41,7 +41,7 @@ SleepTimer::~SleepTimer() {
 }
 
 std::uint64_t SleepTimer::new_id() noexcept {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   return ++last_id_;
 }
 
@@ -50,7 +50,7 @@ void SleepTimer::wake_after(std::uint64_t id, nanoseconds duration, Wake wake) {
   const Time due = duration > Time::max() - now ? Time::max() : now + duration;
   bool first = false;
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto added = sleeps_.emplace(std::pair(due, id), Sleep{.wake = std::move(wake)}).first;
     due_.emplace(id, due);
     first = added == sleeps_.begin();
@@ -60,7 +60,7 @@ void SleepTimer::wake_after(std::uint64_t id, nanoseconds duration, Wake wake) {
 
 void SleepTimer::cancel(std::uint64_t id) {
   {
-    const std::scoped_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto due = due_.find(id);
     if (due == due_.end()) return;
     auto sleep = sleeps_.extract({due->second, id});
@@ -72,7 +72,7 @@ void SleepTimer::cancel(std::uint64_t id) {
 }
 
 void SleepTimer::run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stopping_ || !sleeps_.empty()) {
     if (sleeps_.empty()) {
       changed_.wait(lock);

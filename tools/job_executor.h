@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "leat/executor.h"
 #include "leat/process.h"
+#include "leat_locks/mutex.h"
 
 namespace leat::tools {
 
@@ -44,12 +44,13 @@ class SleepTimer {
   using Time = std::chrono::steady_clock::time_point;
   void run();
 
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::pair<Time, std::uint64_t>, Sleep> sleeps_;  ///< in the order of waking
-  std::map<std::uint64_t, Time> due_;                       ///< the same, by id
-  std::uint64_t last_id_ = 0;
-  bool stopping_ = false;
+  // In the order of waking.
+  std::map<std::pair<Time, std::uint64_t>, Sleep> sleeps_ LEAT_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, Time> due_ LEAT_GUARDED_BY(mutex_);  ///< the same, by id
+  std::uint64_t last_id_ LEAT_GUARDED_BY(mutex_) = 0;
+  bool stopping_ LEAT_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 
