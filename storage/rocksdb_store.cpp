@@ -176,6 +176,10 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   block.journal_end = journal_end_;
   block.reserved_end += kReservedNumbers;
   if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
+  // A store that was created has a floor, so a death between the two must find the floor first.
+  if (!directory_.superblock().created) {
+    if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
+  }
   if (auto done = directory_.replace(block); !done) return done;
   if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
   auto board = FileBoard::open(directory_.path());
@@ -401,6 +405,12 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   }
   const auto promise = read_promise(directory, block, environment.boot);
   if (!promise) return std::unexpected(promise.error());
+  if (block.manifest != 0) {
+    // Its list of files is about to change; a death before the epoch counts leaves the store closed.
+    Superblock opening = block;
+    opening.manifest = 0;
+    if (auto done = place->replace(opening); !done) return std::unexpected(std::move(done.error()));
+  }
   Surroundings surroundings(*environment.env, directory);
   options.env = surroundings.env.get();
   options.listeners.push_back(surroundings.stalls);

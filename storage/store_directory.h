@@ -9,7 +9,7 @@
 //           clean 0|1           whether that opening ended with close()
 //           journal_end N       the end of the journal at that opening, or at its close
 //           reserved_end N      no number from here on was ever used
-//           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 while open
+//           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 from the next opening on
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
 // FLOOR   two sectors written in turn, in each 48 bytes:
 //           u64 turn

@@ -52,7 +52,8 @@ class Examination {
 
   void examine_journal() {
     const StoreEnvironment environment;
-    if (block_.clean && manifest_digest(directory_, *environment.env) != block_.manifest) {
+    const std::uint64_t manifest = block_.manifest;  // 0: it is, or was about to be, open
+    if (manifest != 0 && manifest_digest(directory_, *environment.env) != manifest) {
       report({StoreErrorCode::Damaged,
               "CURRENT or the MANIFEST that it names was altered since the store was closed"});
     }
@@ -191,7 +192,7 @@ std::expected<std::vector<std::string>, StoreError> repair_rocksdb_store(const s
   const Superblock& block = place->superblock();
   std::vector<std::string> done;
   if (!block.clean) return done;  // the next opening recovers it
-  if (manifest_digest(directory, *rocksdb::Env::Default()) != block.manifest) {
+  if (block.manifest != 0 && manifest_digest(directory, *rocksdb::Env::Default()) != block.manifest) {
     auto rebuilt = rebuild_current(directory, block);
     if (!rebuilt) return std::unexpected(std::move(rebuilt.error()));
     if (!rebuilt->empty()) done.push_back(std::move(*rebuilt));
