@@ -104,7 +104,63 @@ class RouteReader {
   RouteSection section_;
 };
 
+constexpr std::size_t kKeyPartsMax = 16;
+
+/// The end of the string that begins at `at`, or of the text.
+std::size_t string_end(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string_view one = text.substr(at, 1);
+  const bool is_long = text.substr(at).starts_with(quote == '"' ? R"(""")" : "'''");
+  const std::string_view mark = is_long ? text.substr(at, 3) : one;
+  for (at += mark.size(); at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text.substr(at).starts_with(mark)) {
+      return at + mark.size();
+    } else if (!is_long && text[at] == '\n') {
+      return at;  // not TOML
+    }
+  }
+  return text.size();
+}
+
+/// The line of a key with more than kKeyPartsMax parts; 0: there is none. Strings count as one part of a key, so that
+/// what stands in them does not count; floats have one dot, dates one or none.
+std::size_t line_of_long_key(std::string_view text) {
+  std::size_t line = 1;
+  std::size_t dots = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const char byte = text[at];
+    if (byte == '"' || byte == '\'') {
+      const std::size_t end = string_end(text, at);
+      line += static_cast<std::size_t>(std::ranges::count(text.substr(at, end - at), '\n'));
+      at = end;
+      continue;
+    }
+    ++at;
+    if (byte == '#') at = std::min(text.find('\n', at), text.size());
+    if (byte == '.' && ++dots >= kKeyPartsMax) return line;
+    if (byte == '\n') ++line;
+    if (byte == '\n' || byte == '=' || byte == ',' || byte == '[' || byte == '{') dots = 0;
+  }
+  return 0;
+}
+
 }  // namespace
+
+std::expected<toml::table, std::string> parse_toml_input(const std::string& path, std::string_view text) {
+  if (const std::size_t line = line_of_long_key(text)) {
+    return std::unexpected(fmt::format("{}:{}:1: a key of more than {} parts (accepted: up to {})", path,
+                                       line, kKeyPartsMax, kKeyPartsMax));
+  }
+  toml::parse_result parsed = toml::parse(text, path);
+  if (!parsed) {
+    const toml::source_position& at = parsed.error().source().begin;
+    return std::unexpected(
+        fmt::format("{}:{}:{}: {} (accepted: TOML)", path, at.line, at.column, parsed.error().description()));
+  }
+  return std::move(parsed).table();
+}
 
 std::expected<void, std::string> accept_only(const toml::table& table, std::string_view where,
                                              std::initializer_list<std::string_view> accepted,
@@ -124,13 +180,9 @@ std::expected<RouteSection, std::string> read_route_section(const toml::table& r
 }
 
 std::expected<RulesFile, std::string> parse_rules_toml(const std::string& path, std::string_view text) {
-  const toml::parse_result parsed = toml::parse(text, path);
-  if (!parsed) {
-    const toml::source_position& at = parsed.error().source().begin;
-    return std::unexpected(
-        fmt::format("{}:{}:{}: {} (accepted: TOML)", path, at.line, at.column, parsed.error().description()));
-  }
-  const toml::table& root = parsed.table();
+  const auto parsed = parse_toml_input(path, text);
+  if (!parsed) return std::unexpected(parsed.error());
+  const toml::table& root = *parsed;
   const auto known =
       accept_only(root, "a file of routes", {"routing", "route", "executors", "workflow", "task"}, path);
   if (!known) return std::unexpected(known.error());

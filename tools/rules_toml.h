@@ -2,6 +2,7 @@
 #pragma once
 
 #define TOML_EXCEPTIONS 0
+#define TOML_MAX_NESTED_VALUES 64  // arrays and inline tables are walked recursively
 #include <toml++/toml.h>
 
 #include <expected>
@@ -12,6 +13,13 @@
 #include "rules_file.h"
 
 namespace leat::tools {
+
+/// Parses TOML from outside: refuses keys of more than 16 parts, which the library nests as deep as they are long.
+///
+/// @param path  names the file in messages
+/// @return      the table, or one line "file:line:column: what (accepted: TOML)"
+[[nodiscard]] std::expected<toml::table, std::string> parse_toml_input(const std::string& path,
+                                                                       std::string_view text);
 
 /// Refuses keys of `table` that are not among `accepted`.
 ///

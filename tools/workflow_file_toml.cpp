@@ -319,13 +319,9 @@ class TomlReader {
 
 std::expected<TomlFile, std::string> parse_toml(const std::string& path, std::string_view text,
                                                 TomlForm form) {
-  const toml::parse_result parsed = toml::parse(text, path);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return std::unexpected(fmt::format("{}:{}:{}: {} (accepted: TOML)", path, error.source().begin.line,
-                                       error.source().begin.column, error.description()));
-  }
-  return TomlReader(path, parsed.table()).read(form);
+  const auto parsed = parse_toml_input(path, text);
+  if (!parsed) return std::unexpected(parsed.error());
+  return TomlReader(path, *parsed).read(form);
 }
 
 }  // namespace leat::tools

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "duration_text.h"
+#include "json_input.h"
 
 namespace leat::tools {
 namespace {
@@ -173,13 +174,10 @@ class WfFormatReader {
 }  // namespace
 
 std::expected<WorkflowPlan, std::string> parse_wfformat(const std::string& path, std::string_view text) {
-  try {
-    const Json root = Json::parse(text);
-    return WfFormatReader(path, root).read();
-  } catch (const Json::parse_error& error) {
-    return std::unexpected(
-        fmt::format("{}: byte {}: not JSON (accepted: a WfFormat 1.5 workflow)", path, error.byte));
-  }
+  const auto root = parse_json_input(text);
+  if (!root)
+    return std::unexpected(fmt::format("{}: {} (accepted: a WfFormat 1.5 workflow)", path, root.error()));
+  return WfFormatReader(path, *root).read();
 }
 
 }  // namespace leat::tools

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "duration_text.h"
+#include "json_input.h"
 
 namespace leat::tools {
 namespace {
@@ -162,10 +163,12 @@ std::string to_definition(const WorkflowPlan& plan, const RunSettings& settings)
 }
 
 std::expected<StoredRun, std::string> parse_definition(std::string_view definition) {
-  const Json json = Json::parse(definition, nullptr, false);
-  if (!json.is_object() || json.value("leat_run", 0) != kDefinitionFormat) {
+  const auto parsed = parse_json_input(definition);
+  if (!parsed || !parsed->is_object() || !parsed->contains("leat_run") ||
+      parsed->at("leat_run") != kDefinitionFormat) {
     return std::unexpected("its definition is not one of `leat run`");
   }
+  const Json& json = *parsed;
   try {
     StoredRun run;
     run.plan.tenant = json.at("tenant").get<std::string>();

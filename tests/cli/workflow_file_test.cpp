@@ -181,6 +181,28 @@ INSTANTIATE_TEST_SUITE_P(
         BadToml{"[executors.x]\nmax_concurrent=0\n", "w.toml:2:16: ", "accepted: 1 to"},
         BadToml{"[executors]\nx=3\n", "w.toml:2:3: ", "'x' is no executor"}));
 
+TEST(WorkflowFileToml, RefusesAKeyOfTooManyParts) {
+  const auto dotted = [](std::size_t parts) {
+    std::string key = "a";
+    for (std::size_t i = 1; i < parts; ++i) key += i % 2 == 0 ? ".a" : ".\"b.c\"";
+    return key;
+  };
+  EXPECT_EQ(options_of("sleep = \"1s\"\nconfig = {" + dotted(16) + " = 1}").config.substr(0, 10),
+            R"({"a":{"b.c)");
+  for (const std::size_t parts : {17, 300'000}) {
+    const auto file = toml(one_task("name = \"a\" # " + dotted(30) + "\n[" + dotted(parts) + "]"));
+    ASSERT_FALSE(file.has_value());
+    EXPECT_EQ(file.error(), "w.toml:5:1: a key of more than 16 parts (accepted: up to 16)");
+  }
+}
+
+TEST(WorkflowFileToml, ReadsDotsInStringsAsText) {
+  const std::string dots(100, '.');
+  const auto options =
+      options_of("run = [\"a\\\"" + dots + "\", '" + dots + "', \"\"\"\n" + dots + "\"\"\"]");
+  EXPECT_EQ(options.config, R"({"run":["a\")" + dots + R"(",")" + dots + R"(",")" + dots + R"("]})");
+}
+
 TEST(WorkflowFileToml, ShowsACycleAsAPathAtTheFirstTaskOfIt) {
   const auto file = toml(
       "[workflow]\nname='w'\n[[task]]\nname='a'\nsleep='1s'\nafter=['b']\n[[task]]\nname='b'\nsleep='1s'"
@@ -244,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
     WorkflowFileWfFormat, BadWfFormatTest,
     testing::Values(
         BadJson{"", "f.json: byte 1: not JSON"}, BadJson{"{\"name\": ", "f.json: byte "},
-        BadJson{"[]", "f.json: /: not an object"},
+        BadJson{"[]", "f.json: /: not an object"}, BadJson{"1e999", "f.json: a number that no double holds"},
         BadJson{R"({"schemaVersion":"1.4"})", "f.json: /schemaVersion: \"1.4\" (accepted: \"1.5\")"},
         BadJson{R"({"name":3})", "f.json: /name: not a string"},
         BadJson{"{}", "f.json: /workflow/specification/tasks: missing or empty"},
@@ -273,6 +295,19 @@ INSTANTIATE_TEST_SUITE_P(
             R"({"workflow":{"specification":{"tasks":[{"id":"a"}]},
                     "execution":{"tasks":[{"id":"a","runtimeInSeconds":"1"}]}}})",
             "f.json: /workflow/execution/tasks/0/runtimeInSeconds: "}));
+
+TEST(WorkflowFileWfFormat, RefusesWhatIsNestedTooDeep) {
+  const auto nested = [](std::size_t depth) {
+    return R"({"name":"d","more":)" + std::string(depth - 1, '[') + std::string(depth - 1, ']') +
+           R"(,"workflow":{"specification":{"tasks":[{"id":"t"}]}}})";
+  };
+  EXPECT_TRUE(parse_wfformat("d.json", nested(128)).has_value());
+  for (const std::size_t depth : {129, 1'000'000}) {
+    const auto plan = parse_wfformat("d.json", nested(depth));
+    ASSERT_FALSE(plan.has_value());
+    EXPECT_THAT(plan.error(), StartsWith("d.json: nested deeper than 128 levels (accepted: "));
+  }
+}
 
 TEST(WorkflowFileWfFormat, ReadsRealTraces) {
   const char* shared = std::getenv("LEAT_SHARED_DIR");
@@ -339,10 +374,12 @@ TEST(WorkflowPlan, SettingsOfTwoRunsAreEqualWhereOnlyTheirIdsDiffer) {
 }
 
 TEST(WorkflowPlan, RefusesAForeignDefinition) {
-  for (const char* text : {"", "{}", "[]", "x", R"({"leat_run":2})", R"({"leat_run":1})",
-                           R"({"leat_run":1,"run_id":"r","tenant":3})"}) {
+  for (const char* text :
+       {"", "{}", "[]", "x", R"({"leat_run":2})", R"({"leat_run":1})", R"({"leat_run":"1"})",
+        R"({"leat_run":1,"run_id":"r","tenant":3})", R"({"leat_run":1e999})"}) {
     EXPECT_FALSE(parse_definition(text).has_value()) << text;
   }
+  EXPECT_FALSE(parse_definition(R"({"leat_run":)" + std::string(1'000'000, '[')).has_value());
 }
 
 TEST(TextFile, NamesTheFileAndWhatIsAccepted) {
