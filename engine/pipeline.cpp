@@ -50,16 +50,13 @@ class StartWithWrites final : public WritesListener {
 
 }  // namespace
 
-std::shared_ptr<Pipeline> Pipeline::make(PipelineHost& host,
-                                         std::shared_ptr<const RegisteredWorkflow> workflow,
-                                         const Identity& identity, std::string context) {
-  auto pipeline =
-      std::make_shared<Pipeline>(Passkey(), host, std::move(workflow), identity, std::move(context));
-  pipeline->self_ = pipeline;
-  return pipeline;
+Pipeline& Pipeline::make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+                         const Identity& identity, std::string context) {
+  return *new Pipeline(host, std::move(workflow), identity,
+                       std::move(context));  // drop_reference() deletes it
 }
 
-Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
                    const Identity& identity, std::string context)
     : host_(host),
       workflow_(std::move(workflow)),
@@ -67,9 +64,7 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
       initial_context_(context.empty() || context == "{}"
                            ? empty_context()
                            : std::make_shared<const std::string>(std::move(context))),
-      many_(workflow_->tasks.size() == 1 ? nullptr : std::make_unique<Task[]>(workflow_->tasks.size())),
-      tasks_(many_ == nullptr ? &only_ : many_.get()),
-      limits_(workflow_->limits_waiting ? std::make_unique<Limits[]>(workflow_->tasks.size()) : nullptr),
+      tasks_(workflow_->tasks.size() == 1 ? &only_ : new Task[workflow_->tasks.size()]),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
   const auto definitions = workflow_->definitions;
@@ -77,6 +72,25 @@ Pipeline::Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const Registered
     set_state(i, TaskState::NotStarted, 1);
     tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
   }
+  if (workflow_->limits_waiting) rare().limits = std::make_unique<Limits[]>(open_);
+}
+
+Pipeline::~Pipeline() {
+  if (tasks_ != &only_) delete[] tasks_;
+}
+
+void Pipeline::add_reference() noexcept {
+  references_.fetch_add(1, std::memory_order_relaxed);  // relaxed: the caller has, or is under, one already
+}
+
+void Pipeline::drop_reference() noexcept {
+  // (28) acq_rel: whoever drops the last one sees that the others are done with the object.
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+/// The engine has done with it. May be told twice.
+void Pipeline::leave_engine() noexcept {
+  if (std::exchange(in_engine_, false)) drop_reference();
 }
 
 void Pipeline::start(Slots slot, const CallerWrites* writes) {
@@ -214,7 +228,7 @@ void Pipeline::drop_hold() noexcept {
   // (5) acq_rel: whoever drops the last hold sees that the other is done with the object.
   if (holds_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
   host_.unused(*this);
-  const auto last = std::move(self_);
+  leave_engine();
 }
 
 void Pipeline::post_control(PipelineMessage::Kind kind) {
@@ -413,10 +427,10 @@ void PipelineList::remove(Pipeline& pipeline) noexcept {
   pipeline.earlier_ = pipeline.later_ = nullptr;
 }
 
-std::vector<std::shared_ptr<Pipeline>> PipelineList::all() const {
-  std::vector<std::shared_ptr<Pipeline>> pipelines;
+std::vector<PipelineHandle> PipelineList::all() const {
+  std::vector<PipelineHandle> pipelines;
   for (Pipeline* pipeline = first_; pipeline != nullptr; pipeline = pipeline->later_) {
-    pipelines.push_back(pipeline->shared_from_this());
+    pipelines.push_back(pipeline->handle());
   }
   return pipelines;
 }

@@ -81,21 +81,19 @@ class PipelineHost {
 ///      released by the commit of the group that made it Ready (at level Memory: by the step itself).
 ///   3. A Ready or Running task is outstanding: some lane, timer or thread refers to this object. It goes
 ///      when its end is committed and nothing is outstanding.
-class Pipeline final : public CommitListener,
-                       public TimerListener,
-                       public std::enable_shared_from_this<Pipeline> {
+class Pipeline final : public CommitListener, public TimerListener {
  public:
   struct Identity {
     Uuid id;
     std::uint64_t pipeline_no;
     Durability level;
-    std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
     Priority priority = Priority::Normal;
+    std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
-  static std::shared_ptr<Pipeline> make(PipelineHost& host,
-                                        std::shared_ptr<const RegisteredWorkflow> workflow,
-                                        const Identity& identity, std::string context);
+  /// It lives until the engine has done with it (the end, or abandon()) and no handle is left.
+  static Pipeline& make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
+                        const Identity& identity, std::string context);
 
   /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved
   /// (above level Memory)
@@ -154,7 +152,8 @@ class Pipeline final : public CommitListener,
   bool acknowledged() const noexcept {
     return acknowledged_.load(std::memory_order_acquire);  // (15) acquire: pairs with (14)
   }
-  static const Pipeline& of(const PipelineHandle& handle) noexcept { return *handle.pipeline_; }
+  static Pipeline& of(const PipelineHandle& handle) noexcept { return *handle.pipeline_; }
+  PipelineHandle handle() noexcept { return PipelineHandle(*this); }
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
@@ -221,26 +220,28 @@ class Pipeline final : public CommitListener,
     Lane* lane = nullptr;  // that counts the end; null: no attempt ended
   };
 
-  /// What few pipelines have and only the checkpoint asks for.
+  /// What few pipelines have.
   struct Rare {
-    std::map<std::uint32_t, std::string> errors;  // by task
-    std::int64_t finished_ns = 0;                 // when it was cancelled
+    std::unique_ptr<Limits[]> limits;             // [owned] of each task; null: none has such a limit
+    std::unique_ptr<Elsewhere> elsewhere;         // null: no work has ever had a name elsewhere
+    std::map<std::uint32_t, std::string> errors;  // [owned] by task; for the checkpoint
+    std::int64_t finished_ns = 0;                 // [owned] when it was cancelled; for the checkpoint
   };
 
   struct KeepMessage : PipelineMessage {
     std::uint64_t generation = 0;
   };
 
-  struct Passkey {};  // make_shared needs a public constructor that nobody else can call
-
- public:
-  Pipeline(Passkey, PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
-           const Identity& identity, std::string context);
-
- private:
+  friend class PipelineHandle;
   friend class PipelineList;
   class Visit;
 
+  Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
+           std::string context);
+  ~Pipeline();
+  void add_reference() noexcept;
+  void drop_reference() noexcept;
+  void leave_engine() noexcept;
   void drain() noexcept;
   void drop_hold() noexcept;
   void handle(PipelineMessage& message) noexcept;
@@ -295,6 +296,8 @@ class Pipeline final : public CommitListener,
   void restore_rest(const PipelineImage& image);
   void summarize(TransitionGroup& group) noexcept;
   Rare& rare();
+  Limits* limits() const noexcept { return rare_ == nullptr ? nullptr : rare_->limits.get(); }
+  Elsewhere* elsewhere() const noexcept { return rare_ == nullptr ? nullptr : rare_->elsewhere.get(); }
   /// The initial context as the journal holds it: nothing for {}.
   std::string_view remembered_context() const noexcept {
     return *initial_context_ == "{}" ? std::string_view() : *initial_context_;
@@ -316,6 +319,11 @@ class Pipeline final : public CommitListener,
   static constexpr TaskState state_in(std::uint32_t word) noexcept {
     return static_cast<TaskState>(word & 0xff);
   }
+  /// Tasks that have ended so.
+  std::uint32_t ended(TaskState state) const noexcept { return ended_[place_of(state)]; }
+  static std::size_t place_of(TaskState terminal) noexcept {
+    return static_cast<std::size_t>(terminal) - static_cast<std::size_t>(TaskState::Completed);
+  }
   TaskState state_of(std::uint32_t task) const noexcept {
     // relaxed: the step wrote it itself, or only looks; who must act on it uses the orders of begin().
     return state_in(tasks_[task].word.load(std::memory_order_relaxed));
@@ -325,42 +333,43 @@ class Pipeline final : public CommitListener,
     tasks_[task].word.store(word_of(state, attempt), std::memory_order_relaxed);
   }
 
+  // A million may wait: what few have is in Rare, and the members lie so that nothing is lost between them.
   PipelineHost& host_;  // [const]
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
   const std::shared_ptr<const std::string> initial_context_;
-  Task only_;                               // the one task of most pipelines: one allocation less
-  const std::unique_ptr<Task[]> many_;      // null: there is one
-  Task* const tasks_;                       // all of them, in either place
-  std::unique_ptr<Elsewhere> elsewhere_;    // null: no work of the pipeline has ever had a name elsewhere
-  const std::unique_ptr<Limits[]> limits_;  // [owned] as many; null: no task has such a limit
-  std::shared_ptr<Pipeline> self_;          // keeps it alive while it is held, see holds_
+  Task only_;                   // the one task of most pipelines: one allocation less
+  Task* const tasks_;           // all of them; several are a block of their own
+  std::unique_ptr<Rare> rare_;  // null: it has none of that
 
   // [atomic] 0: unowned; 1: owned, as it is before it begins; else owned, the latest message
   std::atomic<std::uintptr_t> inbox_{1};
   // [atomic] the step's (until nothing is outstanding), the commit's, and one of each handle at work
   std::atomic<std::uint32_t> holds_{2};
-  std::atomic<std::uint32_t> phase_{0};    // [atomic] a Phase; waited for
-  std::atomic<std::uint32_t> waiters_{0};  // [atomic] handles at work
-  std::atomic<PipelineState> state_{PipelineState::Pending};
-  std::uint64_t ack_sequence_ = 0;         // written before acknowledged_
-  std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
-  Slots first_slot_;                       // [owned by start, then by the first commit]
+  std::atomic<std::uint32_t> references_{1};  // [atomic] the engine's, see in_engine_, and one of each handle
+  std::atomic<std::uint32_t> phase_{0};       // [atomic] a Phase; waited for
+  std::atomic<std::uint32_t> waiters_{0};     // [atomic] handles at work
+  std::uint64_t ack_sequence_ = 0;            // written before acknowledged_
+  Slots first_slot_;                          // [owned by start, then by the first commit]
 
   std::uint32_t open_ = 0;         // [owned] tasks that are not terminal
   std::uint32_t outstanding_ = 0;  // [owned] tasks Ready or Running, late attempts, timers of limits
-  std::uint32_t counts_[7] = {};   // [owned] terminal tasks by state
+  std::uint32_t ended_[4] = {};    // [owned] terminal tasks by state
   std::uint32_t last_completed_ = kNone;
-  bool cancelling_ = false;   // [owned]
-  bool started_ = false;      // [owned] some task has been Running, as far as the step knows
-  bool held_by_step_ = true;  // [owned]
+  std::atomic<PipelineState> state_{PipelineState::Pending};
+  std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
+  bool in_engine_ = true;                  // [who drops the last hold, then abandon()]
+  bool cancelling_ : 1 = false;            // [owned]
+  bool started_ : 1 = false;               // [owned] some task has been Running, as far as the step knows
+  bool held_by_step_ : 1 = true;           // [owned]
 
   std::int64_t created_ns_ = 0;  // [const] Unix time
-  std::unique_ptr<Rare> rare_;   // [owned]
-
   Pipeline* earlier_ = nullptr;  // [the list's]
   Pipeline* later_ = nullptr;
 };
+
+static_assert(sizeof(Pipeline) <= 280,
+              "a million waiting pipelines take 400 MB at most: with malloc's word, and 33 bytes in the lot");
 
 /// The pipelines that live, in the order in which they began; the links are in the pipelines.
 ///
@@ -370,7 +379,7 @@ class PipelineList {
   void add(Pipeline& pipeline) noexcept;
   /// Does nothing where it is not in the list.
   void remove(Pipeline& pipeline) noexcept;
-  std::vector<std::shared_ptr<Pipeline>> all() const;
+  std::vector<PipelineHandle> all() const;
   bool empty() const noexcept { return first_ == nullptr; }
 
   /// Begins a walk over those that are in the list now. What is removed meanwhile is left out.

@@ -72,9 +72,9 @@ TaskImage Pipeline::image_of(std::uint32_t index) noexcept {
       // (25) acquire: pairs with (23). Null: the work is elsewhere, and its key is that of before.
       const Attempt* const attempt = task.running.load(std::memory_order_acquire);
       if (attempt != nullptr) image.key_no = attempt->lane->journal_key();
-      if (elsewhere_ != nullptr) {
-        const auto name = elsewhere_->names.find(index);
-        if (name != elsewhere_->names.end()) image.external_ref = name->second;
+      if (elsewhere() != nullptr) {
+        const auto name = elsewhere()->names.find(index);
+        if (name != elsewhere()->names.end()) image.external_ref = name->second;
       }
     } else {
       image.state = TaskState::Ready;
@@ -91,14 +91,13 @@ TaskImage Pipeline::image_of(std::uint32_t index) noexcept {
 
 /// For the history: how the pipeline went that this group finishes.
 void Pipeline::summarize(TransitionGroup& group) noexcept {
-  const auto count = [this](TaskState state) { return counts_[static_cast<std::size_t>(state)]; };
   PipelineSummary summary{.id = identity_.id,
                           .workflow_no = workflow_->workflow_no,
                           .state = end_state(),
                           .tasks = static_cast<std::uint32_t>(workflow_->tasks.size()),
-                          .completed = count(TaskState::Completed),
-                          .failed = count(TaskState::Failed),
-                          .skipped = count(TaskState::Skipped),
+                          .completed = ended(TaskState::Completed),
+                          .failed = ended(TaskState::Failed),
+                          .skipped = ended(TaskState::Skipped),
                           .created_ns = created_ns_,
                           .finished_ns = group.time_ns()};
   if (rare_ != nullptr) {

@@ -36,8 +36,8 @@ void Pipeline::note_reference(ReferMessage& message) noexcept {
   const Attempt& attempt = *message.attempt;
   const std::uint32_t index = attempt.task.event.task_number;
   if (is_current(attempt)) {
-    if (elsewhere_ == nullptr) elsewhere_ = std::make_unique<Elsewhere>();
-    elsewhere_->names[index] = message.external_ref;
+    if (elsewhere() == nullptr) rare().elsewhere = std::make_unique<Elsewhere>();
+    elsewhere()->names[index] = message.external_ref;
     host_.journal()->publish({host_.clock().unix_ns(),
                               TaskReferred{.pipeline_no = identity_.pipeline_no,
                                            .task = index,
@@ -65,21 +65,21 @@ void Pipeline::remember_elsewhere(const PipelineImage& image, std::span<const Bo
     std::uint32_t& deaths = elsewhere.deaths[start.task];
     deaths = std::max(deaths, start.adoption);  // lines of earlier processes are there still
   }
-  elsewhere_ = std::make_unique<Elsewhere>(std::move(elsewhere));
+  rare().elsewhere = std::make_unique<Elsewhere>(std::move(elsewhere));
 }
 
 /// How many processes in a row have died while they took the task's work over, or had done so.
 std::uint32_t Pipeline::adoption_deaths(std::uint32_t index) const noexcept {
-  if (elsewhere_ == nullptr) return 0;
-  const auto found = elsewhere_->deaths.find(index);
-  return found == elsewhere_->deaths.end() ? 0 : found->second;
+  if (elsewhere() == nullptr) return 0;
+  const auto found = elsewhere()->deaths.find(index);
+  return found == elsewhere()->deaths.end() ? 0 : found->second;
 }
 
 /// Of a task that a dead process left Running: sends it to the executor that had begun it, where its work has
 /// a name. Its credit goes with it. @return false: it has none, there is no such executor, or too many processes
 /// have died with it
 bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
-  if (elsewhere_ == nullptr || !elsewhere_->remembered.contains(index)) return false;
+  if (elsewhere() == nullptr || !elsewhere()->remembered.contains(index)) return false;
   Task& task = tasks_[index];
   const std::uint32_t deaths = adoption_deaths(index);
   if (deaths > 0 && task.rescues + deaths >= kRescuesMax) return false;
@@ -102,7 +102,7 @@ bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
 bool Pipeline::begin_adopted(Attempt& attempt) noexcept {
   const std::uint32_t index = attempt.task.event.task_number;
   attempt.journal_credits = 1;
-  attempt.adopts_ref = elsewhere_->remembered.at(index);
+  attempt.adopts_ref = elsewhere()->remembered.at(index);
   if (attempt.line != nullptr) {
     attempt.line->begin({.pipeline_no = identity_.pipeline_no,
                          .task = index,
@@ -121,13 +121,13 @@ bool Pipeline::begin_adopted(Attempt& attempt) noexcept {
 void Pipeline::watch_adopted(Attempt& attempt) noexcept {
   if (!is_current(attempt)) return;
   if (cancelling_) attempt.request_stop(attempt.generation());
-  if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over)
+  if (limits() != nullptr && limits()[attempt.task.event.task_number].total_over)
     attempt.on_timer(attempt.generation());
 }
 
 /// At a stop: whether the work goes on elsewhere, so that the task stays Running for the next process.
 bool Pipeline::stays_elsewhere(std::uint32_t index, Attempt* attempt) noexcept {
-  if (elsewhere_ == nullptr || !elsewhere_->names.contains(index) || cancelling_) return false;
+  if (elsewhere() == nullptr || !elsewhere()->names.contains(index) || cancelling_) return false;
   // relaxed: only the step reads it from here on.
   if (attempt != nullptr) {
     tasks_[index].key_no = attempt->lane->journal_key();

@@ -23,9 +23,8 @@ std::string text_of(std::chrono::nanoseconds limit) {
 
 /// A task has become Ready. Each timer holds the pipeline: it counts as outstanding.
 void Pipeline::begin_limits(std::uint32_t index) noexcept {
-  if (limits_ == nullptr) return;
+  if (limits() == nullptr) return;
   const TaskDefinition& definition = workflow_->definitions[index];
-  Limits& limits = limits_[index];
   const std::int64_t now = host_.clock().steady_ns();
   if (definition.queue_timeout.count() > 0) {
     const std::int64_t retry_at = tasks_[index].retry_at_ns;
@@ -33,7 +32,7 @@ void Pipeline::begin_limits(std::uint32_t index) noexcept {
         retry_at == 0 ? 0 : std::max<std::int64_t>(0, retry_at - host_.clock().unix_ns());
     // relaxed: owned.
     const std::uint64_t attempt = attempt_of(tasks_[index].word.load(std::memory_order_relaxed));
-    limits.queued = host_.timers().schedule(
+    limits()[index].queued = host_.timers().schedule(
         time_after(time_after(now, std::chrono::nanoseconds(delay)), definition.queue_timeout), *this,
         attempt << kAttemptShift | kQueueLimit | index);
     ++outstanding_;
@@ -43,18 +42,18 @@ void Pipeline::begin_limits(std::uint32_t index) noexcept {
 
 /// A task has become Ready, or its work elsewhere is to be taken over.
 void Pipeline::begin_total_limit(std::uint32_t index, std::int64_t now_ns) noexcept {
-  if (limits_ == nullptr) return;
+  if (limits() == nullptr) return;
   const auto total = workflow_->definitions[index].total_timeout;
-  if (total.count() == 0 || std::exchange(limits_[index].total_begun, true)) return;
-  limits_[index].total = host_.timers().schedule(time_after(now_ns, total), *this, kTotalLimit | index);
+  if (total.count() == 0 || std::exchange(limits()[index].total_begun, true)) return;
+  limits()[index].total = host_.timers().schedule(time_after(now_ns, total), *this, kTotalLimit | index);
   ++outstanding_;
 }
 
 /// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message comes.
 void Pipeline::drop_limits(std::uint32_t index) noexcept {
-  if (limits_ == nullptr) return;
-  if (host_.timers().cancel(limits_[index].queued)) --outstanding_;
-  if (is_terminal(state_of(index)) && host_.timers().cancel(limits_[index].total)) --outstanding_;
+  if (limits() == nullptr) return;
+  if (host_.timers().cancel(limits()[index].queued)) --outstanding_;
+  if (is_terminal(state_of(index)) && host_.timers().cancel(limits()[index].total)) --outstanding_;
 }
 
 /// On the thread of the timers, which must not wait for a credit: other timers free some.
@@ -79,7 +78,7 @@ void Pipeline::reach_limit(std::uint64_t token) noexcept {
   std::uint32_t credits = identity_.level == Durability::Memory ? 0 : 1;
   // (21) acquire: pairs with (6) of begin().
   std::uint32_t word = tasks_[index].word.load(std::memory_order_acquire);
-  if (total) limits_[index].total_over = true;
+  if (total) limits()[index].total_over = true;
   if (state_in(word) == TaskState::Ready && !cancelling_ &&
       (total || attempt_of(word) == token >> kAttemptShift) &&
       // (21), or a begin() that was first: then the word says Running now.

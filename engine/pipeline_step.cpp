@@ -15,10 +15,6 @@
 namespace leat {
 namespace {
 
-std::size_t index_of(TaskState state) noexcept {
-  return static_cast<std::size_t>(state);
-}
-
 Lane::Outcome outcome_of(TaskState to) noexcept {
   switch (to) {
     case TaskState::Ready:
@@ -57,7 +53,7 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
     tasks_[index].key_no = attempt.lane->journal_key();
     const TaskDefinition& definition = workflow_->definitions[index];
-    const bool total = limits_ != nullptr && limits_[index].total_over;
+    const bool total = limits() != nullptr && limits()[index].total_over;
     const auto limit = total ? definition.total_timeout : definition.timeout;
     const std::string error =
         (total ? "timeout: the task took longer in all than " : "timeout: the attempt ran longer than ") +
@@ -131,7 +127,7 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
     ending.cause = TaskEnded::Cause::Cancel;
     return ending;
   }
-  if (limits_ != nullptr && limits_[attempt.task.event.task_number].total_over) return ending;
+  if (limits() != nullptr && limits()[attempt.task.event.task_number].total_over) return ending;
   const std::int32_t number = attempt.task.event.attempt;
   RetryPolicy policy = workflow_->definitions[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
@@ -150,7 +146,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
   Step step;
   task.begun.store(false, std::memory_order_relaxed);  // relaxed: the task has no worker now
-  if (elsewhere_ != nullptr) elsewhere_->names.erase(index);
+  if (elsewhere() != nullptr) elsewhere()->names.erase(index);
   started_ = started_ || ending.from == TaskState::Running;
   if (rare_ != nullptr || !ending.error.empty()) note_error(index, ending.to, ending.error);
   if (ending.to == TaskState::Ready) {
@@ -287,13 +283,13 @@ void Pipeline::make_ready(std::uint32_t index, Step& step, std::uint32_t attempt
 }
 
 void Pipeline::count_terminal(TaskState state) noexcept {
-  ++counts_[index_of(state)];
+  ++ended_[place_of(state)];
   --open_;
 }
 
 PipelineState Pipeline::end_state() const noexcept {
-  if (cancelling_ || counts_[index_of(TaskState::Cancelled)] > 0) return PipelineState::Cancelled;
-  return counts_[index_of(TaskState::Failed)] > 0 ? PipelineState::Failed : PipelineState::Completed;
+  if (cancelling_ || ended(TaskState::Cancelled) > 0) return PipelineState::Cancelled;
+  return ended(TaskState::Failed) > 0 ? PipelineState::Failed : PipelineState::Completed;
 }
 
 /// A task that a dead process left Running: it runs again, unless it has been there too often.
@@ -303,7 +299,7 @@ void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
   const std::uint32_t deaths = adoption_deaths(index);
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
-  } else if (host_.closed_cleanly() && elsewhere_ != nullptr && elsewhere_->remembered.contains(index)) {
+  } else if (host_.closed_cleanly() && elsewhere() != nullptr && elsewhere()->remembered.contains(index)) {
     ending.cause = TaskEnded::Cause::Interrupted;  // a stop left it to its executor
   } else if (tasks_[index].rescues + deaths >= kRescuesMax) {
     ending = {.to = TaskState::Failed,

@@ -120,13 +120,12 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
     return std::unexpected(Error{ErrorCode::Timeout, "the pipeline has not ended in the time given"});
   }
   if (auto error = broken()) return std::unexpected(std::move(*error));
-  const auto count = [this](TaskState state) { return counts_[static_cast<std::size_t>(state)]; };
   PipelineResult result{
       .state = state(),
-      .completed = count(TaskState::Completed),
-      .failed = count(TaskState::Failed),
-      .skipped = count(TaskState::Skipped),
-      .cancelled = count(TaskState::Cancelled),
+      .completed = ended(TaskState::Completed),
+      .failed = ended(TaskState::Failed),
+      .skipped = ended(TaskState::Skipped),
+      .cancelled = ended(TaskState::Cancelled),
       .error = {},
       .context = last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context};
   if (result.state == PipelineState::Failed) {
@@ -168,11 +167,18 @@ void Pipeline::abandon(bool unused) noexcept {
   // (22) acquire: pairs with (21). Who waits or cancels is about to leave: it is over, and the journal stopped.
   while (waiters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
   first_slot_.release();  // its lane goes with the Runner
-  const auto last = std::move(self_);
+  leave_engine();
 }
 
-PipelineHandle::PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept
-    : pipeline_(std::move(pipeline)) {}
+PipelineHandle::PipelineHandle(Pipeline& pipeline) noexcept : pipeline_(&pipeline) {
+  pipeline.add_reference();
+}
+PipelineHandle::PipelineHandle(const PipelineHandle& other) noexcept : pipeline_(other.pipeline_) {
+  if (pipeline_ != nullptr) pipeline_->add_reference();
+}
+PipelineHandle::~PipelineHandle() {
+  if (pipeline_ != nullptr) pipeline_->drop_reference();
+}
 const Uuid& PipelineHandle::id() const noexcept {
   return pipeline_->id();
 }

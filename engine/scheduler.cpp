@@ -228,14 +228,15 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     if (!record_starts(image, starts)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
     if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
-    const auto pipeline =
+    Pipeline& pipeline =
         Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level}, std::move(image.context));
+    const PipelineHandle handle = pipeline.handle();
     {
       MutexLock lock(mutex_);
-      resumed_.push_back(pipeline);
-      add_live(*pipeline);
+      resumed_.push_back(handle);
+      add_live(pipeline);
     }
-    pipeline->restore(std::move(image), starts);
+    pipeline.restore(std::move(image), starts);
   }
   return {};
 }
@@ -347,8 +348,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
   }
   auto pipeline = begin(std::move(registered), ids_.next(), level, 0, options.priority,
                         std::move(options.context), Slots(), options.writes);
-  if (pipeline == nullptr) return journal_closed();
-  return PipelineHandle(std::move(pipeline));
+  if (!pipeline) return journal_closed();
+  return std::move(*pipeline);
 }
 
 /// @return null: not registered
@@ -366,37 +367,38 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
   }
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
                         level, event.max_attempts, event.priority, {}, std::move(slot));
-  if (pipeline == nullptr) {
+  if (!pipeline) {
     const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
     return std::unexpected(
         DispatchError{failed ? DispatchErrorCode::Storage : DispatchErrorCode::Stopped, {}});
   }
-  return PipelineHandle(std::move(pipeline));
+  return std::move(*pipeline);
 }
 
-/// @return null: the journal takes nothing more
-std::shared_ptr<Pipeline> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
-                                           std::int32_t max_attempts, Priority priority, std::string context,
-                                           Slots slot, const CallerWrites* writes) {
+/// @return nothing: the journal takes nothing more
+std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
+                                               std::int32_t max_attempts, Priority priority,
+                                               std::string context, Slots slot, const CallerWrites* writes) {
   const std::size_t credits = level == Durability::Memory ? 0 : 2;
-  if (credits > 0 && !journal_->reserve(credits)) return nullptr;
+  if (credits > 0 && !journal_->reserve(credits)) return std::nullopt;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
-  auto pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, max_attempts, priority},
-                                 std::move(context));
+  Pipeline& pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, priority, max_attempts},
+                                      std::move(context));
   bool taken = credits == 0 || journal_->failure() == nullptr;
   if (taken) {
     MutexLock lock(mutex_);
     taken = !abandoned_;
-    if (taken) add_live(*pipeline);
+    if (taken) add_live(pipeline);
   }
   if (!taken) {
     if (credits > 0) journal_->release(credits);
-    pipeline->abandon(true);
-    return nullptr;
+    pipeline.abandon(true);
+    return std::nullopt;
   }
-  pipeline->start(std::move(slot), writes);
-  return pipeline;
+  PipelineHandle handle = pipeline.handle();  // before it begins: it may have ended when start() returns
+  pipeline.start(std::move(slot), writes);
+  return handle;
 }
 
 TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) noexcept {
@@ -460,8 +462,8 @@ bool Scheduler::accepting() const noexcept {
 }
 
 void Scheduler::interrupt() {
-  for (const auto& pipeline : live_pipelines()) {
-    pipeline->post_control(PipelineMessage::Kind::Interrupt);
+  for (const PipelineHandle& handle : live_pipelines()) {
+    Pipeline::of(handle).post_control(PipelineMessage::Kind::Interrupt);
   }
 }
 
@@ -470,16 +472,17 @@ void Scheduler::abandon(bool threads_gone) noexcept {
     MutexLock lock(mutex_);
     abandoned_ = true;  // who is about to begin a pipeline finds out under the same mutex
   }
-  for (const auto& pipeline : live_pipelines()) {
-    if (threads_gone) unused(*pipeline);
-    pipeline->abandon(threads_gone);
+  for (const PipelineHandle& handle : live_pipelines()) {
+    Pipeline& pipeline = Pipeline::of(handle);
+    if (threads_gone) unused(pipeline);
+    pipeline.abandon(threads_gone);
   }
   isolation_.clear();
   MutexLock lock(mutex_);
   resumed_.clear();
 }
 
-std::vector<std::shared_ptr<Pipeline>> Scheduler::live_pipelines() const {
+std::vector<PipelineHandle> Scheduler::live_pipelines() const {
   MutexLock lock(mutex_);
   return live_.all();
 }
@@ -499,9 +502,7 @@ std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
 
 std::vector<PipelineHandle> Scheduler::resumed() const {
   MutexLock lock(mutex_);
-  std::vector<PipelineHandle> handles;
-  for (const auto& pipeline : resumed_) handles.push_back(PipelineHandle(pipeline));
-  return handles;
+  return resumed_;
 }
 
 bool Scheduler::idle() const noexcept {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -171,11 +172,11 @@ class Scheduler final : public PipelineHost {
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
-  std::shared_ptr<Pipeline> begin(Registered workflow, const Uuid& id, Durability level,
-                                  std::int32_t max_attempts, Priority priority, std::string context,
-                                  Slots slot, const CallerWrites* writes = nullptr);
+  std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Durability level,
+                                      std::int32_t max_attempts, Priority priority, std::string context,
+                                      Slots slot, const CallerWrites* writes = nullptr);
   void add_live(Pipeline& pipeline) noexcept LEAT_REQUIRES(mutex_);
-  std::vector<std::shared_ptr<Pipeline>> live_pipelines() const;
+  std::vector<PipelineHandle> live_pipelines() const;
 
   Clock& clock_;
   Rng& rng_;
@@ -217,7 +218,7 @@ class Scheduler final : public PipelineHost {
   std::uint32_t next_workflow_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::uint32_t next_key_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_ LEAT_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Pipeline>> resumed_ LEAT_GUARDED_BY(mutex_);
+  std::vector<PipelineHandle> resumed_ LEAT_GUARDED_BY(mutex_);
   // Calls of adopt() that hold pipelines which are neither remembered nor live.
   std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
   Round round_;  // of the one thread that keeps

@@ -147,7 +147,7 @@ bool Scheduler::keep_remembered() {
 }
 
 bool Scheduler::keep_live() {
-  std::vector<std::shared_ptr<Pipeline>> pipelines;
+  std::vector<PipelineHandle> pipelines;
   bool is_over = false;
   {
     MutexLock lock(mutex_);
@@ -159,12 +159,12 @@ bool Scheduler::keep_live() {
         is_over = true;
         break;
       }
-      pipelines.push_back(pipeline->shared_from_this());
+      pipelines.push_back(pipeline->handle());
     }
   }
   // relaxed: counted up before anybody can count down
   rows_due_.fetch_add(pipelines.size(), std::memory_order_relaxed);
-  for (const auto& pipeline : pipelines) pipeline->post_keep(round_.generation);
+  for (const PipelineHandle& handle : pipelines) Pipeline::of(handle).post_keep(round_.generation);
   if (is_over) round_.phase = Round::Phase::Done;
   return is_over || !pipelines.empty();
 }

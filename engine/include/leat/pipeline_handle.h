@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "leat/durability.h"
@@ -39,6 +39,14 @@ class Pipeline;
 /// Thread-safety: any number of threads.
 class PipelineHandle {
  public:
+  PipelineHandle(const PipelineHandle& other) noexcept;
+  PipelineHandle(PipelineHandle&& other) noexcept : pipeline_(std::exchange(other.pipeline_, nullptr)) {}
+  PipelineHandle& operator=(PipelineHandle other) noexcept {
+    std::swap(pipeline_, other.pipeline_);
+    return *this;
+  }
+  ~PipelineHandle();
+
   const Uuid& id() const noexcept;
   PipelineState state() const noexcept;
 
@@ -59,10 +67,9 @@ class PipelineHandle {
   std::vector<TaskState> task_states() const;
 
  private:
-  friend class Scheduler;
   friend class Pipeline;
-  explicit PipelineHandle(std::shared_ptr<Pipeline> pipeline) noexcept;
-  std::shared_ptr<Pipeline> pipeline_;
+  explicit PipelineHandle(Pipeline& pipeline) noexcept;
+  Pipeline* pipeline_;  // counts its handles; null: this one was moved from
 };
 
 }  // namespace leat
