@@ -1,7 +1,7 @@
 // Which rounds of the checkpoint a store keeps, and how the list of them lies on disk:
 //
-// u8 version: 1; varint count; for each round: varint generation, minimum, end, i64 ended_ns, varint
-// journal_bytes, row_bytes; u64 checksum: XXH3-64 of all bytes before it.
+// u8 version: 2; varint count; for each round: varint generation, minimum, end, u64 hash (absent in version 1),
+// i64 ended_ns, varint journal_bytes, row_bytes; u64 checksum: XXH3-64 of all bytes before it.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -15,10 +15,11 @@
 namespace leat {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersionWithoutHash = 1;
 // The events' beginning moves on in steps of so many parts of what is retained.
 constexpr std::uint64_t kSteps = 8;
-constexpr std::size_t kMarkBytesMax = 5 * record_format::kVarintBytesMax + sizeof(std::uint64_t);
+constexpr std::size_t kMarkBytesMax = 5 * record_format::kVarintBytesMax + 2 * sizeof(std::uint64_t);
 
 /// Whether what was written between two rounds is at least a part of what is to be kept, by any limit.
 bool covers(const CheckpointMark& from, const CheckpointMark& to, const Retention& limits,
@@ -73,6 +74,7 @@ std::string CheckpointMarks::encode() const {
     for (const std::uint64_t value : {mark.generation, mark.minimum, mark.end}) {
       out = record_format::put_varint(out, value);
     }
+    out = record_format::put_u64(out, mark.hash);
     out = record_format::put_u64(out, static_cast<std::uint64_t>(mark.ended_ns));
     out = record_format::put_varint(out, mark.journal_bytes);
     out = record_format::put_varint(out, mark.row_bytes);
@@ -94,7 +96,8 @@ std::expected<CheckpointMarks, StoreError> CheckpointMarks::decode(std::span<con
     return damaged("has a checksum mismatch");
   }
   RecordParser in(checked);
-  if (const std::uint8_t version = in.u8(); version != kVersion) {
+  const std::uint8_t version = in.u8();
+  if (version != kVersion && version != kVersionWithoutHash) {
     return std::unexpected(
         StoreError{StoreErrorCode::NewerFormat,
                    "the checkpoint's list of rounds has format " + std::to_string(version)});
@@ -106,6 +109,7 @@ std::expected<CheckpointMarks, StoreError> CheckpointMarks::decode(std::span<con
     mark.generation = in.varint();
     mark.minimum = in.varint();
     mark.end = in.varint();
+    if (version != kVersionWithoutHash) mark.hash = in.u64();
     mark.ended_ns = static_cast<std::int64_t>(in.u64());
     mark.journal_bytes = in.varint();
     mark.row_bytes = in.varint();

@@ -25,15 +25,25 @@ struct CommitHeader {
   std::uint64_t transitions = 0;
   std::uint64_t groups = 0;
   std::int64_t base_ns = 0;  ///< Unix time
+  /// The hash of the commit before it; 0: it is the first; none: version 1.
+  std::optional<std::uint64_t> link = {};
+  std::uint64_t hash = 0;  ///< its checksum: stands for it and, by the links, for all before it
 
   std::uint64_t end_sequence() const noexcept { return first_sequence + (transitions > 0 ? transitions : 1); }
   /// The end of the commit before it.
   std::uint64_t previous_end() const noexcept { return first_sequence - gap; }
 };
 
-/// Packs groups. Reuses its buffer, so that packing allocates nothing once the buffer has grown.
+/// The hash of a packed commit, unchecked. @pre it is one
+std::uint64_t hash_of_commit(std::span<const std::byte> commit) noexcept;
+
+/// Packs groups, each commit linked to the one before. Reuses its buffer, so that packing allocates nothing once
+/// the buffer has grown.
 class CommitWriter {
  public:
+  /// @param link  the hash of the commit before the first one; 0: there is none
+  explicit CommitWriter(std::uint64_t link = 0) noexcept : link_(link) {}
+
   /// Starts a commit of the opening `epoch`.
   void begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
              std::uint64_t synced);
@@ -52,6 +62,7 @@ class CommitWriter {
   std::byte* take(std::size_t size_max);
 
   CommitHeader header_;
+  std::uint64_t link_;
   std::vector<std::byte> buffer_;  ///< room for the longest header, then the groups
   std::size_t used_ = 0;
 };

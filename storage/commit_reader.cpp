@@ -122,11 +122,11 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   const auto version = static_cast<std::uint8_t>(commit[0]);
   const auto checked = commit.first(commit.size() - record_format::kChecksumBytes);
   // The checksum first: a flipped version byte is damage, not a later leat. Later versions keep its place.
-  if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) !=
-      record_format::get_u64(checked.data() + checked.size())) {
+  const std::uint64_t hash = hash_of_commit(commit);
+  if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) != hash) {
     return damaged(first_sequence, "checksum mismatch");
   }
-  if (version != record_format::kVersion) {
+  if (version != record_format::kVersion && version != record_format::kVersionUnlinked) {
     return std::unexpected(StoreError{StoreErrorCode::NewerFormat,
                                       "commit " + std::to_string(first_sequence) + " has format " +
                                           std::to_string(version) + ", this leat knows formats up to " +
@@ -136,6 +136,8 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   Parser in(checked.subspan(1));
   CommitHeader& header = reader.header_;
   header.first_sequence = first_sequence;
+  header.hash = hash;
+  if (version != record_format::kVersionUnlinked) header.link = in.u64();
   header.epoch = in.varint();
   header.gap = in.varint();
   const std::uint64_t unsynced = in.varint();

@@ -11,10 +11,14 @@ namespace {
 
 using record_format::kVarintBytesMax;
 
-// Version, then epoch, gap, unsynced, transitions, groups, then the base time.
-constexpr std::size_t kHeaderBytesMax = 1 + 5 * kVarintBytesMax + 8;
+// Version and link, then epoch, gap, unsynced, transitions, groups, then the base time.
+constexpr std::size_t kHeaderBytesMax = 1 + 8 + 5 * kVarintBytesMax + 8;
 
 }  // namespace
+
+std::uint64_t hash_of_commit(std::span<const std::byte> commit) noexcept {
+  return record_format::get_u64(commit.data() + commit.size() - record_format::kChecksumBytes);
+}
 
 void CommitWriter::begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
                          std::uint64_t synced) {
@@ -50,6 +54,7 @@ std::span<const std::byte> CommitWriter::finish() {
   std::byte header[kHeaderBytesMax];
   std::byte* out = header;
   *out++ = std::byte{record_format::kVersion};
+  out = record_format::put_u64(out, link_);
   out = put_varint(out, header_.epoch);
   out = put_varint(out, header_.gap);
   out = put_varint(out, header_.first_sequence - header_.synced);
@@ -61,7 +66,8 @@ std::span<const std::byte> CommitWriter::finish() {
   std::byte* const first = buffer_.data() + kHeaderBytesMax - header_size;
   std::memcpy(first, header, header_size);
   const std::size_t checked = used_ - kHeaderBytesMax + header_size;
-  record_format::put_u64(first + checked, XXH3_64bits_withSeed(first, checked, header_.first_sequence));
+  link_ = XXH3_64bits_withSeed(first, checked, header_.first_sequence);
+  record_format::put_u64(first + checked, link_);
   return {first, checked + record_format::kChecksumBytes};
 }
 

@@ -109,7 +109,7 @@ struct Journal::State {
 
   // The committer's.
   alignas(kLine) std::uint64_t head = 0;  // the ticket that is committed next
-  CommitWriter writer;
+  CommitWriter writer{store.journal_hash()};
   CheckpointSliceWriter rows;
   const bool keeps_history = store.history() != nullptr;
   HistoryPackWriter history{keeps_history ? *store.history() : HistoryTail()};

@@ -312,38 +312,59 @@ std::expected<void, StoreError> JournalDb::replay_history(
   return {};
 }
 
-std::expected<std::uint64_t, StoreError> JournalDb::end(std::uint64_t empty) const {
+namespace {
+
+/// @return  Damaged where the commit ends at the known end and is another one
+std::expected<JournalEnd, StoreError> end_of(const CommitHeader& header, const JournalEnd& known) {
+  if (known.hash != 0 && header.end_sequence() == known.sequence && header.hash != known.hash) {
+    return std::unexpected(StoreError{
+        StoreErrorCode::Damaged,
+        fmt::format("commit {} is not the one that the superblock remembers", header.first_sequence)});
+  }
+  return JournalEnd{header.end_sequence(), header.hash};
+}
+
+}  // namespace
+
+std::expected<JournalEnd, StoreError> JournalDb::end(const JournalEnd& known) const {
   const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
   at->SeekToLast();
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the journal"));
-  if (!at->Valid()) return empty;
+  if (!at->Valid()) return known;
   const auto sequence = sequence_of(at->key());
-  if (!sequence) return sequence;
+  if (!sequence) return std::unexpected(sequence.error());
   const auto commit = CommitReader::open(*sequence, bytes_of(at->value()));
   if (!commit) return std::unexpected(commit.error());
-  return commit->header().end_sequence();
+  return end_of(commit->header(), known);
 }
 
-std::expected<std::uint64_t, StoreError> JournalDb::check(std::uint64_t empty) const {
+std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known) const {
   const auto rounds = marks();
   if (!rounds) return std::unexpected(rounds.error());
   const std::uint64_t from = rounds->newest().minimum;
-  std::uint64_t end = from;
+  JournalEnd end{.sequence = from};
   auto done = replay(
       [&](std::uint64_t sequence, std::span<const std::byte> bytes) -> std::expected<void, StoreError> {
         const auto commit = CommitReader::open(sequence, bytes);
         if (!commit) return std::unexpected(commit.error());
-        if (end != 0 && commit->header().previous_end() != end) {
+        const CommitHeader& header = commit->header();
+        if (end.sequence != 0 && header.previous_end() != end.sequence) {
           return std::unexpected(
               StoreError{StoreErrorCode::Damaged, fmt::format("commits are missing: from number {} to {}",
-                                                              end, commit->header().previous_end())});
+                                                              end.sequence, header.previous_end())});
         }
-        end = commit->header().end_sequence();
+        if (end.hash != 0 && header.link && *header.link != end.hash) {
+          return std::unexpected(StoreError{
+              StoreErrorCode::Damaged, fmt::format("commit {} is not linked to the one before it", sequence)});
+        }
+        const auto after = end_of(header, known);
+        if (!after) return std::unexpected(after.error());
+        end = *after;
         return {};
       },
       from);
   if (!done) return std::unexpected(std::move(done.error()));
-  return end == 0 ? empty : end;
+  return end.sequence == 0 ? known : end;
 }
 
 }  // namespace leat

@@ -20,6 +20,7 @@
 #include "leat/checkpoint.h"
 #include "leat/state_store.h"
 #include "leat/store_error.h"
+#include "store_directory.h"
 
 namespace leat {
 
@@ -49,6 +50,14 @@ std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, s
 
 /// @param deed  what was tried, and where
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed);
+
+/// Where a journal ends.
+struct JournalEnd {
+  std::uint64_t sequence = 1;  ///< the number after the last one
+  std::uint64_t hash = 0;      ///< of the last commit; 0: there is none, or it was not kept
+
+  static JournalEnd of(const Superblock& block) { return {block.journal_end, block.journal_hash}; }
+};
 
 /// RocksDB open on a store's directory, closed when destroyed.
 class JournalDb {
@@ -103,14 +112,15 @@ class JournalDb {
 
   /// Checks the last commit.
   ///
-  /// @return  the number after it; `empty` where there is none
-  std::expected<std::uint64_t, StoreError> end(std::uint64_t empty) const;
+  /// @param known  where it once ended; the answer where it holds nothing
+  /// @return       Damaged also where another commit ends there than is known
+  std::expected<JournalEnd, StoreError> end(const JournalEnd& known) const;
 
-  /// Checks the checksum of every commit from the newest round of the checkpoint on, and that none is missing
-  /// there.
+  /// Checks the checksum of every commit from the newest round of the checkpoint on, and that each is linked to
+  /// the one before.
   ///
-  /// @return  the number after the last one; `empty` where there is none
-  std::expected<std::uint64_t, StoreError> check(std::uint64_t empty) const;
+  /// @param known  as for end()
+  std::expected<JournalEnd, StoreError> check(const JournalEnd& known) const;
 
  private:
   JournalDb() = default;

@@ -122,9 +122,9 @@ std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::str
     journal = JournalDb::open(directory, JournalDb::Access::Read, options);
   }
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
-  const auto end = journal->check(block.journal_end);
+  const auto end = journal->check(JournalEnd::of(block));
   if (!end) return damaged(fmt::format("{}: {}", directory, end.error().message));
-  if (auto kept = check_promise(directory, by_logs, *end); !kept)
+  if (auto kept = check_promise(directory, by_logs, end->sequence); !kept)
     return std::unexpected(std::move(kept.error()));
   return options.wal_recovery_mode;
 }

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "checkpoint_round.h"
+#include "commit.h"
 #include "leat/state_store.h"
 #include "leat_locks/mutex.h"
 
@@ -55,6 +56,7 @@ class MemoryStore final : public StateStore {
     epoch_ = ++medium_->epoch;
     next_sequence_ = medium_->used_below;
     journal_end_ = medium_->commits.empty() ? next_sequence_ : medium_->commits.back().end_sequence;
+    if (!medium_->commits.empty()) journal_hash_ = hash_of_commit(medium_->commits.back().bytes);
     medium_->synced = medium_->commits.size();
     board_ = std::make_unique<MemoryBoard>(*medium_);
     std::string marks = medium_->marks;
@@ -76,6 +78,7 @@ class MemoryStore final : public StateStore {
   std::uint64_t epoch() const noexcept override { return epoch_; }
   std::uint64_t next_sequence() const noexcept override { return next_sequence_; }
   std::uint64_t journal_end() const noexcept override { return journal_end_; }
+  std::uint64_t journal_hash() const noexcept override { return journal_hash_; }
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
   InFlightBoard* board() noexcept override { return board_.get(); }
 
@@ -117,7 +120,7 @@ class MemoryStore final : public StateStore {
     LEAT_CHECK(first_sequence >= medium_->used_below && end_sequence > first_sequence);
     journal_bytes_ += commit.size();
     const MutexLock lock(mutex_);
-    if (auto completed = round_.add(rows, end_sequence, journal_bytes_)) {
+    if (auto completed = round_.add(rows, end_sequence, hash_of_commit(commit), journal_bytes_)) {
       marks_.complete(*completed, events_);
       // relaxed: any recent value
       events_begin_.store(marks_.oldest().minimum, std::memory_order_relaxed);
@@ -187,6 +190,7 @@ class MemoryStore final : public StateStore {
   std::uint64_t epoch_ = 0;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t journal_end_ = 1;
+  std::uint64_t journal_hash_ = 0;
 
   Mutex mutex_;  // the medium's commits, for tidy() beside the committer
   CheckpointMarks marks_;

@@ -1,11 +1,12 @@
-// The form in which the journal's bytes lie on disk: STORE_FORMAT 1. This file alone owns it.
+// The form in which the journal's bytes lie on disk: STORE_FORMAT 3. This file alone owns it.
 //
 // Types     u8, u64, i64    little endian
 //           varint          7 bits a byte, low bits first, at most 10 bytes, no longer than needed
 //           zigzag          a signed number as varint: 0, -1, 1, -2 ... are 0, 1, 2, 3 ...
 //           text            varint length, then the bytes
 //
-// commit    u8              version: 1
+// commit    u8              version: 2
+//           u64             link: checksum of the commit before it, 0 before the first; absent in version 1
 //           varint          epoch: of the opening that wrote it
 //           varint          gap: numbers left out since the commit before it; 0 but after a reopening
 //           varint          unsynced: first sequence number - synced watermark as known when it was written
@@ -13,7 +14,8 @@
 //           varint          groups
 //           i64             base: Unix time in ns
 //           group ...       so many
-//           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number
+//           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number.
+//                           With the link in it, it stands for the whole journal up to here: its hash
 //
 // group     zigzag          time - base, in ns
 //           u8              kind, then the fields of its record:
@@ -146,7 +148,8 @@
 
 namespace leat::record_format {
 
-inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::uint8_t kVersion = 2;
+inline constexpr std::uint8_t kVersionUnlinked = 1;
 inline constexpr std::size_t kVarintBytesMax = 10;
 inline constexpr std::size_t kChecksumBytes = 8;
 inline constexpr std::size_t kRowBytesMax = std::size_t{4} << 20;

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "checkpoint_round.h"
+#include "commit.h"
 #include "file_board.h"
 #include "history_pack.h"
 #include "journal_family.h"
@@ -25,6 +26,10 @@ namespace {
 
 // Numbers reserved by one superblock: a crash skips at most so many; one file is synced for each so many.
 constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
+
+StoreError at_place(const std::string& directory, const StoreError& what) {
+  return {what.code, fmt::format("{}: {}", directory, what.message)};
+}
 
 /// Whether RocksDB slows writes down or holds them up: too much waits to be flushed or compacted.
 class StallListener final : public rocksdb::EventListener {
@@ -63,7 +68,7 @@ struct Surroundings {
 class RocksdbStateStore final : public StateStore {
  public:
   RocksdbStateStore(rocksdb::Env* env, Surroundings&& surroundings, StoreDirectory&& directory,
-                    JournalDb&& journal, std::uint64_t journal_end)
+                    JournalDb&& journal, const JournalEnd& journal_end)
       : env_(env),
         surroundings_(std::move(surroundings)),
         directory_(std::move(directory)),
@@ -71,8 +76,9 @@ class RocksdbStateStore final : public StateStore {
         closed_cleanly_(directory_.superblock().clean),
         journal_end_(journal_end),
         next_sequence_(directory_.superblock().reserved_end),
-        written_(journal_end),
-        synced_(journal_end) {}
+        written_(journal_end.sequence),
+        synced_(journal_end.sequence),
+        hash_(journal_end.hash) {}
 
   ~RocksdbStateStore() override = default;  // without close(): as a crash leaves it
 
@@ -81,7 +87,8 @@ class RocksdbStateStore final : public StateStore {
 
   std::uint64_t epoch() const noexcept override { return directory_.superblock().epoch; }
   std::uint64_t next_sequence() const noexcept override { return next_sequence_; }
-  std::uint64_t journal_end() const noexcept override { return journal_end_; }
+  std::uint64_t journal_end() const noexcept override { return journal_end_.sequence; }
+  std::uint64_t journal_hash() const noexcept override { return journal_end_.hash; }
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
   InFlightBoard* board() noexcept override { return board_.get(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return replay_from(0, visit); }
@@ -131,10 +138,11 @@ class RocksdbStateStore final : public StateStore {
   std::unique_ptr<FileBoard> board_;
   rocksdb::WriteBatch batch_;
   const bool closed_cleanly_;
-  const std::uint64_t journal_end_;    // at opening
+  const JournalEnd journal_end_;       // at opening
   const std::uint64_t next_sequence_;  // at opening
   std::uint64_t written_;
   std::uint64_t synced_;
+  std::uint64_t hash_;  // of what is written
   CheckpointMarks marks_;
   CheckpointRound round_;
   Retention events_ = kRetainEvents;
@@ -173,15 +181,16 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   block.created = true;
   block.clean = false;
   block.manifest = 0;
-  block.journal_end = journal_end_;
+  block.journal_end = journal_end_.sequence;
+  block.journal_hash = journal_end_.hash;
   block.reserved_end += kReservedNumbers;
   if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
   // A store that was created has a floor, so a death between the two must find the floor first.
   if (!directory_.superblock().created) {
-    if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
+    if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, boot); !done) return done;
   }
   if (auto done = directory_.replace(block); !done) return done;
-  if (auto done = directory_.begin_floor(block.epoch, journal_end_, boot); !done) return done;
+  if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, boot); !done) return done;
   auto board = FileBoard::open(directory_.path());
   if (!board) return std::unexpected(std::move(board.error()));
   board_ = std::move(*board);
@@ -233,7 +242,7 @@ rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_
   rocksdb::Status status =
       batch_.Put(family, row_key(rows.generation, first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(rows.slice.data()), rows.slice.size()));
-  const auto mark = round_.add(rows, end_sequence, journal_bytes_);
+  const auto mark = round_.add(rows, end_sequence, hash_, journal_bytes_);
   if (!mark) return status;
   // The rows of rounds that a crash cut short lie between the newest one's and this one's.
   tidy_ns_.store(mark->ended_ns, std::memory_order_relaxed);  // relaxed: any recent value
@@ -324,6 +333,7 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
       batch_.Put(journal_.family(), journal_key(first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
   journal_bytes_ += commit.size();
+  hash_ = hash_of_commit(commit);
   if (status.ok() && !rows.history.empty()) {
     // relaxed: only raised elsewhere, and only from a number that is not this
     if (history_begin() == ~std::uint64_t{0}) history_begin_.store(first_sequence, std::memory_order_relaxed);
@@ -380,6 +390,7 @@ std::expected<void, StoreError> RocksdbStateStore::close() {
     Superblock block = directory_.superblock();
     block.clean = true;
     block.journal_end = written_;
+    block.journal_hash = hash_;
     block.reserved_end = std::max(written_, next_sequence_);
     block.manifest = manifest_digest(directory_.path(), *env_);
     result = directory_.replace(block);
@@ -417,9 +428,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   auto journal = JournalDb::open(
       directory, block.created ? JournalDb::Access::Write : JournalDb::Access::Create, options);
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
-  const auto end = journal->end(block.journal_end);
-  if (!end) return std::unexpected(end.error());
-  if (auto kept = check_promise(directory, *promise, *end); !kept) {
+  const auto end = journal->end(JournalEnd::of(block));
+  if (!end) return std::unexpected(at_place(directory, end.error()));
+  if (auto kept = check_promise(directory, *promise, end->sequence); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
   auto store = std::make_unique<RocksdbStateStore>(environment.env, std::move(surroundings),
@@ -438,9 +449,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   if (!promise) return std::unexpected(promise.error());
   JournalDb journal = JournalDb::borrow(db, families);
   // The caller has recovered the database; what leat acknowledged in it is to be there.
-  const auto end = journal.check(block.journal_end);
-  if (!end) return std::unexpected(end.error());
-  if (auto kept = check_promise(directory, *promise, *end); !kept) {
+  const auto end = journal.check(JournalEnd::of(block));
+  if (!end) return std::unexpected(at_place(directory, end.error()));
+  if (auto kept = check_promise(directory, *promise, end->sequence); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
   auto store = std::make_unique<RocksdbStateStore>(environment.env, Surroundings(*environment.env, directory),

@@ -25,6 +25,7 @@ constexpr std::string_view kSuperblockName = "LEAT";
 constexpr std::string_view kTemporaryName = "LEAT.new";
 constexpr std::string_view kFloorName = "FLOOR";
 constexpr std::string_view kFirstWords = "leat store format ";
+constexpr std::uint64_t kFormatWithHash = 3;
 constexpr std::size_t kSuperblockBytesMax = 4096;
 constexpr std::size_t kSectorBytes = 512;  // what a device writes whole or not at all
 constexpr std::size_t kFloorBytes = 6 * sizeof(std::uint64_t);
@@ -145,8 +146,9 @@ bool take_line(std::string_view& text, std::string_view name, std::uint64_t& val
 
 std::string Superblock::to_text() const {
   const std::string text = fmt::format(
-      "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\nreserved_end {}\nmanifest {}\n", kFirstWords,
-      kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, reserved_end, manifest);
+      "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\njournal_hash {}\nreserved_end {}\nmanifest {}\n",
+      kFirstWords, kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, journal_hash, reserved_end,
+      manifest);
   return fmt::format("{}checksum {:016x}\n", text, XXH3_64bits(text.data(), text.size()));
 }
 
@@ -172,6 +174,7 @@ std::expected<Superblock, StoreError> Superblock::parse(std::string_view text) {
   const bool complete =
       take_line(rest, "epoch ", block.epoch) && take_line(rest, "created ", created) &&
       take_line(rest, "clean ", clean) && take_line(rest, "journal_end ", block.journal_end) &&
+      (format < kFormatWithHash || take_line(rest, "journal_hash ", block.journal_hash)) &&
       take_line(rest, "reserved_end ", block.reserved_end) && take_line(rest, "manifest ", block.manifest);
   if (!complete || !rest.empty() || created > 1 || clean > 1 || block.journal_end > block.reserved_end) {
     return damaged();

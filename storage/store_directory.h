@@ -3,11 +3,12 @@
 // data. Knows nothing of RocksDB.
 //
 // LEAT    text, replaced as a whole (temporary file, fsync, rename, fsync of the directory):
-//           leat store format 2
+//           leat store format 3
 //           epoch E             the number of the last opening
 //           created 0|1         whether RocksDB's part was ever complete
 //           clean 0|1           whether that opening ended with close()
 //           journal_end N       the end of the journal at that opening, or at its close
+//           journal_hash H      of the commit that ends there; 0: none, or unknown; absent before format 3
 //           reserved_end N      no number from here on was ever used
 //           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 from the next opening on
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
@@ -31,14 +32,15 @@
 
 namespace leat {
 
-/// 1: a journal alone; 2: with a checkpoint. An opening for writing makes the present one of it.
-inline constexpr std::uint32_t kStoreFormat = 2;
+/// 1: a journal alone; 2: with a checkpoint; 3: commits are linked by their hashes. An opening for writing makes the present one of it.
+inline constexpr std::uint32_t kStoreFormat = 3;
 
 struct Superblock {
   std::uint64_t epoch = 0;
   bool created = false;
   bool clean = false;
   std::uint64_t journal_end = 1;
+  std::uint64_t journal_hash = 0;
   std::uint64_t reserved_end = 1;
   std::uint64_t manifest = 0;
 

@@ -29,7 +29,9 @@ struct StoreImage::State {
   std::uint64_t end_sequence = 0;
   std::uint64_t epoch = 0;
   std::uint64_t folded_bytes = 0;
-  std::uint64_t round_end = 0;  // of the checkpoint with which it began, see CheckpointMark::end
+  std::uint64_t hash = 0;        // of the last commit applied
+  std::uint64_t round_end = 0;   // of the checkpoint with which it began, see CheckpointMark::end
+  std::uint64_t round_hash = 0;  // the same, see CheckpointMark::hash
   std::uint64_t next_pipeline_no = 1;
   std::uint32_t next_workflow_no = 1;
   std::uint32_t next_key_no = 1;
@@ -287,6 +289,7 @@ StoreImage::~StoreImage() = default;
 void StoreImage::begin_at(const CheckpointMark& mark) {
   state_->end_sequence = mark.minimum;
   state_->round_end = mark.end;
+  state_->round_hash = mark.hash;
 }
 
 std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
@@ -352,6 +355,11 @@ std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
     return refuse("follows number " + std::to_string(header.previous_end()) + ", but what is there ends at " +
                   std::to_string(state.end_sequence) + ": commits are missing");
   }
+  // Behind a round's minimum the link of the first commit leads to what is gone; the round's hash holds it.
+  const bool knows_link = state.hash != 0 || state.end_sequence == 0;
+  if (knows_link && header.link && *header.link != state.hash) {
+    return refuse("is not linked to the commit before it: one of them was exchanged");
+  }
   if (header.epoch < state.epoch) return refuse("comes from an earlier opening than the one before it");
   std::uint64_t sequence = first_sequence;
   for (;;) {
@@ -367,6 +375,10 @@ std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
     sequence += (*group)->transitions;
   }
   state.end_sequence = header.end_sequence();
+  state.hash = header.hash;
+  if (state.round_hash != 0 && state.end_sequence == state.round_end && state.hash != state.round_hash) {
+    return refuse("is not the one with which the checkpoint's round was complete");
+  }
   state.epoch = header.epoch;
   state.folded_bytes += commit.size();
   return {};
@@ -397,6 +409,9 @@ std::uint32_t StoreImage::next_key_no() const noexcept {
 }
 std::uint64_t StoreImage::end_sequence() const noexcept {
   return state_->end_sequence;
+}
+std::uint64_t StoreImage::hash() const noexcept {
+  return state_->hash;
 }
 std::uint64_t StoreImage::folded_bytes() const noexcept {
   return state_->folded_bytes;

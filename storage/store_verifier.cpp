@@ -76,6 +76,7 @@ class Examination {
   }
 
   void examine_commits(const JournalDb& journal, const Promise& promise) {
+    if (const auto end = journal.end(JournalEnd::of(block_)); !end) return report(StoreError(end.error()));
     const auto marks = journal.marks();
     if (!marks) return report(StoreError(marks.error()));
     const auto image = fold_from(journal, marks->oldest(), StoreImage::Keep::Unfinished);

@@ -65,6 +65,7 @@ class RecordingStore final : public StateStore {
   std::uint64_t epoch() const noexcept override { return store_->epoch(); }
   std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
   std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
+  std::uint64_t journal_hash() const noexcept override { return store_->journal_hash(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
   bool keeps_checkpoints() const noexcept override { return true; }

@@ -26,6 +26,7 @@ class MortalStore final : public StateStore {
   std::uint64_t epoch() const noexcept override { return store_->epoch(); }
   std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
   std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
+  std::uint64_t journal_hash() const noexcept override { return store_->journal_hash(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
   std::expected<void, StoreError> replay(const Visitor& visit) override { return store_->replay(visit); }
   std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,

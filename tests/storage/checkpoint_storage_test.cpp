@@ -153,16 +153,16 @@ class FoldBelowARow {
 
  private:
   FoldBelowARow& apply(const TransitionGroup& group) {
-    CommitWriter writer;
-    writer.begin(next_, next_, 1, 1);
-    writer.add(group);
-    const auto done = image_.apply(next_, writer.finish());
+    writer_.begin(next_, next_, 1, 1);
+    writer_.add(group);
+    const auto done = image_.apply(next_, writer_.finish());
     EXPECT_TRUE(done) << done.error().message;
     ++next_;
     return *this;
   }
 
   StoreImage image_;
+  CommitWriter writer_;
   std::uint64_t next_ = 40;
 };
 

@@ -11,6 +11,7 @@
 
 #include "checkpoint_slice.h"
 #include "commit.h"
+#include "history_pack.h"
 #include "leat/state_store.h"
 #include "leat/transition_group.h"
 
@@ -20,6 +21,8 @@ class JournalWriter {
  public:
   explicit JournalWriter(StateStore& store)
       : store_(store),
+        writer_(store.journal_hash()),
+        history_(store.history() != nullptr ? *store.history() : HistoryTail()),
         next_(store.next_sequence()),
         end_(store.journal_end()),
         synced_(store.journal_end()) {}
@@ -35,9 +38,13 @@ class JournalWriter {
   template <typename... Groups>
   std::expected<void, StoreError> append_untold(const Groups&... groups) {
     writer_.begin(next_, end_, store_.epoch(), synced_);
+    history_.begin(next_);
     (writer_.add(groups), ...);
+    ((groups.summary().empty() ? void() : history_.add(groups)), ...);
     const auto bytes = writer_.finish();
-    auto done = store_.append(next_, writer_.end_sequence(), bytes);
+    CommitRows rows;
+    if (history_.count() > 0) rows.history = history_.finish();
+    auto done = store_.append_rows(next_, writer_.end_sequence(), bytes, rows);
     if (done) next_ = end_ = writer_.end_sequence();
     return done;
   }
@@ -66,6 +73,7 @@ class JournalWriter {
   StateStore& store_;
   CommitWriter writer_;
   CheckpointSliceWriter rows_;
+  HistoryPackWriter history_;
   std::uint64_t next_;
   std::uint64_t end_;
   std::uint64_t synced_;

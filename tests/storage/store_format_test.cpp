@@ -82,24 +82,14 @@ TEST_P(StoreFormat, IsCarriedOn) {
 INSTANTIATE_TEST_SUITE_P(Formats, StoreFormat, testing::Values("store_format_1"),
                          [](const auto& format) { return format.param; });
 
-/// Of format 2: pipeline 1 failed and is in the history alone, pipeline 2 is a row of round 1, pipeline 3 was
-/// created behind it.
-class StoreFormat2 : public testing::Test {
- protected:
-  void SetUp() override {
-    std::filesystem::copy(std::filesystem::path(LEAT_STORAGE_TEST_DATA) / "store_format_2", path_,
-                          std::filesystem::copy_options::recursive);
-  }
+/// As write_filled_store() fills it, the events before its round gone.
+class FilledStoreFormat : public StoreFormat {};
 
-  TemporaryDirectory directory_;
-  const std::string path_ = directory_.store();
-};
-
-TEST_F(StoreFormat2, IsWhole) {
+TEST_P(FilledStoreFormat, IsWhole) {
   EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
 }
 
-TEST_F(StoreFormat2, RecoversFromItsRound) {
+TEST_P(FilledStoreFormat, RecoversFromItsRound) {
   auto store = open_rocksdb_store(path_);
   ASSERT_TRUE(store) << store.error().message;
   EXPECT_EQ((*store)->checkpoints().newest().generation, 1U);
@@ -119,7 +109,7 @@ TEST_F(StoreFormat2, RecoversFromItsRound) {
   EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
 }
 
-TEST_F(StoreFormat2, RemembersWhatFinished) {
+TEST_P(FilledStoreFormat, RemembersWhatFinished) {
   std::vector<std::string> lines;
   const auto read =
       read_rocksdb_history(path_, {}, [&](const PipelineSummary& summary, std::string_view name) {
@@ -130,6 +120,9 @@ TEST_F(StoreFormat2, RemembersWhatFinished) {
   EXPECT_THAT(lines, testing::ElementsAre("018bcfe5-6800-7001-8000-000000000001 public::embedded::etl Failed "
                                           "no such file"));
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, FilledStoreFormat, testing::Values("store_format_2", "store_format_3"),
+                         [](const auto& format) { return format.param; });
 
 }  // namespace
 }  // namespace leat::test

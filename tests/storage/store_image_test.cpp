@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "commit.h"
+#include "leat/checkpoint.h"
 
 namespace leat::test {
 namespace {
@@ -38,17 +39,16 @@ class Folded {
   }
 
   std::string apply(const TransitionGroup& group, std::uint64_t gap = 0) {
-    CommitWriter writer;
-    writer.begin(next_ + gap, next_, epoch, 1);
-    writer.add(group);
-    const auto done = image.apply(next_ + gap, writer.finish(), [this](const TransitionEvent& event) {
+    writer_.begin(next_ + gap, next_, epoch, 1);
+    writer_.add(group);
+    const auto done = image.apply(next_ + gap, writer_.finish(), [this](const TransitionEvent& event) {
       const std::string from = event.from ? std::string(to_string(*event.from)) : "";
       events.push_back(std::to_string(event.sequence) + " " + event.workflow->tasks[event.task] + "#" +
                        std::to_string(event.attempt) + " " + from + ">" + std::string(to_string(event.to)) +
                        " " + std::string(event.executor));
     });
     if (!done) return done.error().message;
-    next_ = writer.end_sequence();
+    next_ = writer_.end_sequence();
     return "";
   }
 
@@ -69,6 +69,7 @@ class Folded {
   std::uint64_t epoch = 1;
 
  private:
+  CommitWriter writer_;
   std::uint64_t next_ = 1;
 };
 
@@ -244,6 +245,39 @@ TEST(StoreImage, AcceptsNumbersThatAReopeningSkipped) {
   const TransitionGroup start(10, TaskStarted{.pipeline_no = 1, .key_no = 1});
   EXPECT_EQ(folded.apply(start, 1000), "");
   EXPECT_EQ(folded.image.end_sequence(), 1008U);
+}
+
+TEST(StoreImage, RefusesACommitThatIsLinkedToAnother) {
+  StoreImage image(StoreImage::Keep::Everything);
+  CommitWriter writer;
+  writer.begin(1, 1, 1, 1);
+  writer.add(TransitionGroup(0, KeyDefined{.key_no = 1, .key = "k"}));
+  ASSERT_TRUE(image.apply(1, writer.finish()));
+  CommitWriter other(image.hash() + 1);
+  other.begin(2, 2, 1, 1);
+  const auto refused = image.apply(2, other.finish());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StoreErrorCode::Damaged);
+  EXPECT_THAT(refused.error().message, HasSubstr("not linked"));
+}
+
+TEST(StoreImage, RefusesAFirstCommitThatHadOnesBefore) {
+  StoreImage image(StoreImage::Keep::Everything);
+  CommitWriter writer(7);
+  writer.begin(1, 1, 1, 1);
+  EXPECT_FALSE(image.apply(1, writer.finish()));
+}
+
+TEST(StoreImage, RefusesAnotherCommitThanTheOneThatCompletedItsRound) {
+  for (const bool same : {true, false}) {
+    CommitWriter writer(7);
+    writer.begin(40, 40, 1, 1);
+    const auto bytes = writer.finish();
+    StoreImage image(StoreImage::Keep::Unfinished);
+    image.begin_at(
+        {.generation = 1, .minimum = 40, .end = 41, .hash = hash_of_commit(bytes) + (same ? 0 : 1)});
+    EXPECT_EQ(image.apply(40, bytes).has_value(), same);
+  }
 }
 
 TEST(StoreImage, RefusesAMissingCommit) {

@@ -60,6 +60,9 @@ class StateStore {
   /// with close(): numbers that it may have used are skipped.
   virtual std::uint64_t journal_end() const noexcept = 0;
 
+  /// The hash of the last commit as of the opening, to which the next one is linked; 0: there is none.
+  virtual std::uint64_t journal_hash() const noexcept = 0;
+
   /// Whether the previous opening ended with close().
   virtual bool closed_cleanly() const noexcept = 0;
 

@@ -116,6 +116,8 @@ class StoreImage {
   std::uint32_t next_key_no() const noexcept;
   /// The number after the last one applied; 0 before the first commit.
   std::uint64_t end_sequence() const noexcept;
+  /// The hash of the last commit applied: it stands for the journal up to there; 0 before the first.
+  std::uint64_t hash() const noexcept;
   /// The size of all commits applied.
   std::uint64_t folded_bytes() const noexcept;
   /// The opening that wrote the last commit applied.

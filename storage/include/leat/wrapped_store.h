@@ -17,6 +17,7 @@ class WrappedStore : public StateStore {
   std::uint64_t epoch() const noexcept override { return store_->epoch(); }
   std::uint64_t next_sequence() const noexcept override { return store_->next_sequence(); }
   std::uint64_t journal_end() const noexcept override { return store_->journal_end(); }
+  std::uint64_t journal_hash() const noexcept override { return store_->journal_hash(); }
   bool closed_cleanly() const noexcept override { return store_->closed_cleanly(); }
   StoreCondition condition() noexcept override { return store_->condition(); }
   std::expected<void, StoreError> takes(const CallerWrites& writes) const override {
