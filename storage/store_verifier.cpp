@@ -14,6 +14,7 @@
 #include "journal_recovery.h"
 #include "leat/store_image.h"
 #include "store_directory.h"
+#include "table_check.h"
 
 namespace leat {
 namespace {
@@ -54,9 +55,10 @@ class Examination {
     const StoreEnvironment environment;
     const std::uint64_t manifest = block_.manifest;  // 0: it is, or was about to be, open
     if (manifest != 0 && manifest_digest(directory_, *environment.env) != manifest) {
-      report({StoreErrorCode::Damaged,
-              "CURRENT or the MANIFEST that it names was altered since the store was closed"});
+      return report({StoreErrorCode::Damaged,
+                     "CURRENT or the MANIFEST that it names was altered since the store was closed"});
     }
+    if (auto whole = check_tables(directory_, *environment.env); !whole) return report(std::move(whole.error()));
     // Before the journal: beside a live writer it only rises.
     const auto promise = read_promise(directory_, block_, environment.boot);
     if (!promise) return report(StoreError(promise.error()));
@@ -66,9 +68,6 @@ class Examination {
     options.wal_recovery_mode = *mode;
     const auto journal = JournalDb::open(directory_, JournalDb::Access::Read, options);
     if (!journal) return report(to_store_error(journal.error(), "opening"));
-    if (const auto status = journal->db().VerifyFileChecksums(rocksdb::ReadOptions()); !status.ok()) {
-      report(to_store_error(status, "the checksums of files"));
-    }
     if (const auto status = journal->db().VerifyChecksum(); !status.ok()) {
       report(to_store_error(status, "the checksums of blocks"));
     }
