@@ -211,8 +211,8 @@ bool Lane::anything_queued() const noexcept {
 }
 
 bool Lane::has_work() const noexcept {
-  return !closed_.load(std::memory_order_seq_cst) &&  // (17) seq_cst: a last look; pairs with (18)
-         attempts_.any_free() && anything_queued();
+  return resumptions_.any() || (!closed_.load(std::memory_order_seq_cst) &&  // (17) seq_cst: a last look;
+                                attempts_.any_free() && anything_queued());  // pairs with (18)
 }
 
 void Lane::close() noexcept {
@@ -235,6 +235,8 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   std::size_t begun = 0;
   own.now_ns = 0;
   while (begun < budget) {
+    if (resumptions_.any() && resume_one(worker)) [[unlikely]]
+      ++begun;
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
@@ -247,6 +249,31 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   // No ring: this thread looks once more.
   if (attempt != nullptr) attempts_.give_back(*attempt);
   return begun;
+}
+
+void Lane::carry_on(Resumption& resumption) noexcept {
+  enter();
+  resumptions_.push(resumption);
+  workers_->notify();
+}
+
+bool Lane::resume_one(std::uint32_t worker) noexcept {
+  Resumption* const resumption = resumptions_.pop();
+  if (resumption == nullptr) return false;
+  // Likewise below: the worker that was woken for it may have been woken for a task, too.
+  if (resumptions_.any() || anything_queued()) workers_->notify();
+  const RunningScope scope(resumption->attempt == nullptr ? &no_task_ : resumption->attempt);
+  if (resumption->attempt != nullptr) resumption->attempt->shard = worker;
+  resumption->resume();
+  leave();
+  return true;
+}
+
+void Lane::carry_on_rest() noexcept {
+  while (Resumption* const resumption = resumptions_.pop()) {
+    resumption->resume();
+    leave();
+  }
 }
 
 /// Fills a worker's empty hand from the queue. @return with how many

@@ -24,6 +24,7 @@
 #include "parking_lot.h"
 #include "queued_task.h"
 #include "ranked_queue.h"
+#include "resumption.h"
 #include "workers.h"
 
 namespace leat {
@@ -86,13 +87,18 @@ class Lane final : public SlotListener {
   bool has_work() const noexcept;
   /// From here on nothing is begun; what is queued stays, and what comes is parked.
   void close() noexcept;
+  /// Has a worker call resume(): soon, and after close() as well. It needs neither slot nor permit.
+  void carry_on(Resumption& resumption) noexcept;
+  /// Calls what no worker has called. @pre they are gone
+  void carry_on_rest() noexcept;
   /// Undoes close(), with another executor, or the same.
   void resume(std::shared_ptr<TaskExecutor> executor);
 
   // --- what an attempt needs ---
 
   void recycle(Attempt& attempt) noexcept;
-  /// A thread that is none of the workers ends an attempt: stop() waits until it has left the engine.
+  /// A thread that is none of the workers ends an attempt, or something is to go on: stop() waits until it has
+  /// left the engine.
   // relaxed: it comes before active() falls (10 in attempt.cpp).
   void enter() noexcept { visitors_.fetch_add(1, std::memory_order_relaxed); }
   // (8) release: the thread's last step; pairs with (9).
@@ -201,6 +207,7 @@ class Lane final : public SlotListener {
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
   Attempt* run(Attempt& attempt, std::uint32_t worker) noexcept;
+  bool resume_one(std::uint32_t worker) noexcept;
   void execute(Attempt& attempt) noexcept;
 
   const std::string key_;
@@ -223,6 +230,8 @@ class Lane final : public SlotListener {
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
   std::atomic<bool> closed_{false};  // workers look at it for each task: nothing here is written often
+  ResumptionQueue resumptions_;      // likewise
+  Attempt no_task_;                  // stands for what belongs to none, where a thread is asked what it runs
   alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};
   std::atomic<std::uint64_t> committed_ends_{0};

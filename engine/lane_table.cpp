@@ -116,6 +116,17 @@ std::expected<Lane*, Error> LaneTable::remove(std::string_view key) {
   return lane;
 }
 
+Lane* LaneTable::find_ever(std::string_view key) const noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found =
+      std::ranges::find_if(entries_, [key](const Entry& entry) { return entry.lane->key() == key; });
+  return found == entries_.end() ? nullptr : found->lane.get();
+}
+
+void LaneTable::carry_on_rest() noexcept {
+  for (Lane* const lane : lanes()) lane->carry_on_rest();
+}
+
 void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
                         Slots slot) noexcept {
   const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {

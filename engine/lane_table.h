@@ -60,6 +60,10 @@ class LaneTable {
     // (1) acquire: sees the lane that add() (2) made.
     return key < kKeysMax ? by_key_[key].load(std::memory_order_acquire) : nullptr;
   }
+  /// The lane that the key has, or had; null: it never had an executor.
+  Lane* find_ever(std::string_view key) const noexcept;
+  /// What goes on without a task, once the workers are gone.
+  void carry_on_rest() noexcept;
   /// Routes a Ready task, unless `executor` says where it goes, and admits or parks it.
   void release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept;
   /// Sends every parked task through the routes once more.

@@ -16,6 +16,7 @@
 
 #include "attempt.h"
 #include "capacity.h"
+#include "continuations.h"
 #include "leat/clock.h"
 #include "leat/durability.h"
 #include "leat/error.h"
@@ -157,6 +158,14 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
+  /// Has the listener told of the end. It stays until it is told, or mute() has taken it back.
+  /// @return false: the pipeline has ended, or never will in this Runner; the listener was not taken
+  bool listen(EndListener& listener);
+  /// @return false: it is being told, or was
+  bool mute(EndListener& listener) noexcept;
+  /// Whether the end is known, or that there will be none in this Runner: then wait_end() does not wait.
+  bool over() const noexcept;
+  Continuations& continuations() const noexcept { return *workflow_->continuations; }
   /// The Runner stops: whoever waits learns it. `unused`: no thread will come by any more, so nothing
   /// holds it either.
   void abandon(bool unused) noexcept;
@@ -309,6 +318,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void release_task(std::uint32_t task) noexcept;
   void acknowledge(std::uint64_t sequence) noexcept;
   void set_phase(Phase phase) noexcept;
+  void tell_end() noexcept;
   bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept;
   std::optional<Error> broken() const;
 

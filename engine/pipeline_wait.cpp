@@ -30,6 +30,15 @@ void Pipeline::set_phase(Phase phase) noexcept {
   if (waiters_.load(std::memory_order_seq_cst) == 0) return;  // (11) see (10)
   futex_wake(phase_);
   if (LentThreads* const lent = host_.lent()) lent->ring();
+  if (phase >= Phase::Ended) tell_end();
+}
+
+/// Who listens counts as a waiter, so that an end which nobody waits for looks no further.
+void Pipeline::tell_end() noexcept {
+  for (EndListener* const listener : continuations().take(*this)) {
+    waiters_.fetch_sub(1, std::memory_order_release);  // (21) as in Visit
+    listener->ended();
+  }
 }
 
 /// A handle at work in the engine, which does not go meanwhile: abandon() waits for each visit, and a pipeline
@@ -83,6 +92,25 @@ bool Pipeline::wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcep
       futex_wait(phase_, now, for_ever ? -1 : left.count());
     }
   }
+}
+
+bool Pipeline::over() const noexcept {
+  // (28) acquire: pairs with (10).
+  return phase_.load(std::memory_order_acquire) >= static_cast<std::uint32_t>(Phase::Ended);
+}
+
+bool Pipeline::listen(EndListener& listener) {
+  continuations().add(*this, listener);
+  waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) as in Visit: before the look at the phase
+  // (13) see (10): whoever ends the pipeline after this finds the listener.
+  if (phase_.load(std::memory_order_seq_cst) < static_cast<std::uint32_t>(Phase::Ended)) return true;
+  return !mute(listener);
+}
+
+bool Pipeline::mute(EndListener& listener) noexcept {
+  if (!continuations().remove(*this, listener)) return false;
+  waiters_.fetch_sub(1, std::memory_order_release);  // (21) as in Visit
+  return true;
 }
 
 /// Why the pipeline will never end in this Runner; empty: it may, or it has.

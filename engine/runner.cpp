@@ -115,6 +115,10 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
     state.scheduler.forget_starts();
     closed = state.store->close();
   }
+  if (quiet) {
+    state.continuations->close();
+    state.lanes.carry_on_rest();
+  }
   state.scheduler.abandon(quiet);
   state.phase = quiet ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (!quiet) {
@@ -215,7 +219,7 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
            std::ranges::all_of(lanes,
                                [](const Lane* lane) {
-                                 return lane->parked() == 0 && lane->in_flight() == 0 && lane->active() == 0;
+                                 return lane->parked() == 0 && lane->in_flight() == 0 && lane->quiet();
                                }) &&
            executed() == before;
   };

@@ -24,9 +24,10 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       stuck(*clock, timers, parts.stuck_after, log),
       completion(*clock, *rng, timers, stuck),
       lanes(*router, *clock, completion, lent, all_lent, workers, log),
+      continuations(std::make_shared<Continuations>(lanes, log)),
       watchdog(lanes, parts.stall_after, log),
       lent_watch(watchdog, *clock),
-      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent),
+      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent, continuations),
       checkpointer(*clock, timers, store.get(), journal.get(), scheduler, parts.checkpoint, log),
       dispatcher(*router, lanes, scheduler) {}
 

@@ -11,6 +11,7 @@
 
 #include "checkpointer.h"
 #include "completion.h"
+#include "continuations.h"
 #include "default_dispatcher.h"
 #include "lane_table.h"
 #include "leat/journal.h"
@@ -78,6 +79,7 @@ class RunnerState {
   StuckAttempts stuck;
   Completion completion;
   LaneTable lanes;
+  const std::shared_ptr<Continuations> continuations;
   Watchdog watchdog;
   LentWatch lent_watch;  // used where all_lent
   Scheduler scheduler;

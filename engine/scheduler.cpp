@@ -23,7 +23,8 @@ std::unexpected<Error> journal_closed() {
 }  // namespace
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
-                     Router& router, LaneTable& lanes, LentThreads& lent)
+                     Router& router, LaneTable& lanes, LentThreads& lent,
+                     std::shared_ptr<Continuations> continuations)
     : clock_(clock),
       rng_(rng),
       timers_(timers),
@@ -32,6 +33,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       router_(router),
       lanes_(lanes),
       lent_(lent),
+      continuations_(std::move(continuations)),
       isolation_(lanes),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
@@ -159,7 +161,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
   }
   const auto number = number_of(workflow);
   if (!number) return std::unexpected(number.error());
-  const auto made = std::make_shared<RegisteredWorkflow>(workflow, *number);
+  const auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_);
   made->tasks = std::move(tasks);
   workflows_.emplace(workflow.version(), made);
   return made;

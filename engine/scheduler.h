@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "continuations.h"
 #include "crash_traces.h"
 #include "id_source.h"
 #include "isolation.h"
@@ -41,7 +42,8 @@ namespace leat {
 class Scheduler final : public PipelineHost {
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
-            Router& router, LaneTable& lanes, LentThreads& lent);
+            Router& router, LaneTable& lanes, LentThreads& lent,
+            std::shared_ptr<Continuations> continuations);
 
   /// What the store remembers; before anything is registered. What it left Running, or on the board, died
   /// with a process: a stop makes it Ready.
@@ -186,6 +188,7 @@ class Scheduler final : public PipelineHost {
   Router& router_;
   LaneTable& lanes_;
   LentThreads& lent_;
+  const std::shared_ptr<Continuations> continuations_;
   Isolation isolation_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;

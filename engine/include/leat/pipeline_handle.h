@@ -2,9 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <coroutine>
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,6 +64,22 @@ class PipelineHandle {
   std::expected<PipelineResult, Error> wait(
       std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
 
+  using Callback = std::function<void(std::expected<PipelineResult, Error>)>;
+
+  /// Calls back once, when wait() would return without waiting, on a worker of the executor key; after the
+  /// Runner's end on the thread that stopped it, or at once on the caller's. A continuation needs no slot and
+  /// counts as no task, but holds the worker: like a task it must not wait for others. What it throws is logged.
+  ///
+  /// @return NotFound: the key never had an executor
+  std::expected<void, Error> then(Callback callback, std::string_view executor = "default") const;
+
+  class Awaiter;
+  /// `co_await handle`: what wait() returns, for any coroutine; goes on where then() calls back, or where it is
+  /// if the pipeline has ended already. A coroutine task goes on with its own executor, see <leat/task.h>.
+  Awaiter operator co_await() const;
+  /// `co_await handle.on("key")`: the same with another executor's workers.
+  Awaiter on(std::string executor) const;
+
   /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
   std::expected<void, Error> cancel();
 
@@ -71,5 +91,28 @@ class PipelineHandle {
   explicit PipelineHandle(Pipeline& pipeline) noexcept;
   Pipeline* pipeline_;  // counts its handles; null: this one was moved from
 };
+
+/// Waits for a pipeline's end without holding a thread.
+class PipelineHandle::Awaiter {
+ public:
+  Awaiter(PipelineHandle handle, std::string executor) noexcept
+      : handle_(std::move(handle)), executor_(std::move(executor)) {}
+  bool await_ready() const noexcept;
+  bool await_suspend(std::coroutine_handle<> coroutine);
+  /// @return as wait(); NotFound: the key never had an executor
+  std::expected<PipelineResult, Error> await_resume() const;
+
+ private:
+  const PipelineHandle handle_;
+  const std::string executor_;
+  std::optional<Error> refused_;
+};
+
+inline PipelineHandle::Awaiter PipelineHandle::operator co_await() const {
+  return on("default");
+}
+inline PipelineHandle::Awaiter PipelineHandle::on(std::string executor) const {
+  return Awaiter(*this, std::move(executor));
+}
 
 }  // namespace leat
