@@ -16,12 +16,62 @@ namespace {
 /// Said of a group that the checkpoint's rows hold already.
 constexpr char kFolded[] = "is in the checkpoint";
 
+TransitionReason reason_of(TaskEnded::Cause cause) {
+  switch (cause) {
+    case TaskEnded::Cause::Result:
+      return TransitionReason::Result;
+    case TaskEnded::Cause::Retry:
+      return TransitionReason::Retry;
+    case TaskEnded::Cause::Rescue:
+      return TransitionReason::Rescue;
+    case TaskEnded::Cause::Interrupted:
+      return TransitionReason::Interrupted;
+    case TaskEnded::Cause::Cancel:
+      return TransitionReason::Cancel;
+    case TaskEnded::Cause::Abandoned:
+      return TransitionReason::Abandoned;
+  }
+  return TransitionReason::Result;
+}
+
+TransitionReason reason_of(const Successor& successor) {
+  if (successor.state == TaskState::Skipped) return TransitionReason::TriggerRule;
+  if (successor.state == TaskState::Cancelled) return TransitionReason::Cancel;
+  return TransitionReason::Dependencies;
+}
+
 std::uint32_t open_among(const std::vector<TaskImage>& tasks) {
   return static_cast<std::uint32_t>(
       std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
 }
 
 }  // namespace
+
+std::string_view to_string(TransitionReason reason) noexcept {
+  switch (reason) {
+    case TransitionReason::Created:
+      return "Created";
+    case TransitionReason::Dependencies:
+      return "Dependencies";
+    case TransitionReason::Started:
+      return "Started";
+    case TransitionReason::Result:
+      return "Result";
+    case TransitionReason::Retry:
+      return "Retry";
+    case TransitionReason::Rescue:
+      return "Rescue";
+    case TransitionReason::Interrupted:
+      return "Interrupted";
+    case TransitionReason::Cancel:
+      return "Cancel";
+    case TransitionReason::Abandoned:
+      return "Abandoned";
+    case TransitionReason::TriggerRule:
+      return "TriggerRule";
+  }
+  return "";
+}
 
 struct StoreImage::State {
   Keep keep;
@@ -62,8 +112,9 @@ class StoreImage::Fold {
   const char* end_again(const TaskEnded& record);
   const char* change_pipeline(PipelineState to);
   const char* apply(std::span<const Successor> successors);
-  void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt);
-  void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to);
+  void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt, TransitionReason reason);
+  void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to,
+            TransitionReason reason);
   void forget_if_finished();
 
   State& state_;
@@ -96,7 +147,7 @@ const char* StoreImage::Fold::find(std::uint64_t pipeline_no, std::uint32_t task
 }
 
 void StoreImage::Fold::emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from,
-                            TaskState to) {
+                            TaskState to, TransitionReason reason) {
   const std::uint64_t sequence = sequence_++;
   if (!on_event_) return;
   const auto workflow = state_.workflows.find(pipeline_->workflow_no);
@@ -109,17 +160,19 @@ void StoreImage::Fold::emit(std::uint32_t task, std::uint32_t attempt, std::opti
              .attempt = attempt,
              .from = from,
              .to = to,
-             .executor = key == state_.keys.end() ? std::string_view() : std::string_view(key->second)});
+             .executor = key == state_.keys.end() ? std::string_view() : std::string_view(key->second),
+             .reason = reason});
 }
 
 /// @pre  may_become(the task's state, to)
-void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32_t attempt) {
+void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32_t attempt,
+                                 TransitionReason reason) {
   TaskImage& task = pipeline_->tasks[number];
   const TaskState from = std::exchange(task.state, to);
   task.attempt = attempt;
   task.external_ref.clear();
   if (is_terminal(to)) --pipeline_->open_tasks;
-  emit(number, attempt, from, to);
+  emit(number, attempt, from, to, reason);
 }
 
 const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
@@ -130,7 +183,7 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
     if (!waits || task.state == TaskState::Running || !may_become(task.state, successor.state)) {
       return "moves a successor to a state that may not follow";
     }
-    move_task(successor.task, successor.state, task.attempt);
+    move_task(successor.task, successor.state, task.attempt, reason_of(successor));
   }
   return nullptr;
 }
@@ -194,11 +247,11 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   pipeline_->context = record.context;
   pipeline_->tasks.resize(record.task_count);
   for (std::uint32_t task = 0; task < record.task_count; ++task) {
-    emit(task, 1, std::nullopt, TaskState::NotStarted);
+    emit(task, 1, std::nullopt, TaskState::NotStarted, TransitionReason::Created);
   }
   for (const std::uint32_t task : record.ready) {
     if (pipeline_->tasks[task].state != TaskState::NotStarted) return "makes a task Ready twice";
-    move_task(task, TaskState::Ready, 1);
+    move_task(task, TaskState::Ready, 1, TransitionReason::Dependencies);
   }
   return nullptr;
 }
@@ -212,7 +265,7 @@ const char* StoreImage::Fold::operator()(const TaskStarted& record) {
   if (pipeline_->state == PipelineState::Pending) pipeline_->state = PipelineState::Running;
   task_->key_no = record.key_no;
   task_->retry_at_ns = 0;
-  move_task(record.task, TaskState::Running, record.attempt);
+  move_task(record.task, TaskState::Running, record.attempt, TransitionReason::Started);
   return nullptr;
 }
 
@@ -251,7 +304,7 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   if (!record.output.empty()) task_->output = record.output;
   if (record.to == TaskState::Completed) pipeline_->last_completed = record.task;
   const bool is_retry = record.to == TaskState::Ready && record.cause == Cause::Retry;
-  move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt);
+  move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt, reason_of(record.cause));
   if (const char* wrong = apply(record.successors)) return wrong;
   if (record.pipeline) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;

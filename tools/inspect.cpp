@@ -5,23 +5,28 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <set>
 
 #include "exit_status.h"
+#include "inspect_pipeline.h"
 #include "leat/history.h"
 #include "leat/store_reader.h"
+#include "leat/uuid.h"
+#include "task_times.h"
 
 namespace leat::tools {
 namespace {
 
-constexpr std::array<Column, 8> kEventColumns = {{{"seq", true},
+constexpr std::array<Column, 9> kEventColumns = {{{"seq", true},
                                                   {"time_ns", true},
                                                   {"pipeline"},
                                                   {"task"},
                                                   {"attempt", true},
                                                   {"from"},
                                                   {"to"},
-                                                  {"executor"}}};
+                                                  {"executor"},
+                                                  {"reason"}}};
 constexpr std::array<Column, 9> kPipelineColumns = {{{"pipeline"},
                                                      {"workflow"},
                                                      {"state"},
@@ -31,8 +36,16 @@ constexpr std::array<Column, 9> kPipelineColumns = {{{"pipeline"},
                                                      {"skipped", true},
                                                      {"created_ns", true},
                                                      {"finished_ns", true}}};
-constexpr std::array<Column, 7> kTaskColumns = {
-    {{"pipeline"}, {"task"}, {"state"}, {"attempt", true}, {"rescues", true}, {"executor"}, {"error"}}};
+constexpr std::array<Column, 10> kTaskColumns = {{{"pipeline"},
+                                                  {"task"},
+                                                  {"state"},
+                                                  {"attempt", true},
+                                                  {"rescues", true},
+                                                  {"executor"},
+                                                  {"error"},
+                                                  {"ready_ns", true},
+                                                  {"started_ns", true},
+                                                  {"finished_ns", true}}};
 
 std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
   return workflow.name + "::" + workflow.tasks.at(task);
@@ -42,11 +55,11 @@ std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
 int inspect_events(const InspectOptions& options) {
   RowWriter writer(stdout, options.format, kEventColumns);
   const auto image = read_rocksdb_store(options.store, [&writer](const TransitionEvent& event) {
-    writer.row(std::array<std::string, 8>{
+    writer.row(std::array<std::string, 9>{
         fmt::to_string(event.sequence), fmt::to_string(event.time_ns), event.pipeline->id.to_string(),
         task_namespace(*event.workflow, event.task), fmt::to_string(event.attempt),
         event.from ? std::string(to_string(*event.from)) : std::string(), std::string(to_string(event.to)),
-        std::string(event.executor)});
+        std::string(event.executor), std::string(to_string(event.reason))});
   });
   if (!image) return fail(opening_failure(image.error()));
   writer.finish();
@@ -83,15 +96,17 @@ void write_pipelines(const StoreImage& image, RowWriter& writer) {
   }
 }
 
-void write_tasks(const StoreImage& image, RowWriter& writer) {
+void write_tasks(const StoreImage& image, const TaskTimes& times, RowWriter& writer) {
   for (const auto& [number, pipeline] : image.pipelines()) {
     const WorkflowImage& workflow = image.workflows().at(pipeline.workflow_no);
     for (std::uint32_t i = 0; i < pipeline.tasks.size(); ++i) {
       const TaskImage& task = pipeline.tasks[i];
-      writer.row(std::array<std::string, 7>{
+      const TaskTimes::Times at = times.of(number, i);
+      writer.row(std::array<std::string, 10>{
           pipeline.id.to_string(), task_namespace(workflow, i), std::string(to_string(task.state)),
           fmt::to_string(task.attempt), fmt::to_string(task.rescues),
-          task.key_no == 0 ? std::string() : image.keys().at(task.key_no), task.error});
+          task.key_no == 0 ? std::string() : image.keys().at(task.key_no), task.error,
+          fmt::to_string(at.ready_ns), fmt::to_string(at.started_ns), fmt::to_string(at.finished_ns)});
     }
   }
 }
@@ -100,8 +115,22 @@ void write_tasks(const StoreImage& image, RowWriter& writer) {
 
 int inspect(const InspectOptions& options) {
   if (options.what == "events") return inspect_events(options);
-  const auto image = read_rocksdb_store(options.store);
+  const bool one = options.what == "pipeline";
+  const std::optional<Uuid> id = one ? Uuid::parse(options.pipeline) : std::nullopt;
+  if (one != !options.pipeline.empty() || (one && !id)) {
+    return fail({kBadInput, fmt::format("'{}' is no pipeline to inspect (accepted: pipeline ID, where "
+                                        "`leat inspect pipelines` lists the IDs)",
+                                        options.pipeline)});
+  }
+  TaskTimes times;
+  const bool timed = one || options.what == "tasks";
+  const auto image = timed ? read_rocksdb_store(options.store,
+                                                [&](const TransitionEvent& event) {
+                                                  if (!one || event.pipeline->id == *id) times.note(event);
+                                                })
+                           : read_rocksdb_store(options.store);
   if (!image) return fail(opening_failure(image.error()));
+  if (one) return inspect_pipeline(*image, times, *id, options.store);
   const bool pipelines = options.what == "pipelines";
   RowWriter writer(
       stdout, options.format,
@@ -112,7 +141,7 @@ int inspect(const InspectOptions& options) {
     }
     write_pipelines(*image, writer);
   } else {
-    write_tasks(*image, writer);
+    write_tasks(*image, times, writer);
   }
   writer.finish();
   return kGood;

@@ -9,7 +9,8 @@ namespace leat::tools {
 
 struct InspectOptions {
   std::string store = "./leat.db";
-  std::string what = "pipelines";  ///< "pipelines", "tasks" or "events"
+  std::string what = "pipelines";  ///< "pipelines", "tasks", "events" or "pipeline"
+  std::string pipeline;            ///< its id, for "pipeline"
   RowFormat format = RowFormat::Table;
 };
 

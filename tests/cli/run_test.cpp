@@ -36,7 +36,7 @@ class RunTest : public CommandLineTest {
 };
 
 /// The names that INTERFACE promises, so nobody's script breaks by accident.
-constexpr std::string_view kEventHeader = "seq,time_ns,pipeline,task,attempt,from,to,executor\n";
+constexpr std::string_view kEventHeader = "seq,time_ns,pipeline,task,attempt,from,to,executor,reason\n";
 
 /// Where the tasks of a finished run stand in its events.
 struct TaskTimes {
@@ -316,7 +316,7 @@ TEST_F(RunTest, InspectHasThePromisedHeaders) {
   EXPECT_EQ(header("events"), kEventHeader);
   EXPECT_EQ(header("pipelines"),
             "pipeline,workflow,state,tasks,completed,failed,skipped,created_ns,finished_ns\n");
-  EXPECT_EQ(header("tasks"), "pipeline,task,state,attempt,rescues,executor,error\n");
+  EXPECT_EQ(header("tasks"), "pipeline,task,state,attempt,rescues,executor,error,ready_ns,started_ns,finished_ns\n");
 }
 
 TEST_F(RunTest, QuotesNamesThatWouldBreakACsv) {

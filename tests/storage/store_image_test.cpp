@@ -35,6 +35,7 @@ class Folded {
                                              .ready = kFirstReady,
                                              .context = "{\"a\":1}"}));
     events.clear();
+    reasons.clear();
     return *this;
   }
 
@@ -46,6 +47,7 @@ class Folded {
       events.push_back(std::to_string(event.sequence) + " " + event.workflow->tasks[event.task] + "#" +
                        std::to_string(event.attempt) + " " + from + ">" + std::string(to_string(event.to)) +
                        " " + std::string(event.executor));
+      reasons.emplace_back(to_string(event.reason));
     });
     if (!done) return done.error().message;
     next_ = writer_.end_sequence();
@@ -66,6 +68,7 @@ class Folded {
 
   StoreImage image;
   std::vector<std::string> events;
+  std::vector<std::string> reasons;
   std::uint64_t epoch = 1;
 
  private:
@@ -100,6 +103,28 @@ TEST(StoreImage, CreationIsOneEventPerTaskThenReady) {
   EXPECT_EQ(folded.image.next_pipeline_no(), 2U);
   EXPECT_EQ(folded.image.workflows().at(1).tasks.size(), 3U);
   EXPECT_EQ(folded.image.keys().at(1), "default");
+}
+
+TEST(StoreImage, EventsCarryTheReasonOfEachTransition) {
+  using Cause = TaskEnded::Cause;
+  Folded folded;
+  folded.with_pipeline();
+  for (const Cause cause : {Cause::Rescue, Cause::Interrupted}) {
+    EXPECT_EQ(folded.start(0), "");
+    EXPECT_EQ(folded.apply(TransitionGroup(
+                  20, TaskEnded{.pipeline_no = 1, .task = 0, .to = TaskState::Ready, .cause = cause})),
+              "");
+  }
+  EXPECT_EQ(folded.start(0), "");
+  const std::vector<Successor> rest = {{1, TaskState::Skipped}, {2, TaskState::Cancelled}};
+  EXPECT_EQ(folded.apply(TransitionGroup(20, TaskEnded{.pipeline_no = 1,
+                                                       .task = 0,
+                                                       .to = TaskState::Failed,
+                                                       .cause = Cause::Abandoned,
+                                                       .successors = rest})),
+            "");
+  EXPECT_THAT(folded.reasons, testing::ElementsAre("Started", "Rescue", "Started", "Interrupted", "Started",
+                                                   "Abandoned", "TriggerRule", "Cancel"));
 }
 
 TEST(StoreImage, EventsCarryNumbersStatesAndExecutor) {

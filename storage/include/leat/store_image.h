@@ -63,6 +63,23 @@ struct PipelineImage {
   friend bool operator==(const PipelineImage&, const PipelineImage&) = default;
 };
 
+/// Why a task changed its state.
+enum class TransitionReason : std::uint8_t {
+  Created,       ///< with its pipeline
+  Dependencies,  ///< all that it waited for has ended, and its trigger rule is true
+  Started,       ///< an executor took it
+  Result,        ///< its attempt ended so
+  Retry,         ///< its attempt failed, another follows
+  Rescue,        ///< its process died
+  Interrupted,   ///< a stop ended its attempt
+  Cancel,        ///< its pipeline was cancelled
+  Abandoned,     ///< it was rescued too often
+  TriggerRule,   ///< its trigger rule is false
+};
+
+/// @return the reason's name exactly as the enumerator is spelled
+std::string_view to_string(TransitionReason reason) noexcept;
+
 /// One task transition as `inspect events` lists it. Views are valid during the call that hands it over.
 struct TransitionEvent {
   std::uint64_t sequence;
@@ -74,6 +91,7 @@ struct TransitionEvent {
   std::optional<TaskState> from;  ///< empty: the task's creation
   TaskState to;
   std::string_view executor;  ///< empty where none is known yet
+  TransitionReason reason;
 };
 
 /// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the

@@ -1,0 +1,101 @@
+// `leat inspect` of one pipeline, and what its columns say of times and reasons.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "command_line.h"
+
+namespace leat::tests {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class InspectTest : public CommandLineTest {
+ protected:
+  void run(const std::string& text, int status) {
+    EXPECT_EQ(leat({"run", write_file("w.toml", text)}).status, status);
+    pipeline_ = inspect("pipelines").at(0).at("pipeline");
+  }
+  /// The tree without its times.
+  std::string tree() {
+    const CommandResult result = leat({"inspect", "pipeline", pipeline_});
+    EXPECT_EQ(result.status, 0) << result.err;
+    const std::string text = std::regex_replace(result.out, std::regex("\\+?[0-9]+\\.[0-9]+ s"), "T");
+    return text.substr(text.find('\n', text.find('\n') + 1) + 1);
+  }
+
+  std::string pipeline_;
+};
+
+constexpr const char* kBranches = R"(
+[workflow]
+name = "w"
+[[task]]
+name = "extract"
+sleep = "0s"
+[[task]]
+name = "bad"
+run = ["sh", "-c", "echo no such place; exit 1"]
+after = ["extract"]
+retry = {max_attempts = 2, initial = "1ms"}
+[[task]]
+name = "report"
+after = ["bad"]
+sleep = "0s"
+)";
+
+TEST_F(InspectTest, APipelineIsATreeOfWhatReleasedWhat) {
+  run(kBranches, 1);
+  EXPECT_EQ(tree(),
+            "extract          Completed   attempt 1 on default from T, ran T\n"
+            "  bad            Failed      attempt 2 on default from T, ran T: exit status 1: no such place\n"
+            "    report       Skipped     its trigger rule was false\n");
+}
+
+TEST_F(InspectTest, EveryTransitionHasAReasonOfAClosedSet) {
+  run(kBranches, 1);
+  std::map<std::string, std::vector<std::string>> reasons;
+  for (const CsvRow& event : inspect("events")) reasons[event.at("task")].push_back(event.at("reason"));
+  EXPECT_THAT(reasons["public::embedded::w::extract"],
+              ElementsAre("Created", "Dependencies", "Started", "Result"));
+  EXPECT_THAT(reasons["public::embedded::w::bad"],
+              ElementsAre("Created", "Dependencies", "Started", "Retry", "Started", "Result"));
+  EXPECT_THAT(reasons["public::embedded::w::report"], ElementsAre("Created", "TriggerRule"));
+}
+
+TEST_F(InspectTest, TasksTellTheTimesOfTheirLastAttempt) {
+  run(kBranches, 1);
+  std::map<std::string, CsvRow> tasks;
+  for (const CsvRow& row : inspect("tasks")) tasks[row.at("task")] = row;
+  std::map<std::string, std::string> last;  // by "task to"
+  for (const CsvRow& event : inspect("events")) {
+    last[event.at("task") + " " + event.at("to")] = event.at("time_ns");
+  }
+  const std::string bad = "public::embedded::w::bad";
+  EXPECT_EQ(tasks[bad].at("ready_ns"), last[bad + " Ready"]);
+  EXPECT_EQ(tasks[bad].at("started_ns"), last[bad + " Running"]);
+  EXPECT_EQ(tasks[bad].at("finished_ns"), last[bad + " Failed"]);
+  EXPECT_EQ(tasks["public::embedded::w::report"].at("started_ns"), "0") << "it never ran";
+}
+
+TEST_F(InspectTest, APipelineThatIsNotThereIsBadInput) {
+  run(kBranches, 1);
+  const CommandResult unknown = leat({"inspect", "pipeline", "018bcfe5-6800-7001-8000-000000000002"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("remembers no pipeline 018bcfe5-6800-7001-8000-000000000002"));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"inspect", "pipeline"},
+                                                {"inspect", "pipeline", "x"},
+                                                {"inspect", "tasks", pipeline_}}) {
+    const CommandResult result = leat(words);
+    EXPECT_EQ(result.status, 2);
+    EXPECT_THAT(result.err, HasSubstr("accepted: pipeline ID"));
+  }
+}
+
+}  // namespace
+}  // namespace leat::tests
