@@ -57,7 +57,7 @@ TEST_F(InspectTest, APipelineIsATreeOfWhatReleasedWhat) {
             "    report       Skipped     its trigger rule was false\n");
 }
 
-TEST_F(InspectTest, EveryTransitionHasAReasonOfAClosedSet) {
+TEST_F(InspectTest, EveryTransitionHasAReasonOfAClosedSet) {  // row 197
   run(kBranches, 1);
   std::map<std::string, std::vector<std::string>> reasons;
   for (const CsvRow& event : inspect("events")) reasons[event.at("task")].push_back(event.at("reason"));

@@ -70,6 +70,19 @@ TEST(BehavioursExecutor, HasAsManyFreePlacesAsItMayRunAtOnce) {  // row 20
   EXPECT_EQ(metrics.active_tasks + metrics.total_executed + metrics.total_failed, 0U);  // row 17
 }
 
+TEST(BehavioursExecutor, LimitsThatCannotBeAreRefusedWithTheAcceptedOnes) {  // row 62
+  const auto refused =
+      Runner::builder().database_url("memory:").default_limits({.max_concurrent = 1'000'001}).build();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::InvalidArgument);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("accepted: up to 1000000"));
+}
+
+TEST(BehavioursExecutor, ATaskRunsAsLongAsItLikesUnlessItHasATimeout) {  // row 18
+  const auto workflow = Workflow::builder("w").task("t", nothing).build();
+  EXPECT_EQ(workflow->tasks()[0].timeout, std::chrono::nanoseconds(0));
+}
+
 TEST(BehavioursExecutor, ATaskOverItsTimeFailsAndSoDoesItsWorkflow) {  // rows 21, 146
   const auto medium = std::make_shared<MemoryMedium>();
   const auto workflow = Workflow::builder("w")
@@ -138,9 +151,7 @@ TEST(BehavioursSlots, AHeldSlotIsNotHadTwice) {  // row 28
 TEST(BehavioursSlots, ADroppedTokenGivesItsSlotBack) {  // row 29
   Released listener;
   Capacity capacity(2, listener);
-  {
-    const Slots both(capacity, 2);
-  }
+  { const Slots both(capacity, 2); }
   EXPECT_EQ(capacity.admitted(), 0U);
   EXPECT_EQ(listener.times, 1);
 }

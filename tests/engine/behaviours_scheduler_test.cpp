@@ -1,17 +1,5 @@
 // Behaviours of the original system that leat keeps, from end to end; "row n" is the number of its line in
 // the list of them, reference_behaviours.tsv. Rows about one class alone are tested beside that class.
-//
-// Not tested here, because the engine does not have it yet:
-//   37-42, 196   a task that defers itself: needs a sub-state, and a slot handed back and taken again
-//   175-178      pausing: needs PipelineHandle::pause() and resume(); state and record exist
-//   172, 173     asking for abandoned tasks, statistics of retries: the store has the facts
-//   36, 197      error classes in the metrics; events of pipelines beside those of tasks
-//   199-203      cron
-// Not applicable:
-//   13           every Runner has an executor
-//   19, 157-162  slots and claims belong to lanes and epochs, not to executors
-//   44           a workflow that is submitted is registered by that
-//   152-156      claims between processes: a store belongs to one process; see stress_test.cpp
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -180,6 +168,23 @@ TEST(BehavioursContext, TheInitialContextReachesATaskOnlyThroughItsDependencies)
   EXPECT_EQ(root, R"({"secret":1,"shared":2})");
   EXPECT_EQ(child, R"({"root":true,"shared":2})");
   EXPECT_EQ(grandchild, child);  // child wrote nothing, and hands on all it had
+}
+
+TEST(BehavioursContext, ATriggerRuleSeesWhatTheTaskWillSee) {  // row 123
+  Runner runner = make_started_runner();
+  const auto holds = [](const char* value) {
+    return *TriggerRule::context_value("list", TriggerOperator::Contains, value);
+  };
+  std::string seen;
+  const auto workflow =
+      Workflow::builder("w")
+          .task("a", [](TaskContext& context) { context.set_json("list", "[1]"); })
+          .task("b", [](TaskContext& context) { context.set_json("list", "[2]"); })
+          .task("both", [&](TaskContext& context) { seen = context.context().to_json(); },
+                {.after = {"a", "b"}, .trigger = TriggerRule::all({holds("1"), holds("2")})})
+          .build();
+  EXPECT_EQ(run(runner, *workflow).state, PipelineState::Completed);
+  EXPECT_EQ(seen, R"({"list":[1,2]})");
 }
 
 // --- retry ---

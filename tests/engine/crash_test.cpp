@@ -69,7 +69,7 @@ class ShutStore final : public StateStore {
   ::_exit(5);
 }
 
-TEST(Crash, AStartThatDiedBeforeItWasRecordedCountsAsARescue) {
+TEST(Crash, AStartThatDiedBeforeItWasRecordedCountsAsARescue) {  // row 168
   const TemporaryDirectory directory;
   const std::string place = directory.path();
   for (int lives = 0; lives < 3; ++lives) {

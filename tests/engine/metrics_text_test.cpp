@@ -94,7 +94,7 @@ TEST(MetricsText, PromtoolFindsNothingToObjectTo) {
   EXPECT_EQ(std::string(said.data(), size), "");
 }
 
-TEST(MetricsText, CountsWhatHappened) {
+TEST(MetricsText, CountsWhatHappened) {  // row 34
   const std::string text = busy_runner("other").metrics_text();
   EXPECT_EQ(value_of(text, "leat_executor_executed_total{executor=\"default\"}"), 4);
   EXPECT_EQ(value_of(text, "leat_executor_failed_total{executor=\"default\"}"), 1);

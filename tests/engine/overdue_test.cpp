@@ -93,7 +93,7 @@ TEST(Overdue, AnAttemptThatEndsInsideItsCancelCallbackStillTimedOut) {
   EXPECT_EQ(metrics.active_tasks, 0) << "the permit is back";
 }
 
-TEST(Overdue, EndAndTimeOutAtTheSameMomentEndTheTaskOnce) {
+TEST(Overdue, EndAndTimeOutAtTheSameMomentEndTheTaskOnce) {  // row 30
   constexpr std::uint32_t kTasks = 200;
   Runner runner = started(std::make_shared<EndsAtTheLimit>(), 4);
   Workflow::Builder builder("w");

@@ -118,7 +118,7 @@ TEST(Recovery, AFinishedPipelineIsNotCarriedOn) {
   }
 }
 
-TEST(Recovery, ATaskThatWasRunningAtTheCrashIsRescuedThreeTimesThenAbandoned) {
+TEST(Recovery, ATaskThatWasRunningAtTheCrashIsRescuedThreeTimesThenAbandoned) {  // rows 163, 165, 174
   const auto medium = std::make_shared<MemoryMedium>();
   std::atomic<int> runs{0};
   std::atomic<bool> release{false};
@@ -289,7 +289,7 @@ TEST(Recovery, ASecondRunnerOnTheSameStoreIsRefused) {
   EXPECT_EQ(second.error().code, ErrorCode::Locked);
 }
 
-TEST(Recovery, AfterAStoreFailureNothingIsAcknowledgedAndNobodyHangs) {
+TEST(Recovery, AfterAStoreFailureNothingIsAcknowledgedAndNobodyHangs) {  // rows 33, 59
   for (int appends = 0; appends < 6; ++appends) {
     SCOPED_TRACE(appends);
     Chain chain;

@@ -300,7 +300,7 @@ TEST_P(RunnerTest, ReadyTasksBeyondTheLaneAreParkedAndAllRun) {
   EXPECT_EQ(runner.metrics("default").parked_tasks, 0U);
 }
 
-TEST_P(RunnerTest, CancelEndsWhatHasNotStarted) {
+TEST_P(RunnerTest, CancelEndsWhatHasNotStarted) {  // row 180
   Runner runner = make_runner(limits());
   ASSERT_TRUE(runner.start());
   std::atomic<bool> began{false};
@@ -379,7 +379,7 @@ TEST_P(RunnerTest, AHandleOutlivesItsRunner) {
   EXPECT_EQ(result.error().code, ErrorCode::Stopped);
 }
 
-TEST(Runner, RefusesARouteToAnUnknownKeyWithTheKnownOnes) {
+TEST(Runner, RefusesARouteToAnUnknownKeyWithTheKnownOnes) {  // row 10
   auto runner = Runner::builder()
                     .database_url("memory:")
                     .routing_config(RoutingConfig().with_rule("a::**", "gpuu"))
@@ -456,7 +456,7 @@ TEST(Runner, AnExecutorHasTheMetricsOfItsLanesTogether) {
   EXPECT_TRUE(next) << next.error().message;  // free again
 }
 
-TEST(Runner, RefusesAKeyRegisteredTwice) {
+TEST(Runner, RefusesAKeyRegisteredTwice) {  // row 14
   auto runner = Runner::builder().database_url("memory:").build();
   const auto again = runner->register_executor("default", std::make_shared<ThreadTaskExecutor>());
   ASSERT_FALSE(again);

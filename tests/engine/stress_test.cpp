@@ -241,7 +241,7 @@ class Storm {
   std::vector<PipelineHandle> submitted_;
 };
 
-TEST_P(Stress, EveryAcceptedTaskRunsOnceAndTheBooksBalance) {
+TEST_P(Stress, EveryAcceptedTaskRunsOnceAndTheBooksBalance) {  // rows 60, 156
   auto random = seeded_generator();
   Runner runner = make_runner(limits(2, 14));
   Storm storm(runner, 8 + pick(random, 7 * kScale), 40 * kScale);
@@ -289,7 +289,7 @@ TEST_P(Stress, AfterwardsEachLaneAdmitsExactlyItsLimit) {
   open.notify_all();
 }
 
-TEST_P(Stress, ABulkOfTasksThatWaitForEachOtherGetsAWorkerEach) {
+TEST_P(Stress, ABulkOfTasksThatWaitForEachOtherGetsAWorkerEach) {  // row 64
   constexpr std::uint32_t kTasks = 8;
   for (const IdlePolicy idle : {IdlePolicy::Park, IdlePolicy::SpinThenPark}) {
     auto built = Runner::builder()
@@ -392,7 +392,7 @@ TEST_P(Stress, TwoPermitsThatComeBackTogetherWakeAWorkerEach) {
   }
 }
 
-TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {
+TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {  // row 63
   auto random = seeded_generator();
   const auto spin = [](std::uint32_t rounds) {
     for (std::atomic<std::uint32_t> spun = 0; spun < rounds;) ++spun;

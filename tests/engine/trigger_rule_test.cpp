@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
         OperatorCase{102, Operator::Equals, R"({"k":{"b":[1],"a":2}})", R"({"a":2,"b":[1]})", true}),
     row_name);
 
-TEST(TriggerJson, ReadsTheOriginalsForm) {  // row 71
+TEST(TriggerJson, ReadsTheOriginalsForm) {  // rows 69, 71
   World world{{{"extract", kDone}}, R"({"status":"ready"})"};
   const auto rule = Rule::parse(R"({"type":"All","conditions":[
       {"type":"TaskSuccess","task_name":"extract"},

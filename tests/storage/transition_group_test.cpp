@@ -289,7 +289,7 @@ TEST(Commit, LaterVersionIsRefusedByName) {
   EXPECT_THAT(reader.error().message, testing::HasSubstr("format 9"));
 }
 
-TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {
+TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {  // row 195
   const char* const given = std::getenv("LEAT_SEED");
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::cout << "LEAT_SEED=" << seed << "\n";
