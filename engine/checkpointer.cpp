@@ -90,7 +90,9 @@ void Checkpointer::on_commit(std::uint64_t, std::uint64_t, bool reached) noexcep
 }
 
 bool Checkpointer::tidy() noexcept {
-  if (auto done = store_->tidy(); !done) log_(Severity::Warning, done.error().message);
+  const auto more = store_->tidy();
+  if (!more) log_(Severity::Warning, more.error().message);
+  if (more && *more) return true;
   rounds_.fetch_add(1, std::memory_order_relaxed);       // relaxed: only counted
   phase_.store(Phase::Idle, std::memory_order_release);  // (1)
   return true;

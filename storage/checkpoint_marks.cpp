@@ -32,29 +32,42 @@ bool covers(const CheckpointMark& from, const CheckpointMark& to, const Retentio
 
 }  // namespace
 
-CheckpointMarks::Dropped CheckpointMarks::complete(const CheckpointMark& mark, const Retention& events) {
+std::uint64_t CheckpointMarks::add(const CheckpointMark& mark, const Retention& events) {
   LEAT_CHECK(mark.generation > newest().generation && mark.minimum >= newest().minimum);
-  Dropped dropped;
-  const auto drop = [&](auto first, auto last) {
-    for (auto at = first; at != last; ++at) {
-      if (at->generation != 0) dropped.generations.push_back(at->generation);
-    }
-    return kept_.erase(first, last);
-  };
   // Nobody wrote down when the store began: its first round stands for it.
   if (kept_.size() == 1 && oldest().generation == 0) kept_.front().ended_ns = mark.ended_ns;
   kept_.push_back(mark);
-  auto base = kept_.begin();
-  for (auto at = base; at != kept_.end(); ++at) {
-    if (covers(*at, mark, events, 1)) base = at;
-  }
-  drop(kept_.begin(), base);
   // What was the newest stays only where it is a step from its neighbour.
-  if (kept_.size() >= 3) {
-    const auto before = kept_.end() - 2;
-    if (!covers(*(before - 1), *before, events, kSteps)) drop(before, before + 1);
+  const auto before = kept_.end() - 2;
+  const bool is_between = horizon(events).generation < before->generation;
+  if (!is_between || covers(*(before - 1), *before, events, kSteps)) return 0;
+  const std::uint64_t generation = before->generation;
+  kept_.erase(before);
+  return generation;
+}
+
+const CheckpointMark& CheckpointMarks::horizon(const Retention& events) const noexcept {
+  const CheckpointMark* found = &oldest();
+  for (const CheckpointMark& mark : kept_) {
+    if (covers(mark, newest(), events, 1)) found = &mark;
+  }
+  return *found;
+}
+
+CheckpointMarks::Dropped CheckpointMarks::advance(const Retention& events) {
+  const std::uint64_t first = horizon(events).generation;
+  Dropped dropped;
+  for (; oldest().generation != first; kept_.erase(kept_.begin())) {
+    if (oldest().generation != 0) dropped.generations.push_back(oldest().generation);
   }
   dropped.journal_below = oldest().minimum;
+  return dropped;
+}
+
+CheckpointMarks::Dropped CheckpointMarks::complete(const CheckpointMark& mark, const Retention& events) {
+  const std::uint64_t between = add(mark, events);
+  Dropped dropped = advance(events);
+  if (between != 0) dropped.generations.push_back(between);
   return dropped;
 }
 

@@ -47,7 +47,9 @@ class CommitWriter {
   /// Starts a commit of the opening `epoch`.
   void begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
              std::uint64_t synced);
-  void add(const TransitionGroup& group);
+  void add(const TransitionGroup& group) { add(group.time_ns(), group.bytes(), group.transitions()); }
+  /// A group as its record's bytes.
+  void add(std::int64_t time_ns, std::span<const std::byte> record, std::uint64_t transitions);
 
   std::uint64_t first_sequence() const noexcept { return header_.first_sequence; }
   std::uint64_t groups() const noexcept { return header_.groups; }
@@ -68,12 +70,16 @@ class CommitWriter {
 };
 
 using GroupRecord = std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded,
-                                 PipelineChanged, TaskReferred>;
+                                 PipelineChanged, TaskReferred, GroupsLeftOut>;
+
+/// @return  the number of the pipeline that the record is about; none: it is about none
+std::optional<std::uint64_t> pipeline_of(const GroupRecord& record);
 
 struct DecodedGroup {
   std::int64_t time_ns = 0;
   std::uint64_t transitions = 0;
   GroupRecord record;
+  std::span<const std::byte> bytes = {};  ///< the record, packed
 };
 
 /// Unpacks one commit. The records' views point into the bytes given and into the reader.

@@ -116,6 +116,15 @@ TaskReferred CommitReader::Parser::task_referred() {
   return record;
 }
 
+std::optional<std::uint64_t> pipeline_of(const GroupRecord& record) {
+  return std::visit(
+      [](const auto& any) -> std::optional<std::uint64_t> {
+        if constexpr (requires { any.pipeline_no; }) return any.pipeline_no;
+        return std::nullopt;
+      },
+      record);
+}
+
 std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_sequence,
                                                            std::span<const std::byte> commit) {
   if (commit.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
@@ -163,6 +172,7 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
   Parser in(rest_);
   group_.time_ns = record_format::sum(header_.base_ns, in.zigzag());
   group_.transitions = 0;
+  const std::span<const std::byte> packed = in.rest();
   switch (static_cast<Kind>(in.u8())) {
     case Kind::WorkflowDefined:
       group_.record = in.workflow_defined(names_);
@@ -195,11 +205,16 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
     case Kind::TaskReferred:
       group_.record = in.task_referred();
       break;
+    case Kind::GroupsLeftOut:
+      group_.transitions = in.varint();
+      group_.record = GroupsLeftOut{group_.transitions};
+      break;
     default:
       return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));
   }
   if (!in.ok()) return damaged(first, "malformed group " + std::to_string(groups_read_));
   rest_ = in.rest();
+  group_.bytes = packed.first(packed.size() - rest_.size());
   ++groups_read_;
   transitions_read_ += group_.transitions;
   return &group_;

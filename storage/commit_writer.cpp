@@ -35,17 +35,16 @@ std::byte* CommitWriter::take(std::size_t size_max) {
   return buffer_.data() + used_;
 }
 
-void CommitWriter::add(const TransitionGroup& group) {
-  if (header_.groups == 0) header_.base_ns = group.time_ns();
-  const std::span<const std::byte> bytes = group.bytes();
-  std::byte* out = take(kVarintBytesMax + bytes.size());
+void CommitWriter::add(std::int64_t time_ns, std::span<const std::byte> record, std::uint64_t transitions) {
+  if (header_.groups == 0) header_.base_ns = time_ns;
+  std::byte* out = take(kVarintBytesMax + record.size());
   const std::byte* const start = out;
-  const std::int64_t delta = record_format::difference(group.time_ns(), header_.base_ns);
+  const std::int64_t delta = record_format::difference(time_ns, header_.base_ns);
   out = record_format::put_varint(out, record_format::zigzag(delta));
-  std::memcpy(out, bytes.data(), bytes.size());
-  used_ += static_cast<std::size_t>(out - start) + bytes.size();
+  std::memcpy(out, record.data(), record.size());
+  used_ += static_cast<std::size_t>(out - start) + record.size();
   ++header_.groups;
-  header_.transitions += group.transitions();
+  header_.transitions += transitions;
 }
 
 std::span<const std::byte> CommitWriter::finish() {

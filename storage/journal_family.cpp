@@ -28,6 +28,7 @@ class SilentLogger final : public rocksdb::Logger {
 };
 
 constexpr char kRowKeyFirst = 'r';
+constexpr char kCarriedKeyFirst = 'c';
 constexpr std::size_t kRowKeyBytes = 1 + 2 * sizeof(std::uint64_t);
 
 std::uint64_t big_endian(std::string_view bytes) {
@@ -38,13 +39,6 @@ std::uint64_t big_endian(std::string_view bytes) {
 
 void append_big_endian(std::string& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift);
-}
-
-std::expected<std::uint64_t, StoreError> sequence_of(const rocksdb::Slice& key) {
-  if (key.size() != kJournalKeyBytes) {
-    return std::unexpected(StoreError{StoreErrorCode::Damaged, "the journal holds a key of a wrong length"});
-  }
-  return big_endian({key.data(), key.size()});
 }
 
 std::unexpected<StoreError> wrong_row_key() {
@@ -87,11 +81,32 @@ std::string journal_key(std::uint64_t first_sequence) {
   return key;
 }
 
-std::string row_key(std::uint64_t generation, std::uint64_t first_sequence) {
-  std::string key(1, kRowKeyFirst);
+namespace {
+
+std::string key_in_round(char kind, std::uint64_t generation, std::uint64_t first_sequence) {
+  std::string key(1, kind);
   append_big_endian(key, generation);
   append_big_endian(key, first_sequence);
   return key;
+}
+
+}  // namespace
+
+std::string row_key(std::uint64_t generation, std::uint64_t first_sequence) {
+  return key_in_round(kRowKeyFirst, generation, first_sequence);
+}
+
+std::string carried_key(std::uint64_t generation, std::uint64_t first_sequence) {
+  return key_in_round(kCarriedKeyFirst, generation, first_sequence);
+}
+
+std::expected<std::uint64_t, StoreError> sequence_in(const rocksdb::Slice& key) {
+  const bool in_round = key.size() == kRowKeyBytes && (key[0] == kRowKeyFirst || key[0] == kCarriedKeyFirst);
+  if (!in_round && key.size() != kJournalKeyBytes) {
+    return std::unexpected(StoreError{StoreErrorCode::Damaged, "the store holds a key of a wrong length"});
+  }
+  const std::size_t place = key.size() - sizeof(std::uint64_t);
+  return big_endian({key.data() + place, sizeof(std::uint64_t)});
 }
 
 std::string history_key(std::uint64_t first_sequence) {
@@ -232,9 +247,9 @@ rocksdb::Status JournalDb::close() {
 
 std::expected<void, StoreError> JournalDb::replay(const StateStore::Visitor& visit,
                                                   std::uint64_t from) const {
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
+  const std::unique_ptr<rocksdb::Iterator> at = scan(family());
   for (at->Seek(journal_key(from)); at->Valid(); at->Next()) {
-    const auto sequence = sequence_of(at->key());
+    const auto sequence = sequence_in(at->key());
     if (!sequence) return std::unexpected(sequence.error());
     if (auto done = visit(*sequence, bytes_of(at->value())); !done) return done;
   }
@@ -257,7 +272,7 @@ std::expected<CheckpointMarks, StoreError> JournalDb::marks() const {
 
 std::expected<std::uint64_t, StoreError> JournalDb::next_generation() const {
   if (checkpoint() == nullptr) return 1;
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), checkpoint()));
+  const std::unique_ptr<rocksdb::Iterator> at = scan(checkpoint());
   at->SeekToLast();
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the checkpoint"));
   if (!at->Valid() || at->key()[0] != kRowKeyFirst) return 1;
@@ -267,22 +282,34 @@ std::expected<std::uint64_t, StoreError> JournalDb::next_generation() const {
 
 std::expected<void, StoreError> JournalDb::replay_rows(std::uint64_t generation,
                                                        const StateStore::Visitor& visit) const {
+  return replay_range(row_key(generation, 0), row_key(generation + 1, 0), visit);
+}
+
+std::expected<void, StoreError> JournalDb::replay_carried(std::uint64_t generation,
+                                                          const StateStore::Visitor& visit) const {
+  return replay_range(carried_key(generation, 0), carried_key(generation + 1, 0), visit);
+}
+
+std::expected<void, StoreError> JournalDb::replay_range(const std::string& first, const std::string& end,
+                                                        const StateStore::Visitor& visit) const {
   if (checkpoint() == nullptr) return {};
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), checkpoint()));
-  const std::string end = row_key(generation + 1, 0);
-  for (at->Seek(row_key(generation, 0)); at->Valid() && at->key().compare(end) < 0; at->Next()) {
-    if (at->key().size() != kRowKeyBytes) return wrong_row_key();
-    const std::uint64_t first =
-        big_endian({at->key().data() + 1 + sizeof(std::uint64_t), sizeof(std::uint64_t)});
-    if (auto done = visit(first, bytes_of(at->value())); !done) return done;
+  const std::unique_ptr<rocksdb::Iterator> at = scan(checkpoint());
+  for (at->Seek(first); at->Valid() && at->key().compare(end) < 0; at->Next()) {
+    const auto sequence = sequence_in(at->key());
+    if (!sequence) return std::unexpected(sequence.error());
+    if (auto done = visit(*sequence, bytes_of(at->value())); !done) return done;
   }
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the checkpoint"));
   return {};
 }
 
+std::unique_ptr<rocksdb::Iterator> JournalDb::scan(rocksdb::ColumnFamilyHandle* family) const {
+  return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(scan_options(), family));
+}
+
 std::expected<HistoryTail, StoreError> JournalDb::history_tail() const {
   if (history() == nullptr) return HistoryTail();
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), history()));
+  const std::unique_ptr<rocksdb::Iterator> at = scan(history());
   at->SeekToLast();
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the history"));
   if (!at->Valid()) return HistoryTail();
@@ -300,7 +327,7 @@ std::expected<void, StoreError> JournalDb::replay_history(
     const std::function<std::expected<bool, StoreError>(std::uint64_t, std::span<const std::byte>)>& visit)
     const {
   if (history() == nullptr) return {};
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), history()));
+  const std::unique_ptr<rocksdb::Iterator> at = scan(history());
   for (at->Seek(history_key(sequence)); at->Valid(); at->Next()) {
     const auto first = sequence_of_history(at->key());
     if (!first) return std::unexpected(first.error());
@@ -327,11 +354,11 @@ std::expected<JournalEnd, StoreError> end_of(const CommitHeader& header, const J
 }  // namespace
 
 std::expected<JournalEnd, StoreError> JournalDb::end(const JournalEnd& known) const {
-  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(scan_options(), family()));
+  const std::unique_ptr<rocksdb::Iterator> at = scan(family());
   at->SeekToLast();
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the journal"));
   if (!at->Valid()) return known;
-  const auto sequence = sequence_of(at->key());
+  const auto sequence = sequence_in(at->key());
   if (!sequence) return std::unexpected(sequence.error());
   const auto commit = CommitReader::open(*sequence, bytes_of(at->value()));
   if (!commit) return std::unexpected(commit.error());

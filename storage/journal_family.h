@@ -2,7 +2,8 @@
 // RocksDB.
 //
 // journal      one pair per group commit; key: first sequence number, big endian
-// checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a slice
+// checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a slice;
+//              key 'c', the same: a commit that was carried to that round
 // history      key: first sequence number, big endian, and a zero byte: a pack
 #pragma once
 
@@ -33,6 +34,11 @@ inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
 std::string journal_key(std::uint64_t first_sequence);
 /// @return  the key of a slice; with sequence 0: a key before every slice of the round
 std::string row_key(std::uint64_t generation, std::uint64_t first_sequence);
+
+/// @return  the key of a carried commit; with sequence 0: a key before every one of the round
+std::string carried_key(std::uint64_t generation, std::uint64_t first_sequence);
+/// @return  the number in a key of the journal, of a row or of a carried commit, or Damaged
+std::expected<std::uint64_t, StoreError> sequence_in(const rocksdb::Slice& key);
 
 std::string history_key(std::uint64_t first_sequence);
 
@@ -100,6 +106,13 @@ class JournalDb {
   std::expected<void, StoreError> replay_rows(std::uint64_t generation,
                                               const StateStore::Visitor& visit) const;
 
+  /// Visits every commit that was carried to a round in order.
+  std::expected<void, StoreError> replay_carried(std::uint64_t generation,
+                                                 const StateStore::Visitor& visit) const;
+
+  /// Reads in order of keys, past the cache, with checksums.
+  std::unique_ptr<rocksdb::Iterator> scan(rocksdb::ColumnFamilyHandle* family) const;
+
   /// @return  how long the history is
   std::expected<HistoryTail, StoreError> history_tail() const;
   /// Visits packs in order from the first one on that belongs to `sequence` or later.
@@ -124,6 +137,10 @@ class JournalDb {
 
  private:
   JournalDb() = default;
+
+  std::expected<void, StoreError> replay_range(const std::string& first, const std::string& end,
+                                               const StateStore::Visitor& visit) const;
+
 
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;

@@ -12,7 +12,8 @@ namespace {
 
 bool agree(const TaskImage& a, const TaskImage& b) {
   return a.state == b.state && a.attempt == b.attempt && a.rescues == b.rescues && a.key_no == b.key_no &&
-         a.retry_at_ns == b.retry_at_ns && a.error == b.error && a.context == b.context;
+         a.retry_at_ns == b.retry_at_ns && a.error == b.error && a.context == b.context &&
+         a.external_ref == b.external_ref;
 }
 
 bool agree(const PipelineImage& a, const PipelineImage& b) {
@@ -25,21 +26,42 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
 
 }  // namespace
 
-std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
-                                                StoreImage::Keep keep, const StoreImage::OnEvent& on_event) {
+namespace {
+
+std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const CheckpointMark& mark,
+                                           StoreImage::Keep keep, bool events,
+                                           const StoreImage::OnEvent& on_event) {
   StoreImage image(keep);
   image.begin_at(mark);
   const auto load = [&image](std::uint64_t first, std::span<const std::byte> slice) {
     return image.load(first, slice);
   };
+  const auto carry = [&](std::uint64_t first, std::span<const std::byte> commit) {
+    return image.carry(first, commit, on_event);
+  };
   const auto apply = [&](std::uint64_t first, std::span<const std::byte> commit) {
     return image.apply(first, commit, on_event);
   };
   auto done = journal.replay_rows(mark.generation, load);
+  if (events) image.prefer_events();
+  if (done && events) done = journal.replay_carried(mark.generation, carry);
   if (done) done = journal.replay(apply, mark.minimum);
   if (done) done = check_whole(image);
   if (!done) return std::unexpected(std::move(done.error()));
   return image;
+}
+
+}  // namespace
+
+std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
+                                                StoreImage::Keep keep, const StoreImage::OnEvent& on_event) {
+  return fold(journal, mark, keep, false, on_event);
+}
+
+std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
+                                                  StoreImage::Keep keep,
+                                                  const StoreImage::OnEvent& on_event) {
+  return fold(journal, oldest, keep, true, on_event);
 }
 
 std::string disagreement(const StoreImage& older, const StoreImage& newer) {

@@ -16,6 +16,12 @@ std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const 
                                                 StoreImage::Keep keep,
                                                 const StoreImage::OnEvent& on_event = {});
 
+/// The same, of the round where the store's events begin, with what was carried to it: pipelines are folded from
+/// their own groups as far as they are there, and every event that the store still holds is told.
+std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
+                                                  StoreImage::Keep keep,
+                                                  const StoreImage::OnEvent& on_event = {});
+
 /// Whether two folds of unfinished pipelines to the same end say the same, but for output, which rows do not
 /// hold, and definitions that only the older one still needed.
 ///

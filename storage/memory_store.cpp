@@ -135,7 +135,7 @@ class MemoryStore final : public StateStore {
     return {};
   }
 
-  std::expected<void, StoreError> tidy() override {
+  std::expected<bool, StoreError> tidy() override {
     if (!is_open()) return closed();
     const MutexLock lock(mutex_);
     std::vector<MemoryMedium::Commit>& commits = medium_->commits;
@@ -151,7 +151,7 @@ class MemoryStore final : public StateStore {
     }
     commits.erase(commits.begin(), commits.begin() + static_cast<std::ptrdiff_t>(gone));
     medium_->synced -= gone;
-    return {};
+    return false;
   }
 
   std::expected<void, StoreError> acknowledge(std::uint64_t) override {

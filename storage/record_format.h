@@ -73,6 +73,9 @@
 //           varint          attempt
 //           text            external_ref, 1 to 256 bytes
 //
+// 15 GroupsLeftOut          takes transitions; in carried commits alone
+//           varint          transitions: that groups of others took here
+//
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
 //                           state: 0 Ready, 1 Skipped, 2 Cancelled
@@ -112,6 +115,10 @@
 // 20 RoundEnded             i64 Unix time in ns
 // 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
 //                           go on: a row is closed when it passes kRowBytesMax
+//
+// What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
+// a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of others. Its
+// gap, unsynced and link are 0.
 //
 // The pipelines that a commit finishes have their summaries in a pack, written under its first number too:
 //
@@ -162,6 +169,7 @@ enum class Kind : std::uint8_t {
   TaskEnded = 5,
   PipelineChanged = 6,
   TaskReferred = 7,
+  GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
   WorkflowKept = 17,
   KeyKept = 18,

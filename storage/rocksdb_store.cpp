@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "check.h"
+#include "carried_events.h"
 #include "checkpoint_round.h"
 #include "commit.h"
 #include "file_board.h"
@@ -109,7 +110,7 @@ class RocksdbStateStore final : public StateStore {
   std::expected<void, StoreError> append_rows(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                               std::span<const std::byte> commit,
                                               const CommitRows& rows) override;
-  std::expected<void, StoreError> tidy() override;
+  std::expected<bool, StoreError> tidy() override;
   std::expected<void, StoreError> takes(const CallerWrites& writes) const override;
   const HistoryTail* history() const noexcept override { return &history_; }
   std::uint64_t history_begin() const noexcept override {
@@ -127,6 +128,7 @@ class RocksdbStateStore final : public StateStore {
     return std::unexpected(*failure_);
   }
   std::expected<void, StoreError> usable() const;
+  std::expected<void, StoreError> drop_events();
   std::expected<void, StoreError> tidy_history();
   rocksdb::Status put_rows(const CommitRows& rows, std::uint64_t first_sequence, std::uint64_t end_sequence);
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
@@ -143,7 +145,8 @@ class RocksdbStateStore final : public StateStore {
   std::uint64_t written_;
   std::uint64_t synced_;
   std::uint64_t hash_;  // of what is written
-  CheckpointMarks marks_;
+  CheckpointMarks marks_;  // the committer's at the end of a round, tidy()'s until the next one begins
+  std::optional<EventCarrier> carrier_;
   CheckpointRound round_;
   Retention events_ = kRetainEvents;
   HistoryTail history_;  // at opening
@@ -235,7 +238,7 @@ std::expected<void, StoreError> RocksdbStateStore::replay_rows(std::uint64_t gen
   return journal_.replay_rows(generation, visit);
 }
 
-/// Adds rows to the batch; where they complete a round, also the round's mark and the end of what it replaces.
+/// Adds rows to the batch; where they complete a round, also the round's mark. What it replaces goes with tidy().
 rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_t first_sequence,
                                             std::uint64_t end_sequence) {
   rocksdb::ColumnFamilyHandle* const family = journal_.checkpoint();
@@ -247,32 +250,64 @@ rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_
   // The rows of rounds that a crash cut short lie between the newest one's and this one's.
   tidy_ns_.store(mark->ended_ns, std::memory_order_relaxed);  // relaxed: any recent value
   const std::uint64_t leftovers = marks_.newest().generation + 1;
-  const CheckpointMarks::Dropped dropped = marks_.complete(*mark, events_);
+  const std::uint64_t between = marks_.add(*mark, events_);
   const std::string marks = marks_.encode();
   if (status.ok()) status = batch_.Put(family, rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), marks);
   const auto drop = [&](std::uint64_t first, std::uint64_t end) {
     if (status.ok() && first < end) status = batch_.DeleteRange(family, row_key(first, 0), row_key(end, 0));
   };
   drop(leftovers, mark->generation);
-  for (const std::uint64_t generation : dropped.generations) drop(generation, generation + 1);
-  // relaxed: this thread alone writes it
-  if (status.ok() && dropped.journal_below > events_begin_.load(std::memory_order_relaxed)) {
-    status = batch_.DeleteRange(journal_.family(), journal_key(0), journal_key(dropped.journal_below));
-  }
-  events_begin_.store(dropped.journal_below, std::memory_order_relaxed);  // relaxed: any recent value
+  if (between != 0) drop(between, between + 1);
   return status;
 }
 
-std::expected<void, StoreError> RocksdbStateStore::tidy() {
-  // Whole files at once, so that no compaction has to read what is gone. The end is not included.
+std::expected<bool, StoreError> RocksdbStateStore::tidy() {
+  if (auto ready = usable(); !ready) return std::unexpected(std::move(ready.error()));
+  const CheckpointMark& horizon = marks_.horizon(events_);
+  if (horizon != marks_.oldest()) {
+    if (!carrier_) carrier_.emplace(journal_, marks_.oldest(), horizon);
+    const auto more = carrier_->step();
+    if (more && *more) return true;
+    carrier_.reset();
+    if (!more) return std::unexpected(more.error());
+    if (auto done = drop_events(); !done) return std::unexpected(std::move(done.error()));
+  }
+  if (auto done = tidy_history(); !done) return std::unexpected(std::move(done.error()));
+  return false;
+}
+
+/// What still lives before the new beginning is carried.
+std::expected<void, StoreError> RocksdbStateStore::drop_events() {
+  rocksdb::ColumnFamilyHandle* const family = journal_.checkpoint();
+  CheckpointMarks marks = marks_;
+  const CheckpointMarks::Dropped dropped = marks.advance(events_);
   const std::string first = journal_key(0);
-  const std::string last = journal_key(events_begin());
+  const std::string last = journal_key(dropped.journal_below);
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status =
+      batch.Put(family, rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), marks.encode());
+  for (const std::uint64_t generation : dropped.generations) {
+    if (status.ok()) status = batch.DeleteRange(family, row_key(generation, 0), row_key(generation + 1, 0));
+  }
+  if (status.ok()) {
+    status = batch.DeleteRange(family, carried_key(0, 0), carried_key(marks.oldest().generation, 0));
+  }
+  if (status.ok()) status = batch.DeleteRange(journal_.family(), first, last);
+  rocksdb::WriteOptions options;
+  options.sync = false;  // as append_rows() does
+  if (status.ok()) status = journal_.db().Write(options, &batch);
+  // Files go for good: not before what says so is on the device.
+  if (status.ok()) status = journal_.db().SyncWAL();
+  // Whole files at once, so that no compaction has to read what is gone. The end is not included.
   const rocksdb::Slice begin(first);
   const rocksdb::Slice end(last);
-  const rocksdb::Status status =
-      rocksdb::DeleteFilesInRange(&journal_.db(), journal_.family(), &begin, &end, false);
+  if (status.ok()) {
+    status = rocksdb::DeleteFilesInRange(&journal_.db(), journal_.family(), &begin, &end, false);
+  }
   if (!status.ok()) return std::unexpected(to_store_error(status, deed("dropping old events of")));
-  return tidy_history();
+  marks_ = std::move(marks);
+  events_begin_.store(dropped.journal_below, std::memory_order_relaxed);  // relaxed: any recent value
+  return {};
 }
 
 std::expected<void, StoreError> RocksdbStateStore::tidy_history() {
@@ -384,6 +419,7 @@ std::expected<void, StoreError> RocksdbStateStore::close() {
         rocksdb::FlushOptions(), {journal_.families().begin(), journal_.families().end()});
     if (!status.ok()) result = fail(to_store_error(status, deed("closing")));
   }
+  carrier_.reset();
   const rocksdb::Status status = journal_.close();
   if (result && !status.ok()) result = fail(to_store_error(status, deed("closing")));
   if (result) {

@@ -76,6 +76,8 @@ std::string_view to_string(TransitionReason reason) noexcept {
 struct StoreImage::State {
   Keep keep;
   bool refused = false;
+  bool prefers_events = false;
+  bool carries = false;  // a carried commit is applied
   std::uint64_t end_sequence = 0;
   std::uint64_t epoch = 0;
   std::uint64_t folded_bytes = 0;
@@ -96,6 +98,10 @@ class StoreImage::Fold {
   Fold(State& state, const OnEvent& on_event, std::uint64_t sequence, std::int64_t time_ns)
       : state_(state), on_event_(on_event), sequence_(sequence), time_ns_(time_ns) {}
 
+  /// All groups of a commit.
+  static std::expected<void, StoreError> apply(State& state, CommitReader& reader, const OnEvent& on_event);
+  static std::unexpected<StoreError> refuse(State& state, std::uint64_t first_sequence, std::string_view what);
+
   const char* operator()(const WorkflowDefined& record);
   const char* operator()(const KeyDefined& record);
   const char* operator()(const PipelineCreated& record);
@@ -103,6 +109,7 @@ class StoreImage::Fold {
   const char* operator()(const TaskEnded& record);
   const char* operator()(const PipelineChanged& record);
   const char* operator()(const TaskReferred& record);
+  const char* operator()(const GroupsLeftOut& record);
 
  private:
   bool is_folded() const { return sequence_ < pipeline_->folded_to; }
@@ -234,7 +241,11 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (workflow->second.tasks.size() != record.task_count) return "creates other tasks than its workflow has";
   // Numbers are given out before groups are ordered, so that they rise only nearly.
   const auto [place, is_new] = state_.pipelines.try_emplace(record.pipeline_no);
-  if (!is_new) return sequence_ < place->second.folded_to ? kFolded : "creates a pipeline twice";
+  if (!is_new) {
+    if (sequence_ >= place->second.folded_to) return "creates a pipeline twice";
+    if (!state_.prefers_events) return kFolded;
+    place->second = {};  // its groups are all there
+  }
   workflow->second.last_needed = sequence_;
   state_.next_pipeline_no = std::max(state_.next_pipeline_no, record.pipeline_no + 1);
   pipeline_ = &place->second;
@@ -332,6 +343,10 @@ const char* StoreImage::Fold::operator()(const TaskReferred& record) {
   return nullptr;
 }
 
+const char* StoreImage::Fold::operator()(const GroupsLeftOut&) {
+  return state_.carries ? nullptr : "leaves groups out";
+}
+
 StoreImage::StoreImage(Keep keep) : state_(std::make_unique<State>()) {
   state_->keep = keep;
 }
@@ -343,6 +358,10 @@ void StoreImage::begin_at(const CheckpointMark& mark) {
   state_->end_sequence = mark.minimum;
   state_->round_end = mark.end;
   state_->round_hash = mark.hash;
+}
+
+void StoreImage::prefer_events() noexcept {
+  state_->prefers_events = true;
 }
 
 std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
@@ -388,15 +407,46 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
   }
 }
 
+std::unexpected<StoreError> StoreImage::Fold::refuse(State& state, std::uint64_t first_sequence,
+                                                     std::string_view what) {
+  state.refused = true;
+  return std::unexpected(StoreError{StoreErrorCode::Damaged,
+                                    "commit " + std::to_string(first_sequence) + " " + std::string(what)});
+}
+
+std::expected<void, StoreError> StoreImage::Fold::apply(State& state, CommitReader& reader,
+                                                        const OnEvent& on_event) {
+  std::uint64_t sequence = reader.header().first_sequence;
+  for (;;) {
+    const auto group = reader.next();
+    if (!group) {
+      state.refused = true;
+      return std::unexpected(group.error());
+    }
+    if (*group == nullptr) return {};
+    Fold fold(state, on_event, sequence, (*group)->time_ns);
+    const char* const wrong = std::visit(fold, (*group)->record);
+    if (wrong != nullptr && wrong != kFolded) return refuse(state, reader.header().first_sequence, wrong);
+    sequence += (*group)->transitions;
+  }
+}
+
+std::expected<void, StoreError> StoreImage::carry(std::uint64_t first_sequence,
+                                                  std::span<const std::byte> commit,
+                                                  const OnEvent& on_event) {
+  auto reader = CommitReader::open(first_sequence, commit);
+  if (!reader) return std::unexpected(std::move(reader.error()));
+  state_->carries = true;
+  auto done = Fold::apply(*state_, *reader, on_event);
+  state_->carries = false;
+  return done;
+}
+
 std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
                                                   std::span<const std::byte> commit,
                                                   const OnEvent& on_event) {
   State& state = *state_;
-  const auto refuse = [&](std::string_view what) -> std::expected<void, StoreError> {
-    state.refused = true;
-    return std::unexpected(StoreError{StoreErrorCode::Damaged,
-                                      "commit " + std::to_string(first_sequence) + " " + std::string(what)});
-  };
+  const auto refuse = [&](std::string_view what) { return Fold::refuse(state, first_sequence, what); };
   if (state.refused) return refuse("follows one that was refused");
   auto reader = CommitReader::open(first_sequence, commit);
   if (!reader) {
@@ -414,19 +464,7 @@ std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
     return refuse("is not linked to the commit before it: one of them was exchanged");
   }
   if (header.epoch < state.epoch) return refuse("comes from an earlier opening than the one before it");
-  std::uint64_t sequence = first_sequence;
-  for (;;) {
-    const auto group = reader->next();
-    if (!group) {
-      state.refused = true;
-      return std::unexpected(group.error());
-    }
-    if (*group == nullptr) break;
-    Fold fold(state, on_event, sequence, (*group)->time_ns);
-    const char* const wrong = std::visit(fold, (*group)->record);
-    if (wrong != nullptr && wrong != kFolded) return refuse(wrong);
-    sequence += (*group)->transitions;
-  }
+  if (auto done = Fold::apply(state, *reader, on_event); !done) return done;
   state.end_sequence = header.end_sequence();
   state.hash = header.hash;
   if (state.round_hash != 0 && state.end_sequence == state.round_end && state.hash != state.round_hash) {

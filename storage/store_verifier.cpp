@@ -78,11 +78,13 @@ class Examination {
     if (const auto end = journal.end(JournalEnd::of(block_)); !end) return report(StoreError(end.error()));
     const auto marks = journal.marks();
     if (!marks) return report(StoreError(marks.error()));
-    const auto image = fold_from(journal, marks->oldest(), StoreImage::Keep::Unfinished);
+    const auto image = fold_events(journal, marks->oldest(), StoreImage::Keep::Unfinished);
     if (!image) return report(StoreError(image.error()));
     const std::uint64_t end = image->end_sequence() == 0 ? block_.journal_end : image->end_sequence();
     if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
-    for (const CheckpointMark& mark : marks->kept().subspan(1)) examine_round(journal, mark, *image);
+    for (const CheckpointMark& mark : marks->kept()) {
+      if (mark.generation != 0) examine_round(journal, mark, *image);
+    }
     examine_history(journal);
   }
 

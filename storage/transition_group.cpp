@@ -106,6 +106,14 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskReferred& recor
   out.text(record.external_ref);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record)
+    : time_ns_(time_ns), transitions_(static_cast<std::uint32_t>(record.transitions)) {
+  LEAT_CHECK(record.transitions == transitions_);
+  Writer out(*this);
+  out.kind(Kind::GroupsLeftOut);
+  out.varint(record.transitions);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

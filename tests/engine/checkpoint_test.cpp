@@ -87,7 +87,7 @@ class RecordingStore final : public StateStore {
     remember();
     return done;
   }
-  std::expected<void, StoreError> tidy() override {
+  std::expected<bool, StoreError> tidy() override {
     const std::scoped_lock lock(record_->mutex);
     auto done = store_->tidy();
     remember();

@@ -176,7 +176,7 @@ class Runner::Builder {
   Builder& lent_threads();
   Builder& clock(std::shared_ptr<Clock> clock);
   Builder& rng(std::shared_ptr<Rng> rng);
-  /// How long task transitions stay readable: 7 days where nothing is said. What lives keeps all that it needs.
+  /// How long task transitions stay readable: 7 days where nothing is said. Those of pipelines that live stay.
   Builder& retain_events(Retention limits);
   /// How long summaries of finished pipelines stay, see <leat/history.h>: for ever where nothing is said.
   Builder& retain_history(Retention limits);

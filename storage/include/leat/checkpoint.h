@@ -94,7 +94,15 @@ class CheckpointMarks {
   const CheckpointMark& newest() const noexcept { return kept_.back(); }
   std::span<const CheckpointMark> kept() const noexcept { return kept_; }
 
-  /// Adds a complete round, then lets go of the oldest events as far as `events` allows.
+  /// Adds a complete round.
+  ///
+  /// @return  the round that need not be kept between its neighbours; 0: there is none
+  std::uint64_t add(const CheckpointMark& mark, const Retention& events);
+  /// The round at which the events may begin by now.
+  const CheckpointMark& horizon(const Retention& events) const noexcept;
+  /// Lets go of all events before it.
+  Dropped advance(const Retention& events);
+  /// add() and advance().
   Dropped complete(const CheckpointMark& mark, const Retention& events);
   /// Forgets the newest round, which cannot be trusted, where an older one is there to recover from.
   ///

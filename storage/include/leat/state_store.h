@@ -115,10 +115,13 @@ class StateStore {
                                                       std::uint64_t end_sequence,
                                                       std::span<const std::byte> commit,
                                                       const CommitRows& rows);
-  /// Gives the space of what was dropped back. @pre the round that dropped it is synced
+  /// Drops what a complete round lets go, in small steps: events and summaries beyond their retention. Events of
+  /// pipelines that live stay readable.
   ///
+  /// @pre     the round is synced, and the next one has not begun
+  /// @return  whether there is more to do
   /// Thread-safety: beside the committer's calls; not beside close().
-  virtual std::expected<void, StoreError> tidy() { return {}; }
+  virtual std::expected<bool, StoreError> tidy() { return false; }
 
   /// Whether append_rows() can bring a caller's writes. Any thread.
   ///

@@ -115,6 +115,15 @@ class StoreImage {
   /// @return  Damaged or NewerFormat
   std::expected<void, StoreError> load(std::uint64_t first_sequence, std::span<const std::byte> slice);
 
+  /// From here on the groups of a pipeline count, and not its row, where the one that created it is among them.
+  void prefer_events() noexcept;
+  /// Takes over the groups of one commit that were carried when the journal before that round went.
+  ///
+  /// @pre     prefer_events(); the round's rows are loaded and no commit is applied
+  /// @return  as apply()
+  std::expected<void, StoreError> carry(std::uint64_t first_sequence, std::span<const std::byte> commit,
+                                        const OnEvent& on_event = {});
+
   StoreImage(StoreImage&&) noexcept;
   StoreImage& operator=(StoreImage&&) noexcept;
   ~StoreImage();

@@ -112,6 +112,11 @@ struct TaskReferred {
   std::string_view external_ref = {};  ///< 1 to kExternalRefBytesMax bytes
 };
 
+/// Stands for groups of others where the events of a few are kept: only the store itself writes it.
+struct GroupsLeftOut {
+  std::uint64_t transitions = 0;
+};
+
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
@@ -129,6 +134,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
   TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
   TransitionGroup(std::int64_t time_ns, const TaskReferred& record);
+  TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
   TransitionGroup& operator=(TransitionGroup&& other) noexcept;

@@ -49,7 +49,7 @@ class WrappedStore : public StateStore {
                                               const CommitRows& rows) override {
     return store_->append_rows(first_sequence, end_sequence, commit, rows);
   }
-  std::expected<void, StoreError> tidy() override { return store_->tidy(); }
+  std::expected<bool, StoreError> tidy() override { return store_->tidy(); }
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
     return store_->acknowledge(end_sequence);
   }
