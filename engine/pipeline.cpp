@@ -93,7 +93,7 @@ void Pipeline::leave_engine() noexcept {
   if (std::exchange(in_engine_, false)) drop_reference();
 }
 
-void Pipeline::start(Slots slot, const CallerWrites* writes) {
+void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrites* writes) {
   if (!broken()) first_slot_ = std::move(slot);  // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
@@ -111,7 +111,7 @@ void Pipeline::start(Slots slot, const CallerWrites* writes) {
           ? TransitionGroup(created_ns_,
                             PipelineCreated{identity_.pipeline_no, identity_.id, workflow_->workflow_no,
                                             static_cast<std::uint32_t>(workflow_->tasks.size()),
-                                            identity_.level, ready, remembered_context()})
+                                            identity_.level, ready, remembered_context(), traits})
           : TransitionGroup();
   if (writes == nullptr) {
     publish(std::move(group), created, kCreatedFlag);
@@ -349,6 +349,11 @@ bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcep
 }
 
 void Pipeline::release_list(std::uint32_t first) noexcept {
+  if (identity_.keyed && first != kNone && !host_.gate().pass(*this, first)) return;
+  release_kept(first);
+}
+
+void Pipeline::release_kept(std::uint32_t first) noexcept {
   while (first != kNone) {
     const std::uint32_t next = tasks_[first].next;  // before the release: then the task may be anywhere
     release_task(first);

@@ -16,6 +16,7 @@
 
 #include "attempt.h"
 #include "capacity.h"
+#include "concurrency_gate.h"
 #include "continuations.h"
 #include "leat/clock.h"
 #include "leat/durability.h"
@@ -48,6 +49,8 @@ class PipelineHost {
   virtual Journal* journal() noexcept = 0;
   /// Where a thread that waits lends itself meanwhile; null: nobody lends. Not after Pipeline::abandon().
   virtual LentThreads* lent() noexcept = 0;
+  /// Where pipelines with a concurrency key wait until they may begin.
+  virtual ConcurrencyGate& gate() noexcept = 0;
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                        Slots slot) noexcept = 0;
@@ -89,6 +92,7 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::uint64_t pipeline_no;
     Durability level;
     Priority priority = Priority::Normal;
+    bool keyed = false;  ///< it has a concurrency key, which the host's gate knows
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
@@ -100,7 +104,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// (above level Memory)
   ///
   /// @param writes  of the caller, that are to be committed with it; null: none. They stay until acknowledged
-  void start(Slots slot, const CallerWrites* writes = nullptr);
+  void start(Slots slot, const PipelineTraits& traits, const CallerWrites* writes = nullptr);
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
   /// @param starts  what the board says of this pipeline
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
@@ -114,6 +118,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Asks for the pipeline's row in a round of the checkpoint; PipelineHost::kept() tells when it is
   /// published. @pre one journal credit is reserved; the level is above Memory
   void post_keep(std::uint64_t generation);
+
+  /// Sends on what the gate kept. @param first  as told to ConcurrencyGate::pass()
+  void release_kept(std::uint32_t first) noexcept;
 
   /// Ready -> Running, by the worker. @return false: the task is no longer to be run
   bool begin(Attempt& attempt) noexcept;
@@ -129,6 +136,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   const Uuid& id() const noexcept { return identity_.id; }
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
   Durability level() const noexcept { return identity_.level; }
+  /// Whether it has a concurrency key.
+  bool keyed() const noexcept { return identity_.keyed; }
   /// Whether the task is to run alone. @pre the task is being released
   /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late attempt
   /// is back, is a task like others.

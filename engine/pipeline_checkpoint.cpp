@@ -43,6 +43,7 @@ PipelineImage Pipeline::image() noexcept {
   image.created_ns = created_ns_;
   if (rare_ != nullptr) image.finished_ns = rare_->finished_ns;
   image.context = remembered_context();
+  if (identity_.keyed) image.concurrency_key = host_.gate().key_of(*this);
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   image.tasks.reserve(count);

@@ -20,6 +20,13 @@ std::unexpected<Error> journal_closed() {
               "the journal takes nothing more: the Runner is stopping or its store has failed");
 }
 
+/// Whether some task of it has ever run. (Its state says Running also where roots were skipped.)
+bool has_begun(const PipelineImage& image) {
+  return std::ranges::any_of(image.tasks, [](const TaskImage& task) {
+    return task.key_no != 0 || task.state == TaskState::Running;  // Running: known from the board alone
+  });
+}
+
 }  // namespace
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
@@ -53,6 +60,8 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
   }
   for (const auto& [number, key] : image.keys()) key_numbers_.emplace(key, number);
   for (auto& [number, pipeline] : image.take_pipelines()) {
+    const bool begun = has_begun(pipeline) || unrecorded_starts_.contains(number);
+    if (begun && !pipeline.concurrency_key.empty()) gate_.hold(number, pipeline.concurrency_key);
     remembered_.at(pipeline.workflow_no).pipelines.push_back(std::move(pipeline));
   }
 }
@@ -87,6 +96,7 @@ std::expected<void, Error> Scheduler::start() {
     if (auto adopted = adopt(workflow); !adopted) return adopted;
   }
   isolation_.all_expected();
+  gate_.open();
   return {};
 }
 
@@ -230,8 +240,13 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     if (!record_starts(image, starts)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
     if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
-    Pipeline& pipeline =
-        Pipeline::make(*this, workflow, {image.id, image.pipeline_no, image.level}, std::move(image.context));
+    Pipeline& pipeline = Pipeline::make(*this, workflow,
+                                        {.id = image.id,
+                                         .pipeline_no = image.pipeline_no,
+                                         .level = image.level,
+                                         .keyed = !image.concurrency_key.empty()},
+                                        std::move(image.context));
+    if (pipeline.keyed()) gate_.join(pipeline, image.concurrency_key, has_begun(image));
     const PipelineHandle handle = pipeline.handle();
     {
       MutexLock lock(mutex_);
@@ -348,8 +363,17 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
       return std::unexpected(to_error(taken.error()));
     }
   }
-  auto pipeline = begin(std::move(registered), ids_.next(), level, 0, options.priority,
-                        std::move(options.context), Slots(), options.writes);
+  if (options.concurrency_key.size() > ConcurrencyGate::kKeyBytesMax) {
+    return fail(ErrorCode::InvalidArgument,
+                "concurrency_key of " + std::to_string(options.concurrency_key.size()) +
+                    " bytes (accepted: at most " + std::to_string(ConcurrencyGate::kKeyBytesMax) + ")");
+  }
+  auto pipeline = begin(std::move(registered), ids_.next(),
+                        {.level = level,
+                         .priority = options.priority,
+                         .context = std::move(options.context),
+                         .traits = {.concurrency_key = options.concurrency_key},
+                         .writes = options.writes});
   if (!pipeline) return journal_closed();
   return std::move(*pipeline);
 }
@@ -368,7 +392,10 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
     return std::unexpected(DispatchError{DispatchErrorCode::Storage, {}});
   }
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
-                        level, event.max_attempts, event.priority, {}, std::move(slot));
+                        {.level = level,
+                         .max_attempts = event.max_attempts,
+                         .priority = event.priority,
+                         .slot = std::move(slot)});
   if (!pipeline) {
     const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
     return std::unexpected(
@@ -378,15 +405,20 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
 }
 
 /// @return nothing: the journal takes nothing more
-std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& id, Durability level,
-                                               std::int32_t max_attempts, Priority priority,
-                                               std::string context, Slots slot, const CallerWrites* writes) {
-  const std::size_t credits = level == Durability::Memory ? 0 : 2;
+std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& id, Beginning&& how) {
+  const std::size_t credits = how.level == Durability::Memory ? 0 : 2;
+  const std::string_view key = how.traits.concurrency_key;
   if (credits > 0 && !journal_->reserve(credits)) return std::nullopt;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
-  Pipeline& pipeline = Pipeline::make(*this, std::move(workflow), {id, number, level, priority, max_attempts},
-                                      std::move(context));
+  Pipeline& pipeline = Pipeline::make(*this, std::move(workflow),
+                                      {.id = id,
+                                       .pipeline_no = number,
+                                       .level = how.level,
+                                       .priority = how.priority,
+                                       .keyed = !key.empty(),
+                                       .max_attempts = how.max_attempts},
+                                      std::move(how.context));
   bool taken = credits == 0 || journal_->failure() == nullptr;
   if (taken) {
     MutexLock lock(mutex_);
@@ -399,7 +431,8 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
     return std::nullopt;
   }
   PipelineHandle handle = pipeline.handle();  // before it begins: it may have ended when start() returns
-  pipeline.start(std::move(slot), writes);
+  if (pipeline.keyed()) gate_.join(pipeline, key, false);
+  pipeline.start(std::move(how.slot), how.traits, how.writes);
   return handle;
 }
 
@@ -445,7 +478,8 @@ void Scheduler::add_live(Pipeline& pipeline) noexcept {
   unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
 }
 
-void Scheduler::ended(Pipeline&) noexcept {
+void Scheduler::ended(Pipeline& pipeline) noexcept {
+  if (pipeline.keyed()) gate_.leave(pipeline);
   // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
   unfinished_.fetch_sub(1, std::memory_order_release);
 }
@@ -480,6 +514,7 @@ void Scheduler::abandon(bool threads_gone) noexcept {
     pipeline.abandon(threads_gone);
   }
   isolation_.clear();
+  gate_.clear();
   MutexLock lock(mutex_);
   resumed_.clear();
 }

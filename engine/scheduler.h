@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "concurrency_gate.h"
 #include "continuations.h"
 #include "crash_traces.h"
 #include "id_source.h"
@@ -52,6 +53,7 @@ class Scheduler final : public PipelineHost {
   /// @param closed  the store, in good order
   void remember(StoreImage&& image, InFlightBoard* board, bool closed);
   InFlightBoard* board() const noexcept { return board_; }
+  ConcurrencyGate& gate() noexcept override { return gate_; }
   /// All is in the store: what the board said of pipelines that were carried on is told there.
   void forget_starts() noexcept;
   /// Every executor that a registered workflow names is there.
@@ -162,6 +164,17 @@ class Scheduler final : public PipelineHost {
     Scheduler& scheduler_;
   };
 
+  /// How a pipeline begins.
+  struct Beginning {
+    Durability level;
+    std::int32_t max_attempts = 0;
+    Priority priority = Priority::Normal;
+    std::string context = {};
+    Slots slot = {};
+    PipelineTraits traits = {};
+    const CallerWrites* writes = nullptr;
+  };
+
   void keep_row(TransitionGroup&& row) noexcept;
   bool keep_definition(std::uint64_t remembered_from);
   bool keep_remembered();
@@ -174,9 +187,7 @@ class Scheduler final : public PipelineHost {
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
-  std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Durability level,
-                                      std::int32_t max_attempts, Priority priority, std::string context,
-                                      Slots slot, const CallerWrites* writes = nullptr);
+  std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
   void add_live(Pipeline& pipeline) noexcept LEAT_REQUIRES(mutex_);
   std::vector<PipelineHandle> live_pipelines() const;
 
@@ -190,6 +201,7 @@ class Scheduler final : public PipelineHost {
   LentThreads& lent_;
   const std::shared_ptr<Continuations> continuations_;
   Isolation isolation_;
+  ConcurrencyGate gate_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone

@@ -128,15 +128,18 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     out.raw(pipeline.id.bytes.data(), pipeline.id.bytes.size());
     out.varint(pipeline.workflow_no);
     const auto state = static_cast<unsigned>(pipeline.state) << flag::kStateShift;
+    const PipelineTraits traits{.concurrency_key = pipeline.concurrency_key};
     out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(pipeline.level) | state |
                                      (pipeline.context.empty() ? 0U : flag::kContext) |
-                                     (pipeline.finished_ns != 0 ? flag::kFinished : 0U)));
+                                     (pipeline.finished_ns != 0 ? flag::kFinished : 0U) |
+                                     (traits.empty() ? 0U : flag::kTraits)));
     out.u64(static_cast<std::uint64_t>(pipeline.created_ns));
     if (pipeline.finished_ns != 0) {
       out.varint(record_format::zigzag(record_format::difference(pipeline.finished_ns, pipeline.created_ns)));
     }
     if (!pipeline.context.empty()) out.text(pipeline.context);
     out.varint(pipeline.last_completed ? std::uint64_t{*pipeline.last_completed} + 1 : 0);
+    if (!traits.empty()) out.traits(traits);
     rest = out.tasks(pipeline.tasks);
   }
   while (!rest.empty()) {
@@ -245,6 +248,7 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
   const std::uint64_t completed = in.varint();
   if (completed > kTasksPerPipelineMax) in.fail();
   if (completed != 0) pipeline.last_completed = static_cast<std::uint32_t>(completed - 1);
+  if ((bits & flag::kTraits) != 0) pipeline.concurrency_key = in.traits().concurrency_key;
   pipeline.tasks = parse_tasks(in);
   return pipeline;
 }

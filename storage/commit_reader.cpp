@@ -57,6 +57,7 @@ PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& s
   }
   record.ready = ready;
   if ((bits & flag::kContext) != 0) record.context = text();
+  if ((bits & flag::kTraits) != 0) record.traits = traits();
   return record;
 }
 

@@ -71,6 +71,14 @@ class TransitionGroup::Writer {
     text(record.key);
   }
 
+  void traits(const PipelineTraits& traits) {
+    namespace flag = record_format::traits;
+    std::uint8_t flags = 0;
+    if (!traits.concurrency_key.empty()) flags |= flag::kConcurrencyKey;
+    u8(flags);
+    if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
+  }
+
   void changes(std::span<const Successor> successors) {
     changes(successors.size(), [&](std::size_t index) { return successors[index]; });
   }

@@ -21,6 +21,7 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
          a.level == b.level && a.state == b.state && a.created_ns == b.created_ns &&
          a.finished_ns == b.finished_ns && a.open_tasks == b.open_tasks &&
          a.last_completed == b.last_completed && a.context == b.context &&
+         a.concurrency_key == b.concurrency_key &&
          std::ranges::equal(a.tasks, b.tasks, [](const auto& x, const auto& y) { return agree(x, y); });
 }
 

@@ -37,9 +37,10 @@
 //           16 bytes        id, as Uuid::bytes
 //           varint          workflow_no
 //           varint          task_count
-//           u8              Durability | 4 ready | 8 context
+//           u8              Durability | 4 ready | 8 context | 16 traits
 //           changes         ready, where flagged; all to Ready
 //           text            context, where flagged
+//           traits          where flagged
 //
 // 4 TaskStarted             takes 1
 //           varint          pipeline_no
@@ -76,6 +77,9 @@
 // 15 GroupsLeftOut          takes transitions; in carried commits alone
 //           varint          transitions: that groups of others took here
 //
+// traits    u8              flags of those that are there:
+//           text            1: concurrency key
+//
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
 //                           state: 0 Ready, 1 Skipped, 2 Cancelled
@@ -101,11 +105,12 @@
 //           varint          pipeline_no
 //           16 bytes        id
 //           varint          workflow_no
-//           u8              Durability | PipelineState << 2 | 32 context | 64 finished
+//           u8              Durability | PipelineState << 2 | 32 context | 64 finished | 128 traits
 //           i64             created: Unix time in ns
 //           zigzag          finished - created, where flagged
 //           text            context, where flagged
 //           varint          last_completed + 1, or 0
+//           traits          where flagged
 //           varint          tasks in this row; then runs of neighbouring tasks that are alike:
 //             u8            TaskState | 8 run | 16 details
 //             varint        where run: tasks in the run - 2; else the run is one task
@@ -182,8 +187,14 @@ namespace created {
 inline constexpr std::uint8_t kLevelMask = 3;
 inline constexpr std::uint8_t kReady = 4;
 inline constexpr std::uint8_t kContext = 8;
-inline constexpr std::uint8_t kAll = kLevelMask | kReady | kContext;
+inline constexpr std::uint8_t kTraits = 16;
+inline constexpr std::uint8_t kAll = kLevelMask | kReady | kContext | kTraits;
 }  // namespace created
+
+namespace traits {
+inline constexpr std::uint8_t kConcurrencyKey = 1;
+inline constexpr std::uint8_t kAll = kConcurrencyKey;
+}  // namespace traits
 
 namespace ended {
 inline constexpr std::uint8_t kAttempt = 1;
@@ -209,7 +220,8 @@ inline constexpr unsigned kStateShift = 2;
 inline constexpr std::uint8_t kStateMask = 7;
 inline constexpr std::uint8_t kContext = 32;
 inline constexpr std::uint8_t kFinished = 64;
-inline constexpr std::uint8_t kAll = 127;
+inline constexpr std::uint8_t kTraits = 128;
+inline constexpr std::uint8_t kAll = 255;
 
 inline constexpr std::uint8_t kTaskStateMask = 7;
 inline constexpr std::uint8_t kRun = 8;

@@ -105,6 +105,7 @@ class RecordParser {
   /// @param names  hold the record's task names
   WorkflowDefined workflow_defined(std::vector<std::string_view>& names);
   KeyDefined key_defined();
+  PipelineTraits traits();
 
   /// Takes nothing more.
   void fail() {
@@ -134,6 +135,14 @@ inline KeyDefined RecordParser::key_defined() {
   record.key_no = number();
   record.key = text();
   return record;
+}
+
+inline PipelineTraits RecordParser::traits() {
+  namespace flag = record_format::traits;
+  PipelineTraits traits{};
+  const std::uint8_t bits = flags(flag::kAll);
+  if ((bits & flag::kConcurrencyKey) != 0) traits.concurrency_key = text();
+  return traits;
 }
 
 }  // namespace leat

@@ -256,6 +256,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   pipeline_->created_ns = time_ns_;
   pipeline_->open_tasks = record.task_count;
   pipeline_->context = record.context;
+  pipeline_->concurrency_key = record.traits.concurrency_key;
   pipeline_->tasks.resize(record.task_count);
   for (std::uint32_t task = 0; task < record.task_count; ++task) {
     emit(task, 1, std::nullopt, TaskState::NotStarted, TransitionReason::Created);

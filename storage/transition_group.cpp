@@ -31,6 +31,7 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineCreated& re
   std::uint8_t flags = static_cast<std::uint8_t>(record.level);
   if (!record.ready.empty()) flags |= flag::kReady;
   if (!record.context.empty()) flags |= flag::kContext;
+  if (!record.traits.empty()) flags |= flag::kTraits;
   Writer out(*this);
   out.kind(Kind::PipelineCreated);
   out.varint(record.pipeline_no);
@@ -40,6 +41,7 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineCreated& re
   out.u8(flags);
   if ((flags & flag::kReady) != 0) out.ready(record.ready);
   if ((flags & flag::kContext) != 0) out.text(record.context);
+  if ((flags & flag::kTraits) != 0) out.traits(record.traits);
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskStarted& record)

@@ -38,6 +38,9 @@ struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
   Priority priority = Priority::Normal;  ///< of all its tasks; not remembered: after a restart Normal
+  /// Of the pipelines with the same key only so many are under way at once as limit_concurrency() says, else one;
+  /// the others wait in the order of their submission, across a restart too. At most 256 bytes; empty: none.
+  std::string concurrency_key = {};
   /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
   /// Above level Memory only, and where the store takes them.
   const CallerWrites* writes = nullptr;
@@ -102,6 +105,13 @@ class Runner {
   std::expected<void, Error> unregister_executor(std::string_view key);
   /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
+
+  /// At most so many pipelines at once of each concurrency key that `keys` names; in force from now on, and until
+  /// this Runner ends. What is under way goes on where the limit falls below it.
+  ///
+  /// @param keys           one key, or the beginning of keys and a `*`; of several that name a key the longest counts
+  /// @param pipelines_max  1 to 1,000,000; 1 applies where nothing is said
+  std::expected<void, Error> limit_concurrency(std::string_view keys, std::uint32_t pipelines_max);
 
   /// Waits until everything acknowledged or published before has reached Disk.
   std::expected<void, Error> flush();

@@ -58,6 +58,7 @@ struct PipelineImage {
   std::optional<std::uint32_t> last_completed;  ///< the task that completed last
   std::uint64_t folded_to = 0;  ///< a checkpoint's row: the groups below this number are in it
   std::string context;
+  std::string concurrency_key;  ///< empty: it has none
   std::vector<TaskImage> tasks;
 
   friend bool operator==(const PipelineImage&, const PipelineImage&) = default;

@@ -39,6 +39,13 @@ struct KeyDefined {
   std::string_view key = {};
 };
 
+/// What few pipelines have.
+struct PipelineTraits {
+  std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
+
+  bool empty() const noexcept { return concurrency_key.empty(); }
+};
+
 /// A pipeline and all its tasks come to be. Transitions: one creation per task (to NotStarted), then one
 /// NotStarted -> Ready for each of `ready`.
 struct PipelineCreated {
@@ -49,6 +56,7 @@ struct PipelineCreated {
   Durability level = Durability::Disk;
   std::span<const std::uint32_t> ready = {};  ///< ascending task numbers
   std::string_view context = {};              ///< the initial context, JSON text; empty = {}
+  PipelineTraits traits = {};
 };
 
 /// Ready -> Running.
