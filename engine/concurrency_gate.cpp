@@ -22,7 +22,7 @@ std::uint32_t ConcurrencyGate::limit_of(std::string_view key) const noexcept {
 void ConcurrencyGate::limit(std::string_view keys, std::uint32_t pipelines_max) {
   Releases releases;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto known = std::ranges::find(limits_, keys, [](const auto& limit) { return limit.first; });
     if (known == limits_.end()) {
       limits_.emplace_back(keys, pipelines_max);
@@ -37,7 +37,7 @@ void ConcurrencyGate::limit(std::string_view keys, std::uint32_t pipelines_max) 
   release(std::move(releases));
 }
 
-/// @pre mutex_ is held
+///
 ConcurrencyGate::Key& ConcurrencyGate::find_or_make(std::string_view name) {
   if (const auto known = keys_.find(name); known != keys_.end()) return *known->second;
   auto key = std::make_unique<Key>();
@@ -48,7 +48,7 @@ ConcurrencyGate::Key& ConcurrencyGate::find_or_make(std::string_view name) {
   return made;
 }
 
-/// Lets in whom the limit allows. @pre mutex_ is held
+/// Lets in whom the limit allows.
 void ConcurrencyGate::let_in(Key& key, Releases& releases) {
   while (open_ && key.inside < key.limit && !key.waiting.empty()) {
     Member& next = members_.at(*key.waiting.begin());
@@ -67,13 +67,13 @@ void ConcurrencyGate::release(Releases&& releases) noexcept {
 }
 
 void ConcurrencyGate::hold(std::uint64_t pipeline_no, std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Key& key = find_or_make(name);
   if (members_.try_emplace(pipeline_no, Member{.key = &key, .inside = true}).second) ++key.inside;
 }
 
 void ConcurrencyGate::join(Pipeline& pipeline, std::string_view name, bool inside) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Key& key = find_or_make(name);
   const auto [place, is_new] = members_.try_emplace(pipeline.number(), Member{.key = &key, .inside = inside});
   place->second.pipeline = &pipeline;
@@ -88,7 +88,7 @@ void ConcurrencyGate::join(Pipeline& pipeline, std::string_view name, bool insid
 }
 
 bool ConcurrencyGate::pass(const Pipeline& pipeline, std::uint32_t first) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto member = members_.find(pipeline.number());
   if (member == members_.end() || member->second.inside) return true;
   member->second.kept.push_back(first);
@@ -98,7 +98,7 @@ bool ConcurrencyGate::pass(const Pipeline& pipeline, std::uint32_t first) {
 void ConcurrencyGate::leave(const Pipeline& pipeline) {
   Releases releases;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto place = members_.find(pipeline.number());
     if (place == members_.end()) return;
     Member member = std::move(place->second);
@@ -120,7 +120,7 @@ void ConcurrencyGate::leave(const Pipeline& pipeline) {
 void ConcurrencyGate::open() {
   Releases releases;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     open_ = true;
     for (const auto& [name, key] : keys_) let_in(*key, releases);
     // Whatever a hash table's order is.
@@ -130,13 +130,13 @@ void ConcurrencyGate::open() {
 }
 
 void ConcurrencyGate::clear() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   members_.clear();
   keys_.clear();
 }
 
 std::string ConcurrencyGate::key_of(const Pipeline& pipeline) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto member = members_.find(pipeline.number());
   return member == members_.end() ? std::string() : member->second.key->name;
 }

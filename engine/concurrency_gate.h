@@ -5,13 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "leat_locks/mutex.h"
 
 namespace leat {
 
@@ -70,16 +71,17 @@ class ConcurrencyGate {
   };
   using Releases = std::vector<std::pair<Pipeline*, std::vector<std::uint32_t>>>;
 
-  Key& find_or_make(std::string_view key);
-  std::uint32_t limit_of(std::string_view key) const noexcept;
-  void let_in(Key& key, Releases& releases);
+  Key& find_or_make(std::string_view key) LEAT_REQUIRES(mutex_);
+  std::uint32_t limit_of(std::string_view key) const noexcept LEAT_REQUIRES(mutex_);
+  void let_in(Key& key, Releases& releases) LEAT_REQUIRES(mutex_);
   static void release(Releases&& releases) noexcept;
 
-  mutable std::mutex mutex_;
-  bool open_ = false;
-  std::vector<std::pair<std::string, std::uint32_t>> limits_;
-  std::unordered_map<std::string_view, std::unique_ptr<Key>> keys_;  // views of their own names
-  std::unordered_map<std::uint64_t, Member> members_;                // by pipeline number
+  mutable Mutex mutex_;
+  bool open_ LEAT_GUARDED_BY(mutex_) = false;
+  std::vector<std::pair<std::string, std::uint32_t>> limits_ LEAT_GUARDED_BY(mutex_);
+  // Views of their own names.
+  std::unordered_map<std::string_view, std::unique_ptr<Key>> keys_ LEAT_GUARDED_BY(mutex_);
+  std::unordered_map<std::uint64_t, Member> members_ LEAT_GUARDED_BY(mutex_);  // by pipeline number
 };
 
 }  // namespace leat

@@ -212,7 +212,8 @@ bool Lane::anything_queued() const noexcept {
 
 bool Lane::has_work() const noexcept {
   return resumptions_.any() || (!closed_.load(std::memory_order_seq_cst) &&  // (17) seq_cst: a last look;
-                                attempts_.any_free() && anything_queued());  // pairs with (18)
+                                attempts_.any_free() && anything_queued() &&  // pairs with (18)
+                                (rate() == nullptr || rate()->ready()));
 }
 
 void Lane::close() noexcept {
@@ -240,7 +241,9 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
-    if (closed_.load(std::memory_order_seq_cst) || !next(worker, attempt->task)) break;
+    if (closed_.load(std::memory_order_seq_cst)) break;
+    RateLimiter* const rate = this->rate();
+    if (rate == nullptr ? !next(worker, attempt->task) : !next_in_rate(*rate, worker, attempt->task)) break;
     ++begun;
     attempt = run(*attempt, worker);
   }
@@ -317,6 +320,21 @@ bool Lane::next(std::uint32_t worker, QueuedTask& task) noexcept {
     return true;
   }
   return false;
+}
+
+/// next(), where a token is there for it.
+bool Lane::next_in_rate(RateLimiter& rate, std::uint32_t worker, QueuedTask& task) {
+  if (!anything_queued() || !rate.try_take()) return false;
+  if (!next(worker, task)) {
+    rate.give_back();
+    return false;
+  }
+  if (anything_queued()) workers_->notify();  // there may be more tokens, and the task may take long
+  return true;
+}
+
+void Lane::rate_allows() noexcept {
+  if (workers_ != nullptr && anything_queued()) workers_->notify();
 }
 
 /// Runs one task. @return the record where it is free again, null where the attempt goes on elsewhere
@@ -495,6 +513,7 @@ Lane::Flow Lane::flow() const noexcept {
   }
   flow.could_begin =
       !closed_.load(std::memory_order_relaxed) &&
+      (rate() == nullptr || rate()->has_token()) &&
       ((queued_now > 0 && attempts_.any_free()) || (parked_now > 0 && has_slots() && !braked()));
   return flow;
 }

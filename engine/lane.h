@@ -23,6 +23,7 @@
 #include "leat/metrics.h"
 #include "parking_lot.h"
 #include "queued_task.h"
+#include "rate_limiter.h"
 #include "ranked_queue.h"
 #include "resumption.h"
 #include "workers.h"
@@ -71,6 +72,8 @@ class Lane final : public SlotListener {
   std::uint64_t slots() const noexcept { return capacity_.limit(); }
   /// Whether a slot is free, whatever the executor says.
   bool has_slots() const noexcept { return capacity_.admitted() < capacity_.limit() || owed() > 0; }
+  /// See ParkingLot::set_weight().
+  void set_tenant_weight(std::string_view tenant, std::uint32_t weight) { lot_.set_weight(tenant, weight); }
   /// Takes the parked tasks out, in turn.
   std::vector<ParkedTask> unpark();
   QueuedTask unpack(const ParkedTask& task) const noexcept { return task.unpack(listener_); }
@@ -91,6 +94,12 @@ class Lane final : public SlotListener {
   void carry_on(Resumption& resumption) noexcept;
   /// Calls what no worker has called. @pre they are gone
   void carry_on_rest() noexcept;
+  /// From here on tasks begin as the limiter allows. @pre it outlives all that runs
+  void set_rate(RateLimiter& rate) noexcept {
+    rate_.store(&rate, std::memory_order_release);  // (19) release: pairs with (20)
+  }
+  /// A token is there.
+  void rate_allows() noexcept;
   /// Undoes close(), with another executor, or the same.
   void resume(std::shared_ptr<TaskExecutor> executor);
 
@@ -200,6 +209,10 @@ class Lane final : public SlotListener {
   std::size_t refill(Worker& own) noexcept;
   bool next_by_rank(Worker& own, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;
+  bool next_in_rate(RateLimiter& rate, std::uint32_t worker, QueuedTask& task);
+  RateLimiter* rate() const noexcept {
+    return rate_.load(std::memory_order_acquire);  // (20) acquire: pairs with (19)
+  }
   // relaxed: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
   bool braked() const noexcept {
     return closed_.load(std::memory_order_relaxed) || !executor().has_capacity();
@@ -229,6 +242,7 @@ class Lane final : public SlotListener {
   std::vector<std::unique_ptr<Worker>> worker_states_;
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
+  std::atomic<RateLimiter*> rate_{nullptr};  // null: no limit
   std::atomic<bool> closed_{false};  // workers look at it for each task: nothing here is written often
   ResumptionQueue resumptions_;      // likewise
   Attempt no_task_;                  // stands for what belongs to none, where a thread is asked what it runs

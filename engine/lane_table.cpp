@@ -61,9 +61,9 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
   if (Lane* const lane = ever_[router_.intern_key(key)].load(std::memory_order_relaxed); lane != nullptr)
     return bring_back(*lane, std::move(executor), limits);
   entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
-                                             worker_count(limits), journal_key, clock_, listener_),
-                      nullptr});
+                                             worker_count(limits), journal_key, clock_, listener_)});
   Lane* const lane = entries_.back().lane.get();
+  for (const auto& [tenant, weight] : tenant_weights_) lane->set_tenant_weight(tenant, weight);
   if (board != nullptr) {
     const auto lines = board->claim(limits.max_concurrent);
     if (!lines) {
@@ -150,6 +150,30 @@ void LaneTable::reroute(
       }
     }
   }
+}
+
+std::expected<void, Error> LaneTable::limit_rate(std::string_view key, const Rate& rate, TimerQueue& timers) {
+  MutexLock lock(mutex_);
+  const auto entry = std::ranges::find(entries_, key, [](const Entry& each) { return each.lane->key(); });
+  if (entry == entries_.end()) {
+    return std::unexpected(
+        Error{ErrorCode::NotFound,
+              "executor key '" + std::string(key.substr(0, kKeyBytesMax)) + "' is not registered"});
+  }
+  Lane& lane = *entry->lane;
+  if (entry->rate == nullptr) {
+    entry->rate = std::make_unique<RateLimiter>(clock_, timers, [&lane] { lane.rate_allows(); });
+  }
+  entry->rate->set(rate);
+  lane.set_rate(*entry->rate);
+  return {};
+}
+
+void LaneTable::set_tenant_weight(std::string_view tenant, std::uint32_t weight) {
+  MutexLock lock(mutex_);
+  std::erase_if(tenant_weights_, [tenant](const auto& known) { return known.first == tenant; });
+  tenant_weights_.emplace_back(tenant, weight);
+  for (const Entry& entry : entries_) entry.lane->set_tenant_weight(tenant, weight);
 }
 
 std::vector<Lane*> LaneTable::lanes() const {

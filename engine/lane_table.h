@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lane.h"
@@ -21,6 +22,7 @@
 #include "leat/runner.h"
 #include "leat_locks/mutex.h"
 #include "lent_threads.h"
+#include "rate_limiter.h"
 #include "workers.h"
 
 namespace leat {
@@ -34,6 +36,7 @@ class LaneTable {
   static constexpr std::uint32_t kConcurrentMax = 1'000'000;  // attempts of one key
   static constexpr std::uint32_t kThreadsMax = 1024;  // of one key; each costs 74 KB of counts, and a stack
   static constexpr std::uint32_t kArenaThreadsMax = 64;  // of one key: the bits of ArenaWorkers
+  static constexpr std::uint32_t kTenantWeightMax = 1000;
   static constexpr std::chrono::nanoseconds kAgingMax = std::chrono::hours(1);
   using Log = std::function<void(Severity, std::string_view)>;
 
@@ -69,6 +72,11 @@ class LaneTable {
   /// Sends every parked task through the routes once more.
   void reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
 
+  /// See Runner::limit_rate(). @param timers  ring when a token is there
+  std::expected<void, Error> limit_rate(std::string_view key, const Rate& rate, TimerQueue& timers);
+  /// The tenant's share of every lane, of those too that are added later.
+  void set_tenant_weight(std::string_view tenant, std::uint32_t weight);
+
   /// All lanes, those included whose executor was taken away, in the order of registration.
   std::vector<Lane*> lanes() const;
   /// Of those that have an executor now, in the order of registration.
@@ -90,7 +98,8 @@ class LaneTable {
  private:
   struct Entry {
     std::unique_ptr<Lane> lane;
-    std::unique_ptr<Workers> workers;
+    std::unique_ptr<Workers> workers = nullptr;
+    std::unique_ptr<RateLimiter> rate = nullptr;  // null: none was ever set
   };
 
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
@@ -110,6 +119,7 @@ class LaneTable {
   std::unique_ptr<std::atomic<Lane*>[]> ever_;    // by key as well; stays
   mutable Mutex mutex_;
   std::vector<Entry> entries_ LEAT_GUARDED_BY(mutex_);
+  std::vector<std::pair<std::string, std::uint32_t>> tenant_weights_ LEAT_GUARDED_BY(mutex_);  // as told
   std::unique_ptr<ArenaBudget> budget_ LEAT_GUARDED_BY(mutex_);
   bool started_ LEAT_GUARDED_BY(mutex_) = false;
   bool closed_ LEAT_GUARDED_BY(mutex_) = false;

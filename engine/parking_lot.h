@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -57,9 +59,11 @@ class ParkedTask {
 static_assert(sizeof(ParkedTask) <= 32,
               "millions may be parked: a Ready task beyond its lane costs 64 bytes at most");
 
-/// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, first
-/// in first out within a tenant.
+/// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, as many at
+/// a tenant's turn as its weight says; first in first out within a tenant. So a tenant waits for at most the sum of
+/// the others' weights, and gets its share exactly over each round.
 ///
+/// Source: deficit round robin (Shreedhar and Varghese, 1995) where every packet is of size 1.
 /// Thread-safety: any number of threads; a mutex, since only tasks that must wait anyway come here.
 class ParkingLot {
  public:
@@ -70,7 +74,7 @@ class ParkingLot {
     MutexLock lock(mutex_);
     Level& level = levels_[static_cast<std::size_t>(task.event.priority)];
     auto& line = level.lines[task.event.task_namespace.tenant()];
-    if (line.empty()) level.turns.push_back(task.event.task_namespace.tenant());
+    if (line.empty()) level.turns.push_back({task.event.task_namespace.tenant()});
     line.push_back(std::move(parked));
     // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
     // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
@@ -88,6 +92,12 @@ class ParkingLot {
     return pop_front(*level);
   }
 
+  /// How many tasks of a tenant go at its turn, from its next turn on; 1 where nothing is said.
+  void set_weight(std::string_view tenant, std::uint32_t weight) {
+    MutexLock lock(mutex_);
+    weights_.insert_or_assign(std::string(tenant), weight);
+  }
+
   /// Empties the lot, in turn.
   std::vector<ParkedTask> take_all() {
     MutexLock lock(mutex_);
@@ -102,11 +112,20 @@ class ParkingLot {
   }
 
  private:
+  struct Turn {
+    std::string_view tenant;
+    std::uint32_t left = 0;  // tasks that may go before the next tenant's turn; 0: it has not begun
+  };
   struct Level {
     // By tenant; its order decides nothing.
     std::unordered_map<std::string_view, std::deque<ParkedTask>> lines;
-    std::deque<std::string_view> turns;  // tenants that wait, each once
+    std::deque<Turn> turns;  // of tenants that wait, each once
   };
+
+  std::uint32_t weight_of(std::string_view tenant) const LEAT_REQUIRES(mutex_) {
+    const auto weight = weights_.find(tenant);
+    return weight == weights_.end() ? 1 : weight->second;
+  }
 
   /// The level whose turn it is; null: nothing is parked.
   Level* first_level() noexcept LEAT_REQUIRES(mutex_) {
@@ -115,7 +134,7 @@ class ParkingLot {
     for (std::size_t i = 0; i < levels_.size(); ++i) {
       Level& level = levels_[i];
       if (level.turns.empty()) continue;
-      const std::int64_t own = rank_of(level.lines[level.turns.front()].front().admitted_ns(),
+      const std::int64_t own = rank_of(level.lines[level.turns.front().tenant].front().admitted_ns(),
                                        static_cast<Priority>(i), aging_ns_);
       if (first != nullptr && own >= rank) continue;
       first = &level;
@@ -125,15 +144,18 @@ class ParkingLot {
   }
 
   ParkedTask pop_front(Level& level) LEAT_REQUIRES(mutex_) {
-    const std::string_view tenant = level.turns.front();
-    level.turns.pop_front();
+    Turn& turn = level.turns.front();
+    const std::string_view tenant = turn.tenant;
+    if (turn.left == 0) turn.left = weight_of(tenant);
     auto& line = level.lines[tenant];
     ParkedTask task = std::move(line.front());
     line.pop_front();
     if (line.empty()) {
       level.lines.erase(tenant);
-    } else {
-      level.turns.push_back(tenant);
+      level.turns.pop_front();
+    } else if (--turn.left == 0) {
+      level.turns.pop_front();
+      level.turns.push_back({tenant});
     }
     // (5) release: whoever sees the count fallen (4) sees the slot that the task took before; late by
     // one does no harm.
@@ -143,7 +165,8 @@ class ParkingLot {
 
   const std::int64_t aging_ns_;
   Mutex mutex_;
-  std::array<Level, 3> levels_ LEAT_GUARDED_BY(mutex_);  // by Priority
+  std::array<Level, 3> levels_ LEAT_GUARDED_BY(mutex_);                                // by Priority
+  std::map<std::string, std::uint32_t, std::less<>> weights_ LEAT_GUARDED_BY(mutex_);  // by tenant
   std::atomic<std::size_t> count_{0};
 };
 

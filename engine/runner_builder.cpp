@@ -62,6 +62,11 @@ Runner::Builder& Runner::Builder::default_limits(ExecutorLimits limits) {
   return *this;
 }
 
+Runner::Builder& Runner::Builder::tenant_weight(std::string tenant, std::uint32_t weight) {
+  parts_->tenant_weights.emplace_back(std::move(tenant), weight);
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::workers(std::uint32_t count) {
   parts_->workers = count;
   return *this;
@@ -147,6 +152,7 @@ std::expected<Runner, Error> Runner::Builder::build() {
                      {"default", std::make_shared<ThreadTaskExecutor>(), parts.default_limits});
   }
   const std::uint32_t workers = parts.workers > 0 ? parts.workers : usable_cpus();
+  const auto tenant_weights = std::move(parts.tenant_weights);
   auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);
   if (state->store != nullptr) {
     InFlightBoard* const board = state->store->board();
@@ -159,6 +165,9 @@ std::expected<Runner, Error> Runner::Builder::build() {
     state->scheduler.remember(std::move(image), board, state->store->closed_cleanly());
   }
   Runner runner(std::move(state));
+  for (const auto& [tenant, weight] : tenant_weights) {
+    if (auto set = runner.set_tenant_weight(tenant, weight); !set) return std::unexpected(std::move(set.error()));
+  }
   for (auto& entry : executors) {
     auto registered = runner.register_executor(entry.key, std::move(entry.executor), entry.limits);
     if (!registered) return std::unexpected(std::move(registered.error()));

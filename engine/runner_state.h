@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "checkpointer.h"
 #include "completion.h"
@@ -35,6 +37,7 @@ struct Runner::Builder::Parts {
   RoutingConfig routing;
   std::vector<Executor> executors;
   ExecutorLimits default_limits;
+  std::vector<std::pair<std::string, std::uint32_t>> tenant_weights;
   std::uint32_t workers = 0;
   std::shared_ptr<Clock> clock;
   std::shared_ptr<Rng> rng;

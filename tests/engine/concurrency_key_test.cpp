@@ -27,11 +27,12 @@ constexpr auto kLong = 60s;
 /// under way at once.
 class Visits {
  public:
-  Workflow workflow = *Workflow::builder("visits")
-                           .task("in", [this](TaskContext& context) { enter(*context.get<std::int64_t>("n")); })
-                           .task("out", [this](TaskContext& context) { leave(*context.get<std::int64_t>("n")); },
-                                 {.after = {"in"}})
-                           .build();
+  Workflow workflow =
+      *Workflow::builder("visits")
+           .task("in", [this](TaskContext& context) { enter(*context.get<std::int64_t>("n")); })
+           .task("out", [this](TaskContext& context) { leave(*context.get<std::int64_t>("n")); },
+                 {.after = {"in"}})
+           .build();
 
   std::vector<int> order() const {
     const std::lock_guard lock(mutex_);
@@ -65,7 +66,8 @@ SubmitOptions with_key(std::string key, int number, Durability level = Durabilit
           .concurrency_key = std::move(key)};
 }
 
-Runner make_runner(std::shared_ptr<MemoryMedium> medium = nullptr, std::uint64_t checkpoint_after = 64 << 20) {
+Runner make_runner(std::shared_ptr<MemoryMedium> medium = nullptr,
+                   std::uint64_t checkpoint_after = 64 << 20) {
   auto runner = Runner::builder()
                     .state_store(make_memory_store(std::move(medium)))
                     .checkpoint_after(checkpoint_after)
@@ -125,7 +127,8 @@ TEST(ConcurrencyKeys, LetPipelinesOfOtherKeysGoBy) {
   ASSERT_TRUE(runner.start());
   const auto submit = [&](bool is_held, std::string key) {
     auto handle = runner.submit_async(
-        workflow, {.context = is_held ? R"({"held":true})" : R"({"held":false})", .concurrency_key = std::move(key)});
+        workflow,
+        {.context = is_held ? R"({"held":true})" : R"({"held":false})", .concurrency_key = std::move(key)});
     EXPECT_TRUE(handle);
     return std::move(*handle);
   };
@@ -151,7 +154,8 @@ TEST(ConcurrencyKeys, AreLimitedByTheLongestPatternThatNamesThem) {
                                    {.executor = "wide"})
                              .build();
   Runner runner = make_runner();
-  ASSERT_TRUE(runner.register_executor("wide", std::make_shared<ThreadTaskExecutor>(), {.max_concurrent = 16}));
+  ASSERT_TRUE(
+      runner.register_executor("wide", std::make_shared<ThreadTaskExecutor>(), {.max_concurrent = 16}));
   ASSERT_TRUE(runner.start());
   ASSERT_TRUE(runner.limit_concurrency("*", 2));
   ASSERT_TRUE(runner.limit_concurrency("big-*", 3));
@@ -161,7 +165,8 @@ TEST(ConcurrencyKeys, AreLimitedByTheLongestPatternThatNamesThem) {
   }
   EXPECT_TRUE(eventually([&] { return begun == 2 + 3 + 5; })) << begun;
   ASSERT_TRUE(runner.limit_concurrency("big-one", 6));
-  EXPECT_TRUE(eventually([&] { return begun == 2 + 3 + 6; })) << "a raised limit lets the next one in: " << begun;
+  EXPECT_TRUE(eventually([&] { return begun == 2 + 3 + 6; }))
+      << "a raised limit lets the next one in: " << begun;
   held = false;
   ASSERT_TRUE(runner.wait_idle(kLong));
   EXPECT_EQ(begun, 24);
@@ -270,7 +275,8 @@ TEST(ConcurrencyKeys, HoldAfterACrashBehindEachCommit) {
     std::vector<PipelineHandle> handles = runner.resumed();
     const auto inside = [&] {
       return std::ranges::count_if(handles, [](const PipelineHandle& handle) {
-        return std::ranges::any_of(handle.task_states(), [](TaskState state) { return state >= TaskState::Running; }) &&
+        return std::ranges::any_of(handle.task_states(),
+                                   [](TaskState state) { return state >= TaskState::Running; }) &&
                handle.state() == PipelineState::Running;
       });
     };

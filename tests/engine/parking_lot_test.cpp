@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
 
 #include "heap_bytes.h"
 #include "leat/namespace.h"
+#include "seed.h"
 
 namespace leat {
 namespace {
@@ -89,6 +93,71 @@ TEST_F(ParkingLotTest, ATaskDispatchedAloneComesOutWhole) {
   EXPECT_EQ(task.event.attempt, 2);
   EXPECT_EQ(task.event.max_attempts, 5);
   EXPECT_EQ(task.event.origin, nullptr);
+}
+
+/// Parks `count` tasks of the tenant.
+void park(ParkingLot& lot, NamespaceTable& names, const std::string& tenant, int count) {
+  TaskReadyEvent event;
+  event.task_namespace = *names.intern(tenant + "::p::w::t");
+  for (int i = 0; i < count; ++i) lot.push({event, 0});
+}
+
+/// The tenants' names, one letter each, in the order in which they get the next `count` slots.
+std::string take(ParkingLot& lot, SlotListener& listener, const Pipelines& pipelines, int count) {
+  Capacity capacity(static_cast<std::uint64_t>(count), listener);
+  std::vector<Slots> slots(static_cast<std::size_t>(count));
+  std::string order;
+  for (Slots& slot : slots) {
+    const auto parked = lot.pop(capacity, slot);
+    if (!parked) break;
+    order += parked->unpack(pipelines).event.task_namespace.tenant();
+  }
+  return order;
+}
+
+TEST_F(ParkingLotTest, TenantsTakeTurnsOfTheirWeights) {
+  lot_.set_weight("a", 3);
+  lot_.set_weight("c", 2);
+  for (const char* tenant : {"a", "b", "c"}) park(lot_, names_, tenant, 6);
+  EXPECT_EQ(take(lot_, *this, pipelines_, 12), "aaabccaaabcc");
+  EXPECT_EQ(take(lot_, *this, pipelines_, 6), "bccbbb") << "whoever has nothing left is left out";
+  EXPECT_EQ(take(lot_, *this, pipelines_, 1), "");
+}
+
+TEST_F(ParkingLotTest, AWeightCountsFromTheTenantsNextTurnOn) {
+  for (const char* tenant : {"a", "b"}) park(lot_, names_, tenant, 9);
+  EXPECT_EQ(take(lot_, *this, pipelines_, 3), "aba");
+  lot_.set_weight("a", 4);
+  EXPECT_EQ(take(lot_, *this, pipelines_, 6), "baaaab");
+  lot_.set_weight("a", 1);
+  EXPECT_EQ(take(lot_, *this, pipelines_, 4), "abab");
+}
+
+TEST_F(ParkingLotTest, OverEachRoundTheSharesAreExactWhoeverComesAndGoes) {
+  std::mt19937_64 random = seeded_generator();
+  const std::vector<std::uint32_t> weights = {1, 2, 5, 7};
+  std::vector<std::string> tenants = {"a", "b", "c", "d"};
+  for (std::size_t i = 0; i < tenants.size(); ++i) lot_.set_weight(tenants[i], weights[i]);
+  std::vector<int> parked(tenants.size(), 0);
+  std::vector<int> waited(tenants.size(), 0);  // hand-overs to others since its own last one
+  for (int step = 0; step < 20'000; ++step) {
+    const std::size_t i = random() % tenants.size();
+    if (random() % 2 == 0) {
+      const int count = static_cast<int>(random() % 4);
+      if (parked[i] == 0) waited[i] = 0;
+      park(lot_, names_, tenants[i], count);
+      parked[i] += count;
+      continue;
+    }
+    const std::string tenant = take(lot_, *this, pipelines_, 1);
+    if (tenant.empty()) continue;
+    const auto taken = static_cast<std::size_t>(tenant[0] - 'a');
+    --parked[taken];
+    for (std::size_t other = 0; other < tenants.size(); ++other) {
+      waited[other] = other == taken || parked[other] == 0 ? 0 : waited[other] + 1;
+      ASSERT_LE(waited[other], 15 - static_cast<int>(weights[other]));
+    }
+  }
 }
 
 }  // namespace

@@ -96,7 +96,8 @@ TEST(TransitionGroup, PipelineCreatedIsReadBack) {
                                                        .task_count = 10,
                                                        .level = Durability::Process,
                                                        .ready = ready,
-                                                       .context = "{\"a\":1}"}));
+                                                       .context = "{\"a\":1}",
+                                                       .traits = {.concurrency_key = "customer-7"}}));
   const auto record = packed.only<PipelineCreated>();
   EXPECT_EQ(record.pipeline_no, std::uint64_t{1} << 40);
   EXPECT_EQ(record.id, id);
@@ -105,6 +106,7 @@ TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   EXPECT_EQ(record.level, Durability::Process);
   EXPECT_THAT(record.ready, ElementsAre(0, 1, 2, 9));
   EXPECT_EQ(record.context, "{\"a\":1}");
+  EXPECT_EQ(record.traits.concurrency_key, "customer-7");
 }
 
 TEST(TransitionGroup, TaskStartedIsReadBack) {

@@ -46,6 +46,14 @@ struct SubmitOptions {
   const CallerWrites* writes = nullptr;
 };
 
+/// So many in each period, spread over it; up to `burst` at once after a pause. In a period of any beginning there are
+/// at most count + burst - 1.
+struct Rate {
+  std::uint32_t count = 0;  ///< 1 to 1,000,000,000; 0: no limit
+  std::chrono::nanoseconds per = std::chrono::seconds(1);  ///< up to 24 h
+  std::uint32_t burst = 1;  ///< 1 to 1,000,000
+};
+
 /// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.
 struct UnfinishedWorkflow {
   std::string name;  ///< tenant::package::workflow
@@ -105,6 +113,19 @@ class Runner {
   std::expected<void, Error> unregister_executor(std::string_view key);
   /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
+
+  /// How often tasks of an executor key may begin, retries included; in force from now on, and until this Runner ends.
+  /// What must wait is queued, then parked, as ever. For tasks of certain names: route them to a key of their own,
+  /// which may share the executor.
+  ///
+  /// @return  NotFound, or InvalidArgument with the accepted values
+  std::expected<void, Error> limit_rate(std::string_view executor_key, Rate rate);
+
+  /// A tenant's share of each executor key while others wait there too: at its turn so many of its parked tasks go.
+  /// From now on, and until this Runner ends. Nobody waits for longer than one round of the others' weights.
+  ///
+  /// @param weight  1 to 1,000; 1 applies where nothing is said
+  std::expected<void, Error> set_tenant_weight(std::string_view tenant, std::uint32_t weight);
 
   /// At most so many pipelines at once of each concurrency key that `keys` names; in force from now on, and until
   /// this Runner ends. What is under way goes on where the limit falls below it.
@@ -179,6 +200,8 @@ class Runner::Builder {
                              ExecutorLimits limits = {});
   /// Limits of the "default" executor.
   Builder& default_limits(ExecutorLimits limits);
+  /// See Runner::set_tenant_weight(), which changes it while tasks run.
+  Builder& tenant_weight(std::string tenant, std::uint32_t weight);
   /// Threads for computing tasks; 0 (the default): the CPUs that this process may use.
   Builder& workers(std::uint32_t count);
   /// The Runner makes no thread: callers lend theirs, see run_until_idle(). Every lane is one of Backend::Lent,
