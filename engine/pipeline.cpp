@@ -137,7 +137,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
       count_terminal(task.state);
       for (const std::uint32_t successor : workflow.tasks()[i].successors) --tasks_[successor].waiting;
       if (task.state == TaskState::Completed) {
-        save_context(i, task.context.empty() ? nullptr : &task.context);
+        save_context(i, task.context.get());
       }
     } else if (task.state == TaskState::Ready) {
       tasks_[i].suspect = is_suspected(task) && host_.expect_suspect();

@@ -46,7 +46,6 @@ PipelineImage Pipeline::image() noexcept {
   if (identity_.keyed) image.concurrency_key = host_.gate().key_of(*this);
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
-  image.tasks.reserve(count);
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
   if (cancelling_) {
     image.state = PipelineState::Cancelled;

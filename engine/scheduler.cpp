@@ -59,10 +59,15 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
     remembered_numbers_.emplace(workflow.version, number);
   }
   for (const auto& [number, key] : image.keys()) key_numbers_.emplace(key, number);
-  for (auto& [number, pipeline] : image.take_pipelines()) {
-    const bool begun = has_begun(pipeline) || unrecorded_starts_.contains(number);
-    if (begun && !pipeline.concurrency_key.empty()) gate_.hold(number, pipeline.concurrency_key);
-    remembered_.at(pipeline.workflow_no).pipelines.push_back(std::move(pipeline));
+  // Each moves where it is: millions may live, and two copies of them would be the peak of a start.
+  for (auto pipelines = image.take_pipelines(); !pipelines.empty();) {
+    auto moved = pipelines.extract(pipelines.begin());
+    const PipelineImage& pipeline = moved.mapped();
+    const bool begun = has_begun(pipeline) || unrecorded_starts_.contains(pipeline.pipeline_no);
+    if (begun && !pipeline.concurrency_key.empty())
+      gate_.hold(pipeline.pipeline_no, pipeline.concurrency_key);
+    auto& of_workflow = remembered_.at(pipeline.workflow_no).pipelines;
+    of_workflow.insert(of_workflow.end(), std::move(moved));
   }
 }
 
@@ -222,7 +227,7 @@ std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& 
 
 /// Carries on the unfinished pipelines of a workflow.
 std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
-  std::vector<PipelineImage> images;
+  std::map<std::uint64_t, PipelineImage> images;
   {
     MutexLock lock(mutex_);
     const auto found = remembered_.find(workflow->workflow_no);
@@ -231,7 +236,8 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     ++adopting_;
   }
   const Adopting adopting(*this);
-  for (PipelineImage& image : images) {
+  for (; !images.empty(); images.erase(images.begin())) {
+    PipelineImage& image = images.begin()->second;
     std::vector<BoardLine::Task> starts;
     {
       MutexLock lock(mutex_);
@@ -245,7 +251,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
                                          .pipeline_no = image.pipeline_no,
                                          .level = image.level,
                                          .keyed = !image.concurrency_key.empty()},
-                                        std::move(image.context));
+                                        std::string(image.context));
     if (pipeline.keyed()) gate_.join(pipeline, image.concurrency_key, has_begun(image));
     const PipelineHandle handle = pipeline.handle();
     {

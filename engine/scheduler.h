@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -132,7 +133,7 @@ class Scheduler final : public PipelineHost {
   };
   struct Remembered {
     WorkflowImage workflow;
-    std::vector<PipelineImage> pipelines;
+    std::map<std::uint64_t, PipelineImage> pipelines;  // by pipeline_no
   };
 
   /// How far a round of the checkpoint is. The phases are in this order so that a remembered pipeline that is
@@ -145,7 +146,7 @@ class Scheduler final : public PipelineHost {
     std::vector<Registered> registered;     // still to be written, the last one first
     std::vector<std::uint32_t> remembered;  // workflow numbers, as above; twice, for both phases
     std::vector<std::uint32_t> waiting;
-    std::size_t next_pipeline = 0;  // of waiting.back()'s
+    std::uint64_t next_pipeline = 0;  // of waiting.back()'s
     std::vector<std::pair<std::string, std::uint32_t>> keys;
   };
 

@@ -127,16 +127,19 @@ bool Scheduler::keep_remembered() {
   MutexLock lock(mutex_);
   for (std::size_t count = 0; count < kPipelinesPerSlice && !round_.waiting.empty();) {
     const auto known = remembered_.find(round_.waiting.back());
-    if (known == remembered_.end() || round_.next_pipeline >= known->second.pipelines.size()) {
+    const bool over = known == remembered_.end() || known->second.pipelines.empty() ||
+                      known->second.pipelines.rbegin()->first < round_.next_pipeline;
+    if (over) {
       round_.waiting.pop_back();
       round_.next_pipeline = 0;
       continue;
     }
-    const PipelineImage& pipeline = known->second.pipelines[round_.next_pipeline];
+    const auto next = known->second.pipelines.lower_bound(round_.next_pipeline);
+    const PipelineImage& pipeline = next->second;
     std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline});
     if (!journal_->try_reserve(rows.size())) return count > 0;
     for (TransitionGroup& row : rows) keep_row(std::move(row));
-    ++round_.next_pipeline;
+    round_.next_pipeline = next->first + 1;
     ++count;
   }
   if (!round_.waiting.empty()) return true;

@@ -40,7 +40,7 @@ TransitionReason reason_of(const Successor& successor) {
   return TransitionReason::Dependencies;
 }
 
-std::uint32_t open_among(const std::vector<TaskImage>& tasks) {
+std::uint32_t open_among(std::span<const TaskImage> tasks) {
   return static_cast<std::uint32_t>(
       std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
 }
@@ -403,7 +403,7 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
             "checkpoint slice " + std::to_string(first_sequence) + ": tasks without their pipeline's row"});
       }
       begun_row->second.open_tasks += open_among(more->tasks);
-      std::ranges::move(more->tasks, std::back_inserter(begun_row->second.tasks));
+      for (TaskImage& task : more->tasks) begun_row->second.tasks.push_back(std::move(task));
     }
   }
 }

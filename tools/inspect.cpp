@@ -105,7 +105,7 @@ void write_tasks(const StoreImage& image, const TaskTimes& times, RowWriter& wri
       writer.row(std::array<std::string, 10>{
           pipeline.id.to_string(), task_namespace(workflow, i), std::string(to_string(task.state)),
           fmt::to_string(task.attempt), fmt::to_string(task.rescues),
-          task.key_no == 0 ? std::string() : image.keys().at(task.key_no), task.error,
+          task.key_no == 0 ? std::string() : image.keys().at(task.key_no), std::string(task.error),
           fmt::to_string(at.ready_ns), fmt::to_string(at.started_ns), fmt::to_string(at.finished_ns)});
     }
   }

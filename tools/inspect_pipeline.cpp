@@ -112,7 +112,8 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
     }
     case TaskState::Ready:
       if (task.retry_at_ns != 0) {
-        return fmt::format("attempt {} is due at {}: {}", task.attempt, date(task.retry_at_ns), task.error);
+        return fmt::format("attempt {} is due at {}: {}", task.attempt, date(task.retry_at_ns),
+                           std::string_view(task.error));
       }
       return fmt::format("waits for its executor since {}", after_start(at.ready_ns));
     case TaskState::Running:
@@ -120,9 +121,10 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
     case TaskState::Completed:
     case TaskState::Failed:
       if (at.started_ns == 0)
-        return fmt::format("{}{}{}", attempt, task.error.empty() ? "" : ": ", task.error);
+        return fmt::format("{}{}{}", attempt, task.error.empty() ? "" : ": ", std::string_view(task.error));
       return fmt::format("{} from {}, ran {}{}{}", attempt, after_start(at.started_ns),
-                         seconds(at.started_ns, at.finished_ns), task.error.empty() ? "" : ": ", task.error);
+                         seconds(at.started_ns, at.finished_ns), task.error.empty() ? "" : ": ",
+                         std::string_view(task.error));
     case TaskState::Skipped:
       return "its trigger rule was false";
     case TaskState::Cancelled:

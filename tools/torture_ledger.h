@@ -36,7 +36,7 @@ class TortureLedger {
   };
   struct Remembered {
     PipelineState state;
-    std::vector<TaskImage> tasks;
+    TaskImages tasks;
   };
 
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;

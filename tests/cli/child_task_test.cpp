@@ -34,7 +34,7 @@ class ChildTaskTest : public CommandLineTest {
       ADD_FAILURE() << (image ? "not one pipeline" : image.error().message);
       return {};
     }
-    return image->pipelines().begin()->second.tasks.at(0);
+    return image->pipelines().begin()->second.tasks[0];
   }
 };
 

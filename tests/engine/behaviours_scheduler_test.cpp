@@ -309,7 +309,7 @@ TEST(BehavioursRecovery, AnAbandonedTaskSaysSo) {  // rows 169, 172
     EXPECT_EQ(runner.resumed()[0].wait(kLong)->state, PipelineState::Failed);
   }
   EXPECT_EQ(runs, 4);
-  EXPECT_THAT(read(medium).only().tasks[0].error, testing::StartsWith("ABANDONED:"));
+  EXPECT_THAT(std::string(read(medium).only().tasks[0].error), testing::StartsWith("ABANDONED:"));
   open = true;
   open.notify_all();
 }

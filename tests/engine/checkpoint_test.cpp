@@ -137,7 +137,8 @@ std::string describe(const std::map<std::uint64_t, PipelineImage>& pipelines) {
     for (const TaskImage& task : pipeline.tasks) {
       text += " " + std::string(to_string(task.state)) + "#" + std::to_string(task.attempt) + "r" +
               std::to_string(task.rescues) + "k" + std::to_string(task.key_no) + "@" +
-              std::to_string(task.retry_at_ns) + "[" + task.error + task.context.substr(0, 20) + "]";
+              std::to_string(task.retry_at_ns) + "[" + std::string(task.error) +
+              std::string(std::string_view(task.context).substr(0, 20)) + "]";
     }
     text += "\n";
   }

@@ -82,7 +82,7 @@ TEST(Crash, AStartThatDiedBeforeItWasRecordedCountsAsARescue) {  // row 168
     const auto image = read_rocksdb_store(place);
     ASSERT_TRUE(image) << image.error().message;
     ASSERT_EQ(image->pipelines().size(), 1U);
-    const TaskImage& task = image->pipelines().begin()->second.tasks.at(0);
+    const TaskImage& task = image->pipelines().begin()->second.tasks[0];
     EXPECT_EQ(task.state, TaskState::Ready) << "the journal knows nothing of the latest start";
     EXPECT_EQ(task.rescues, static_cast<std::uint32_t>(lives));
     EXPECT_EQ(task.attempt, 1U) << "a rescue is no attempt";

@@ -1,14 +1,17 @@
-// What a pipeline costs that only waits: in memory, with all that refers to it.
+// What a pipeline costs that only waits, with all that refers to it: in the engine, and while a store is opened.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "behaviours.h"
 #include "heap_bytes.h"
 #include "leat/leat.h"
+#include "leat/store_recovery.h"
 
 namespace leat {
 namespace {
@@ -18,21 +21,10 @@ using namespace std::chrono_literals;
 /// One worker, which the first pipeline holds until the test lets go of it.
 class WaitingPipelines : public testing::Test {
  protected:
+  static constexpr std::int64_t kPipelines = 50'000;
+
   void SetUp() override {
     if (LEAT_WEIGHS_HEAP == 0) GTEST_SKIP() << "malloc belongs to the sanitizer, or is not glibc's";
-    auto built = Runner::builder()
-                     .database_url("memory:")
-                     .default_limits({.max_concurrent = 1, .max_queued = 1})
-                     .workers(1)
-                     .build();
-    ASSERT_TRUE(built) << built.error().message;
-    runner_.emplace(std::move(*built));
-    const auto pass = [this](TaskContext&) { held_.wait(true); };
-    auto workflow = Workflow::builder("waiting").task("pass", pass).build();
-    ASSERT_TRUE(workflow);
-    workflow_.emplace(std::move(*workflow));
-    ASSERT_TRUE(runner_->register_workflow(*workflow_));
-    ASSERT_TRUE(runner_->start());
   }
   void TearDown() override {
     held_ = false;
@@ -41,8 +33,43 @@ class WaitingPipelines : public testing::Test {
       EXPECT_TRUE(runner_->wait_idle(30s));
     }
   }
+  /// @param medium  null: nothing is remembered
+  void build(const std::shared_ptr<MemoryMedium>& medium) {
+    Runner::Builder builder = Runner::builder();
+    if (medium == nullptr) {
+      builder.database_url("memory:");
+    } else {
+      builder.state_store(make_memory_store(medium));
+    }
+    auto built = builder.default_limits({.max_concurrent = 1, .max_queued = 1}).workers(1).build();
+    ASSERT_TRUE(built) << built.error().message;
+    runner_.emplace(std::move(*built));
+    const auto pass = [this](TaskContext&) { held_.wait(true); };
+    auto workflow = Workflow::builder("waiting").task("pass", pass).build();
+    ASSERT_TRUE(workflow);
+    workflow_.emplace(std::move(*workflow));
+    ASSERT_TRUE(runner_->register_workflow(*workflow_));
+  }
   void submit(std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) ASSERT_TRUE(runner_->submit_async(*workflow_));
+  }
+  /// What a process left that died while they waited.
+  std::shared_ptr<MemoryMedium> make_store() {
+    const auto medium = std::make_shared<MemoryMedium>();
+    build(medium);
+    EXPECT_TRUE(runner_->start());
+    submit(kPipelines);
+    auto left = behaviours::crash_now(*runner_, *medium);
+    held_ = false;
+    held_.notify_all();
+    EXPECT_TRUE(runner_->wait_idle(30s));
+    runner_.reset();
+    held_ = true;
+    return left;
+  }
+  std::int64_t each(std::int64_t bytes, const char* what) {
+    RecordProperty(what, std::to_string(bytes / kPipelines));
+    return bytes / kPipelines;
   }
 
   std::atomic<bool> held_ = true;
@@ -51,14 +78,33 @@ class WaitingPipelines : public testing::Test {
 };
 
 TEST_F(WaitingPipelines, CostAtMost330BytesEachInTheEngine) {  // of 400: RocksDB has its share
-  constexpr std::int64_t kPipelines = 50'000;
+  build(nullptr);
+  ASSERT_TRUE(runner_->start());
   submit(1'000);  // what is there but once is there
   const std::int64_t before = heap_bytes();
   submit(kPipelines);
-  const std::int64_t bytes = (heap_bytes() - before) / kPipelines;
-  RecordProperty("bytes_per_pipeline", std::to_string(bytes));
+  const std::int64_t bytes = each(heap_bytes() - before, "bytes");
   EXPECT_LE(bytes, 330);
   EXPECT_GT(bytes, 100) << "they do not wait";
+}
+
+TEST_F(WaitingPipelines, CostAtMost200BytesEachWhileTheJournalIsRead) {
+  const auto store = make_memory_store(make_store());
+  const std::int64_t before = heap_bytes();
+  const auto image = recover_unfinished(*store);
+  const std::int64_t bytes = each(heap_bytes() - before, "bytes");
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->pipelines().size(), kPipelines);
+  EXPECT_LE(bytes, 200);
+  EXPECT_GT(bytes, 100);
+}
+
+TEST_F(WaitingPipelines, TakeThePlaceOfTheirImagesWhenCarriedOn) {
+  build(make_store());
+  const std::int64_t before = heap_bytes();
+  ASSERT_TRUE(runner_->start());
+  EXPECT_EQ(runner_->resumed().size(), kPipelines);
+  EXPECT_LE(each(heap_bytes() - before, "bytes"), 200) << "both are there";
 }
 
 }  // namespace

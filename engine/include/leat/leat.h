@@ -29,6 +29,7 @@
 #include "leat/task_context.h"
 #include "leat/task_error.h"
 #include "leat/task_event.h"
+#include "leat/task_image.h"
 #include "leat/thread_executor.h"
 #include "leat/transition_group.h"
 #include "leat/trigger_rule.h"

@@ -2,6 +2,7 @@
 // verification all use this one fold.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -16,6 +17,7 @@
 #include "leat/durability.h"
 #include "leat/states.h"
 #include "leat/store_error.h"
+#include "leat/task_image.h"
 #include "leat/uuid.h"
 
 namespace leat {
@@ -32,37 +34,27 @@ struct WorkflowImage {
   friend bool operator==(const WorkflowImage&, const WorkflowImage&) = default;
 };
 
-struct TaskImage {
-  TaskState state = TaskState::NotStarted;
-  std::uint32_t attempt = 1;
-  std::uint32_t rescues = 0;
-  std::uint32_t key_no = 0;  ///< the executor key of the last start; 0: never started
-  std::int64_t retry_at_ns = 0;
-  std::string error;
-  std::string context;
-  std::string output;        ///< empty where it lies before the checkpoint: rows do not hold it
-  std::string external_ref;  ///< of the attempt that runs: its name elsewhere; empty: it has none
-
-  friend bool operator==(const TaskImage&, const TaskImage&) = default;
-};
-
 struct PipelineImage {
   std::uint64_t pipeline_no = 0;
   Uuid id;
   std::uint32_t workflow_no = 0;
+  std::uint32_t open_tasks = 0;  ///< tasks in a state that is not terminal
+  std::int64_t created_ns = 0;
+  std::int64_t finished_ns = 0;  ///< 0 while unfinished
+  std::uint64_t folded_to = 0;   ///< a checkpoint's row: the groups below this number are in it
+  RareText context;
+  RareText concurrency_key;  ///< empty: it has none
+  TaskImages tasks;
+  OptionalTask last_completed;  ///< the task that completed last
   Durability level = Durability::Disk;
   PipelineState state = PipelineState::Pending;
-  std::int64_t created_ns = 0;
-  std::int64_t finished_ns = 0;                 ///< 0 while unfinished
-  std::uint32_t open_tasks = 0;                 ///< tasks in a state that is not terminal
-  std::optional<std::uint32_t> last_completed;  ///< the task that completed last
-  std::uint64_t folded_to = 0;  ///< a checkpoint's row: the groups below this number are in it
-  std::string context;
-  std::string concurrency_key;  ///< empty: it has none
-  std::vector<TaskImage> tasks;
 
   friend bool operator==(const PipelineImage&, const PipelineImage&) = default;
 };
+
+static_assert(
+    sizeof(PipelineImage) <= 144,
+    "opening a store takes 200 bytes at most for a live pipeline of one task: with its node of a map");
 
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
