@@ -27,6 +27,8 @@ class HistoryPackWriter {
 
   std::uint64_t count() const noexcept { return count_; }
   std::size_t size_bytes() const noexcept { return buffer_.size(); }
+  /// With all that was packed.
+  const HistoryTail& tail() const noexcept { return tail_; }
 
   /// @return  the packed summaries, valid until the next begin()
   std::span<const std::byte> finish();

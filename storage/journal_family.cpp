@@ -46,13 +46,6 @@ std::unexpected<StoreError> wrong_row_key() {
       StoreError{StoreErrorCode::Damaged, "the checkpoint holds a key that is not a row's"});
 }
 
-std::expected<std::uint64_t, StoreError> sequence_of_history(const rocksdb::Slice& key) {
-  if (key.size() != kJournalKeyBytes + 1) {
-    return std::unexpected(StoreError{StoreErrorCode::Damaged, "the history holds a key of a wrong length"});
-  }
-  return big_endian({key.data(), kJournalKeyBytes});
-}
-
 /// RocksDB's log of itself lies beside its data, and on a full device Debian's assertion build aborts the process
 /// in it, even in a background thread.
 class NoLog final : public rocksdb::Logger {
@@ -102,10 +95,11 @@ std::string carried_key(std::uint64_t generation, std::uint64_t first_sequence) 
 
 std::expected<std::uint64_t, StoreError> sequence_in(const rocksdb::Slice& key) {
   const bool in_round = key.size() == kRowKeyBytes && (key[0] == kRowKeyFirst || key[0] == kCarriedKeyFirst);
-  if (!in_round && key.size() != kJournalKeyBytes) {
+  const bool in_history = key.size() == kJournalKeyBytes + 1;
+  if (!in_round && !in_history && key.size() != kJournalKeyBytes) {
     return std::unexpected(StoreError{StoreErrorCode::Damaged, "the store holds a key of a wrong length"});
   }
-  const std::size_t place = key.size() - sizeof(std::uint64_t);
+  const std::size_t place = in_round ? key.size() - sizeof(std::uint64_t) : 0;
   return big_endian({key.data() + place, sizeof(std::uint64_t)});
 }
 
@@ -231,6 +225,17 @@ JournalDb JournalDb::borrow(rocksdb::DB& db, const std::vector<rocksdb::ColumnFa
   return journal;
 }
 
+rocksdb::Status JournalDb::renew(std::string_view family) {
+  const auto at = std::ranges::find(handles_, family, [](const auto* handle) { return handle->GetName(); });
+  const auto families = journal_families();
+  const auto descriptor = std::ranges::find(families, family, &rocksdb::ColumnFamilyDescriptor::name);
+  rocksdb::Status status = db_->DropColumnFamily(*at);
+  if (!status.ok()) return status;
+  db_->DestroyColumnFamilyHandle(*at).PermitUncheckedError();
+  *at = nullptr;
+  return db_->CreateColumnFamily(descriptor->options, descriptor->name, &*at);
+}
+
 rocksdb::Status JournalDb::close() {
   if (borrowed_) {
     static_cast<void>(db_.release());
@@ -238,7 +243,7 @@ rocksdb::Status JournalDb::close() {
     return rocksdb::Status::OK();
   }
   for (rocksdb::ColumnFamilyHandle* handle : handles_)
-    db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    if (handle != nullptr) db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
   handles_.clear();
   rocksdb::Status status = db_->Close();
   db_.reset();
@@ -313,7 +318,7 @@ std::expected<HistoryTail, StoreError> JournalDb::history_tail() const {
   at->SeekToLast();
   if (!at->status().ok()) return std::unexpected(to_store_error(at->status(), "reading the history"));
   if (!at->Valid()) return HistoryTail();
-  const auto sequence = sequence_of_history(at->key());
+  const auto sequence = sequence_in(at->key());
   if (!sequence) return std::unexpected(sequence.error());
   const auto pack = HistoryPackReader::open(*sequence, bytes_of(at->value()));
   if (!pack) return std::unexpected(pack.error());
@@ -329,7 +334,7 @@ std::expected<void, StoreError> JournalDb::replay_history(
   if (history() == nullptr) return {};
   const std::unique_ptr<rocksdb::Iterator> at = scan(history());
   for (at->Seek(history_key(sequence)); at->Valid(); at->Next()) {
-    const auto first = sequence_of_history(at->key());
+    const auto first = sequence_in(at->key());
     if (!first) return std::unexpected(first.error());
     const auto go_on = visit(*first, bytes_of(at->value()));
     if (!go_on) return std::unexpected(go_on.error());

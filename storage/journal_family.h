@@ -37,7 +37,7 @@ std::string row_key(std::uint64_t generation, std::uint64_t first_sequence);
 
 /// @return  the key of a carried commit; with sequence 0: a key before every one of the round
 std::string carried_key(std::uint64_t generation, std::uint64_t first_sequence);
-/// @return  the number in a key of the journal, of a row or of a carried commit, or Damaged
+/// @return  the number in a key of the journal, a row, a carried commit or a pack, or Damaged
 std::expected<std::uint64_t, StoreError> sequence_in(const rocksdb::Slice& key);
 
 std::string history_key(std::uint64_t first_sequence);
@@ -94,6 +94,9 @@ class JournalDb {
   }
   std::span<rocksdb::ColumnFamilyHandle* const> families() const noexcept { return handles_; }
   rocksdb::Status close();
+
+  /// Drops a family with all that it holds, and makes an empty one of its name.
+  rocksdb::Status renew(std::string_view family);
 
   /// Visits every commit in order that begins at `from` or later.
   std::expected<void, StoreError> replay(const StateStore::Visitor& visit, std::uint64_t from = 0) const;

@@ -30,18 +30,20 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
 namespace {
 
 std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const CheckpointMark& mark,
-                                           StoreImage::Keep keep, bool events,
-                                           const StoreImage::OnEvent& on_event) {
+                                           StoreImage::Keep keep, bool events, const FoldHooks& hooks) {
   StoreImage image(keep);
+  image.on_finish(hooks.on_finish);
   image.begin_at(mark);
   const auto load = [&image](std::uint64_t first, std::span<const std::byte> slice) {
     return image.load(first, slice);
   };
   const auto carry = [&](std::uint64_t first, std::span<const std::byte> commit) {
-    return image.carry(first, commit, on_event);
+    return image.carry(first, commit, hooks.on_event);
   };
   const auto apply = [&](std::uint64_t first, std::span<const std::byte> commit) {
-    return image.apply(first, commit, on_event);
+    auto done = image.apply(first, commit, hooks.on_event);
+    if (done && hooks.on_commit) hooks.on_commit(first);
+    return done;
   };
   auto done = journal.replay_rows(mark.generation, load);
   if (events) image.prefer_events();
@@ -55,14 +57,13 @@ std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const Check
 }  // namespace
 
 std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
-                                                StoreImage::Keep keep, const StoreImage::OnEvent& on_event) {
-  return fold(journal, mark, keep, false, on_event);
+                                                StoreImage::Keep keep) {
+  return fold(journal, mark, keep, false, {});
 }
 
 std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
-                                                  StoreImage::Keep keep,
-                                                  const StoreImage::OnEvent& on_event) {
-  return fold(journal, oldest, keep, true, on_event);
+                                                  StoreImage::Keep keep, const FoldHooks& hooks) {
+  return fold(journal, oldest, keep, true, hooks);
 }
 
 std::string disagreement(const StoreImage& older, const StoreImage& newer) {

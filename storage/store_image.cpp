@@ -87,6 +87,7 @@ struct StoreImage::State {
   std::uint64_t next_pipeline_no = 1;
   std::uint32_t next_workflow_no = 1;
   std::uint32_t next_key_no = 1;
+  std::function<void(const PipelineImage&)> on_finish;
   std::map<std::uint64_t, PipelineImage> pipelines;
   std::map<std::uint32_t, WorkflowImage> workflows;
   std::map<std::uint32_t, std::string> keys;
@@ -209,8 +210,9 @@ const char* StoreImage::Fold::change_pipeline(PipelineState to) {
 }
 
 void StoreImage::Fold::forget_if_finished() {
-  if (state_.keep == Keep::Everything || !is_terminal(pipeline_->state) || pipeline_->open_tasks > 0) return;
-  state_.pipelines.erase(pipeline_->pipeline_no);
+  if (!is_terminal(pipeline_->state) || pipeline_->open_tasks > 0) return;
+  if (state_.on_finish) state_.on_finish(*pipeline_);
+  if (state_.keep == Keep::Unfinished) state_.pipelines.erase(pipeline_->pipeline_no);
 }
 
 const char* StoreImage::Fold::operator()(const WorkflowDefined& record) {
@@ -359,6 +361,10 @@ void StoreImage::begin_at(const CheckpointMark& mark) {
   state_->end_sequence = mark.minimum;
   state_->round_end = mark.end;
   state_->round_hash = mark.hash;
+}
+
+void StoreImage::on_finish(std::function<void(const PipelineImage&)> told) {
+  state_->on_finish = std::move(told);
 }
 
 void StoreImage::prefer_events() noexcept {

@@ -22,7 +22,7 @@ std::expected<StoreImage, StoreError> fold(const JournalDb& journal,
                                            const std::function<void(const TransitionEvent&)>& on_event) {
   const auto marks = journal.marks();
   if (!marks) return std::unexpected(marks.error());
-  return fold_events(journal, marks->oldest(), StoreImage::Keep::Everything, on_event);
+  return fold_events(journal, marks->oldest(), StoreImage::Keep::Everything, {.on_event = on_event});
 }
 
 std::expected<StoreImage, StoreError> read_once(const std::string& directory,

@@ -1,4 +1,4 @@
-// Examines a store, and rebuilds what follows from the rest of it.
+// Examines a store.
 #include "leat/store_verifier.h"
 
 #include <fmt/format.h>
@@ -8,12 +8,14 @@
 #include <optional>
 #include <utility>
 
+#include "history_check.h"
 #include "history_pack.h"
 #include "journal_family.h"
 #include "journal_fold.h"
 #include "journal_recovery.h"
 #include "leat/store_image.h"
 #include "store_directory.h"
+#include "store_examination.h"
 #include "table_check.h"
 
 namespace leat {
@@ -28,16 +30,17 @@ class Examination {
  public:
   Examination(const std::string& directory, const Superblock& block) : directory_(directory), block_(block) {}
 
-  std::vector<StoreError> run() {
+  std::vector<Finding> run() {
     examine_floor();
     if (block_.created) examine_journal();
     return std::move(findings_);
   }
 
  private:
-  void report(StoreError&& what) {
+  /// @param derived  see Finding
+  void report(StoreError&& what, std::string_view derived = {}) {
     if (!what.message.starts_with(directory_)) what.message = fmt::format("{}: {}", directory_, what.message);
-    findings_.push_back(std::move(what));
+    findings_.push_back({std::move(what), std::string(derived)});
   }
 
   void examine_floor() {
@@ -58,7 +61,13 @@ class Examination {
       return report({StoreErrorCode::Damaged,
                      "CURRENT or the MANIFEST that it names was altered since the store was closed"});
     }
-    if (auto whole = check_tables(directory_, *environment.env); !whole) return report(std::move(whole.error()));
+    auto altered = find_altered_tables(directory_, *environment.env);
+    if (!altered) return report(std::move(altered.error()));
+    for (AlteredTable& table : *altered) {
+      const bool derived = table.family == kCheckpointFamily || table.family == kHistoryFamily;
+      report(std::move(table.error), derived ? table.family : std::string());
+    }
+    if (!altered->empty()) return;
     // Before the journal: beside a live writer it only rises.
     const auto promise = read_promise(directory_, block_, environment.boot);
     if (!promise) return report(StoreError(promise.error()));
@@ -78,20 +87,31 @@ class Examination {
     if (const auto end = journal.end(JournalEnd::of(block_)); !end) return report(StoreError(end.error()));
     const auto marks = journal.marks();
     if (!marks) return report(StoreError(marks.error()));
-    const auto image = fold_events(journal, marks->oldest(), StoreImage::Keep::Unfinished);
+    const CheckpointMark& oldest = marks->oldest();
+    HistoryCheck history(journal, oldest.generation == 0 ? 0 : oldest.end);
+    FinishedPipelines finished;
+    std::expected<void, StoreError> agreed;
+    FoldHooks hooks;
+    hooks.on_finish = [&finished](const PipelineImage& pipeline) { finished.add(pipeline); };
+    hooks.on_commit = [&](std::uint64_t first) {
+      if (agreed) agreed = history.committed(first, finished);
+      finished.clear();
+    };
+    const auto image = fold_events(journal, oldest, StoreImage::Keep::Unfinished, hooks);
     if (!image) return report(StoreError(image.error()));
     const std::uint64_t end = image->end_sequence() == 0 ? block_.journal_end : image->end_sequence();
     if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
     for (const CheckpointMark& mark : marks->kept()) {
       if (mark.generation != 0) examine_round(journal, mark, *image);
     }
-    examine_history(journal);
+    if (agreed) agreed = examine_history(journal);
+    if (!agreed) report(std::move(agreed.error()), kHistoryFamily);
   }
 
   /// Each pack says how many summaries lie before it, so that none can be missing between two.
-  void examine_history(const JournalDb& journal) {
+  static std::expected<void, StoreError> examine_history(const JournalDb& journal) {
     std::optional<HistoryTail> expected;
-    auto looked = journal.replay_history(
+    return journal.replay_history(
         0, [&](std::uint64_t first, std::span<const std::byte> bytes) -> std::expected<bool, StoreError> {
           auto pack = HistoryPackReader::open(first, bytes);
           if (!pack) return std::unexpected(std::move(pack.error()));
@@ -107,22 +127,22 @@ class Examination {
           expected = {.count = before.count + pack->count(), .bytes = before.bytes + bytes.size()};
           return true;
         });
-    if (!looked) report(std::move(looked.error()));
   }
 
   /// A round and the journal behind it must amount to what the whole journal does.
   void examine_round(const JournalDb& journal, const CheckpointMark& mark, const StoreImage& whole) {
     const auto image = fold_from(journal, mark, StoreImage::Keep::Unfinished);
-    if (!image) return report(StoreError(image.error()));
+    if (!image) return report(StoreError(image.error()), kCheckpointFamily);
     if (const std::string wrong = disagreement(whole, *image); !wrong.empty()) {
       report({StoreErrorCode::Damaged,
-              fmt::format("the checkpoint's round {} and the journal disagree: {}", mark.generation, wrong)});
+              fmt::format("the checkpoint's round {} and the journal disagree: {}", mark.generation, wrong)},
+             kCheckpointFamily);
     }
   }
 
   const std::string& directory_;
   const Superblock block_;
-  std::vector<StoreError> findings_;
+  std::vector<Finding> findings_;
 };
 
 /// What a writer changes with all that it acknowledges, opens or closes.
@@ -140,32 +160,11 @@ struct Progress {
   }
 };
 
-/// Writes CURRENT again where one of the manifests gives what the superblock remembers.
-///
-/// @return  what was done; empty: nothing could be proven
-std::expected<std::string, StoreError> rebuild_current(const std::string& directory,
-                                                       const Superblock& block) {
-  rocksdb::Env& env = *rocksdb::Env::Default();
-  std::vector<std::string> names;
-  env.GetChildren(directory, &names).PermitUncheckedError();  // none is found then
-  for (const std::string& name : names) {
-    const std::string current = name + "\n";
-    if (!name.starts_with("MANIFEST-") || manifest_digest(directory, env, current) != block.manifest)
-      continue;
-    const std::string temporary = directory + "/CURRENT.new";
-    rocksdb::Status status = rocksdb::WriteStringToFile(&env, current, temporary, true);
-    if (status.ok()) status = env.RenameFile(temporary, directory + "/CURRENT");
-    std::unique_ptr<rocksdb::Directory> place;
-    if (status.ok()) status = env.NewDirectory(directory, &place);
-    if (status.ok()) status = place->Fsync();
-    if (!status.ok())
-      return std::unexpected(to_store_error(status, fmt::format("rebuilding {}/CURRENT", directory)));
-    return fmt::format("CURRENT: rebuilt, it names {}", name);
-  }
-  return std::string();
-}
-
 }  // namespace
+
+std::vector<Finding> examine_store(const std::string& directory, const Superblock& block) {
+  return Examination(directory, block).run();
+}
 
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory) {
   Progress earlier{.block = std::unexpected(StoreError{}), .floor_turn = 0};
@@ -175,36 +174,14 @@ std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const st
       if (now.block.error().code != StoreErrorCode::Damaged) return std::unexpected(now.block.error());
       return std::vector<StoreError>{now.block.error()};
     }
-    std::vector<StoreError> findings = Examination(directory, *now.block).run();
+    std::vector<StoreError> findings;
+    for (Finding& finding : examine_store(directory, *now.block)) findings.push_back(std::move(finding.error));
     if (findings.empty() || tries == kTries) return findings;
     // Nobody writes to a closed store; of another one the same is to be seen twice.
     const bool at_rest = Progress::of(directory) == now && (now.block->clean || earlier == now);
     if (at_rest) return findings;
     earlier = std::move(now);
   }
-}
-
-std::expected<std::vector<std::string>, StoreError> repair_rocksdb_store(const std::string& directory) {
-  if (auto block = read_superblock(directory); !block) {
-    if (block.error().code != StoreErrorCode::Damaged) return std::unexpected(std::move(block.error()));
-    return std::vector<std::string>();  // nothing else tells what the superblock told
-  }
-  auto place = StoreDirectory::open(directory);
-  if (!place) return std::unexpected(std::move(place.error()));
-  const Superblock& block = place->superblock();
-  std::vector<std::string> done;
-  if (!block.clean) return done;  // the next opening recovers it
-  if (block.manifest != 0 && manifest_digest(directory, *rocksdb::Env::Default()) != block.manifest) {
-    auto rebuilt = rebuild_current(directory, block);
-    if (!rebuilt) return std::unexpected(std::move(rebuilt.error()));
-    if (!rebuilt->empty()) done.push_back(std::move(*rebuilt));
-  }
-  bool flawed = false;
-  if (!read_floor(directory, &flawed) || flawed) {
-    if (auto rebuilt = place->rebuild_floor(); !rebuilt) return std::unexpected(std::move(rebuilt.error()));
-    done.push_back(fmt::format("FLOOR: rebuilt, all below {} is acknowledged", block.journal_end));
-  }
-  return done;
 }
 
 }  // namespace leat

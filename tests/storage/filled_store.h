@@ -85,6 +85,12 @@ inline void write_filled_store(const std::string& directory, const Retention& ev
   for (TransitionGroup& row : make_rows({1, second})) rows.push_back(std::move(row));
   rows.push_back(make_row(RoundEnded{1, kTime + 4}));
   ASSERT_TRUE(writer.append_rows(rows));
+  ASSERT_TRUE(writer.sync());
+  for (bool more = true; more;) {
+    const auto tidied = (*store)->tidy();
+    ASSERT_TRUE(tidied) << tidied.error().message;
+    more = *tidied;
+  }
   ASSERT_TRUE(writer.append(created(3)));
   ASSERT_TRUE((*store)->close());
 }

@@ -22,8 +22,10 @@
 #include "filled_store.h"
 #include "journal_family.h"
 #include "journal_writer.h"
+#include "leat/history.h"
 #include "leat/state_store.h"
 #include "leat/store_reader.h"
+#include "leat/store_recovery.h"
 #include "store_directory.h"
 #include "temporary_directory.h"
 
@@ -280,6 +282,94 @@ TEST_F(StoreVerifier, RepairRebuildsCurrentAndFloorOfAClosedStore) {
   auto after = snapshot();
   after.at("FLOOR") = before.at("FLOOR");  // it counts its turns
   EXPECT_EQ(after, before);
+}
+
+class DerivedFamily : public StoreVerifier, public testing::WithParamInterface<const char*> {
+ protected:
+  /// The table of one family, by its name in it.
+  std::string table_of(std::string_view family) {
+    for (const auto& [name, bytes] : snapshot()) {
+      const auto is_family = [&](std::string_view other) { return bytes.find(other) != std::string::npos; };
+      if (name.ends_with(".sst") && is_family(family)) return name;
+    }
+    return {};
+  }
+  std::vector<std::string> history() {
+    std::vector<std::string> lines;
+    const auto read = read_rocksdb_history(path_, {}, [&](const PipelineSummary& summary, std::string_view name) {
+      lines.push_back(fmt_line(summary, name));
+    });
+    EXPECT_TRUE(read) << read.error().message;
+    return lines;
+  }
+  static std::string fmt_line(const PipelineSummary& summary, std::string_view name) {
+    return summary.id.to_string() + std::string(name) + std::to_string(summary.finished_ns) +
+           std::to_string(summary.created_ns) + std::to_string(summary.failed) + std::to_string(summary.skipped) +
+           std::string(summary.error);
+  }
+};
+
+TEST_P(DerivedFamily, IsRebuiltFromTheJournalWhereverItsTableWasAltered) {
+  write_filled_store(path_, {});
+  const auto before = history();
+  ASSERT_EQ(before.size(), 1U);
+  const std::string name = table_of(GetParam());
+  ASSERT_FALSE(name.empty());
+  const auto whole = snapshot();
+  for (std::size_t at = 0; at < whole.at(name).size(); at += 97) {
+    fs::remove_all(path_);
+    fs::create_directory(path_);
+    for (const auto& [other, bytes] : whole) write(other, bytes);
+    std::string flipped = whole.at(name);
+    flipped[at] = static_cast<char>(flipped[at] ^ 4);
+    write(name, flipped);
+    ASSERT_THAT(findings(), testing::Not(IsEmpty())) << at;
+    const auto repaired = repair_rocksdb_store(path_);
+    ASSERT_TRUE(repaired) << repaired.error().message;
+    EXPECT_THAT(*repaired, ElementsAre(HasSubstr(GetParam()))) << at;
+    EXPECT_THAT(findings(), IsEmpty()) << at;
+    EXPECT_EQ(history(), before) << at;
+  }
+  const auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(recover_unfinished(**store)->pipelines().size(), 2U);
+}
+
+TEST_P(DerivedFamily, IsLeftAsItIsWhereTheJournalsBeginningIsGone) {
+  write_filled_store(path_, {.age_ns = 0});
+  const std::string name = table_of(GetParam());
+  std::string bytes = snapshot().at(name);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+  write(name, bytes);
+  const auto damaged = snapshot();
+  EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty());
+  EXPECT_EQ(snapshot(), damaged);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, DerivedFamily, testing::Values("checkpoint", "history"),
+                         [](const auto& family) { return std::string(family.param); });
+
+TEST_F(StoreVerifier, ReportsAHistoryThatDisagreesWithTheJournalAndRepairsIt) {
+  for (const bool invented : {true, false}) {
+    fs::remove_all(path_);
+    open();
+    define();
+    const TransitionGroup created(2, PipelineCreated{.pipeline_no = 1, .workflow_no = 1, .task_count = 1, .ready = kReady});
+    TransitionGroup ended(4, TaskEnded{.pipeline_no = 1, .pipeline = PipelineState::Completed});
+    PipelineSummary summary{
+        .workflow_no = 1, .tasks = 1, .completed = 1, .created_ns = invented ? 3 : 2, .finished_ns = 4};
+    ended.add_summary(summary);
+    ASSERT_TRUE(writer_->append(created, TransitionGroup(3, TaskStarted{.pipeline_no = 1, .key_no = 1}), ended));
+    ASSERT_TRUE(store_->close());
+    store_.reset();
+    const auto found = findings();
+    EXPECT_EQ(found.empty(), !invented);
+    if (invented) {
+      EXPECT_THAT(found.at(0).message, HasSubstr("the history and the journal disagree"));
+      EXPECT_THAT(repair_rocksdb_store(path_).value(), ElementsAre(HasSubstr("history")));
+      EXPECT_THAT(findings(), IsEmpty());
+    }
+  }
 }
 
 TEST_F(StoreVerifier, RepairLeavesAWholeStoreAsItIs) {

@@ -101,6 +101,9 @@ class StoreImage {
 
   explicit StoreImage(Keep keep);
 
+  /// @param told  called with each pipeline when it and all its tasks have ended, while a group is applied
+  void on_finish(std::function<void(const PipelineImage&)> told);
+
   /// Begins with a complete round of the checkpoint instead of with nothing. @pre nothing was applied yet
   void begin_at(const CheckpointMark& mark);
   /// Takes over the rows of one slice of that round, in order.
