@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -52,9 +53,10 @@ std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
 }
 
 /// Rows are written while the store is read, so that no log is too long.
-int inspect_events(const InspectOptions& options) {
+int inspect_events(const InspectOptions& options, const InspectFilter& filter) {
   RowWriter writer(stdout, options.format, kEventColumns);
-  const auto image = read_rocksdb_store(options.store, [&writer](const TransitionEvent& event) {
+  const auto image = read_rocksdb_store(options.store, [&](const TransitionEvent& event) {
+    if (!filter.shows(event.pipeline->id) || !filter.shows(event.to) || !filter.shows_time(event.time_ns)) return;
     writer.row(std::array<std::string, 9>{
         fmt::to_string(event.sequence), fmt::to_string(event.time_ns), event.pipeline->id.to_string(),
         task_namespace(*event.workflow, event.task), fmt::to_string(event.attempt),
@@ -66,24 +68,36 @@ int inspect_events(const InspectOptions& options) {
   return kGood;
 }
 
-/// Finished pipelines whose events are gone: the history alone remembers them.
-std::expected<void, StoreError> write_history(const InspectOptions& options, const StoreImage& image,
-                                              RowWriter& writer) {
+/// Finished pipelines that the history alone remembers, since their events are gone.
+///
+/// @param image  what else is shown; null: nothing
+/// @return       how many were written
+std::expected<std::size_t, StoreError> write_history(const InspectOptions& options,
+                                                     const InspectFilter& filter, const StoreImage* image,
+                                                     RowWriter& writer) {
   std::set<Uuid> known;
-  for (const auto& [number, pipeline] : image.pipelines()) known.insert(pipeline.id);
-  return read_rocksdb_history(
-      options.store, {}, [&](const PipelineSummary& summary, std::string_view workflow) {
+  if (image != nullptr) {
+    for (const auto& [number, pipeline] : image->pipelines()) known.insert(pipeline.id);
+  }
+  std::size_t rows = 0;
+  auto done = read_rocksdb_history(
+      options.store, filter.query(), [&](const PipelineSummary& summary, std::string_view workflow) {
         if (known.contains(summary.id)) return;
+        ++rows;
         writer.row(std::array<std::string, 9>{
             summary.id.to_string(), std::string(workflow), std::string(to_string(summary.state)),
             fmt::to_string(summary.tasks), fmt::to_string(summary.completed), fmt::to_string(summary.failed),
             fmt::to_string(summary.skipped), fmt::to_string(summary.created_ns),
             fmt::to_string(summary.finished_ns)});
       });
+  if (!done) return std::unexpected(std::move(done.error()));
+  return rows;
 }
 
-void write_pipelines(const StoreImage& image, RowWriter& writer) {
+void write_pipelines(const StoreImage& image, const InspectFilter& filter, RowWriter& writer) {
   for (const auto& [number, pipeline] : image.pipelines()) {
+    const bool shown = filter.shows(pipeline.id) && filter.shows(pipeline.state);
+    if (!shown || !filter.shows_time(pipeline.finished_ns)) continue;
     const auto count = [&tasks = pipeline.tasks](TaskState state) {
       return fmt::to_string(
           std::ranges::count_if(tasks, [state](const TaskImage& task) { return task.state == state; }));
@@ -96,12 +110,15 @@ void write_pipelines(const StoreImage& image, RowWriter& writer) {
   }
 }
 
-void write_tasks(const StoreImage& image, const TaskTimes& times, RowWriter& writer) {
+void write_tasks(const StoreImage& image, const TaskTimes& times, const InspectFilter& filter,
+                 RowWriter& writer) {
   for (const auto& [number, pipeline] : image.pipelines()) {
+    if (!filter.shows(pipeline.id)) continue;
     const WorkflowImage& workflow = image.workflows().at(pipeline.workflow_no);
     for (std::uint32_t i = 0; i < pipeline.tasks.size(); ++i) {
       const TaskImage& task = pipeline.tasks[i];
       const TaskTimes::Times at = times.of(number, i);
+      if (!filter.shows(task.state) || !filter.shows_time(at.finished_ns)) continue;
       writer.row(std::array<std::string, 10>{
           pipeline.id.to_string(), task_namespace(workflow, i), std::string(to_string(task.state)),
           fmt::to_string(task.attempt), fmt::to_string(task.rescues),
@@ -114,13 +131,30 @@ void write_tasks(const StoreImage& image, const TaskTimes& times, RowWriter& wri
 }  // namespace
 
 int inspect(const InspectOptions& options) {
-  if (options.what == "events") return inspect_events(options);
   const bool one = options.what == "pipeline";
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto filter =
+      InspectFilter::make(options.words, options.what, std::chrono::nanoseconds(now).count());
+  if (!filter) return fail({kBadInput, filter.error()});
   const std::optional<Uuid> id = one ? Uuid::parse(options.pipeline) : std::nullopt;
   if (one != !options.pipeline.empty() || (one && !id)) {
     return fail({kBadInput, fmt::format("'{}' is no pipeline to inspect (accepted: pipeline ID, where "
                                         "`leat inspect pipelines` lists the IDs)",
                                         options.pipeline)});
+  }
+  if (options.what == "events") return inspect_events(options, *filter);
+  const bool pipelines = options.what == "pipelines";
+  RowWriter writer(
+      stdout, options.format,
+      pipelines ? std::span<const Column>(kPipelineColumns) : std::span<const Column>(kTaskColumns));
+  if (pipelines && filter->query().id) {
+    // A finished one is found by its identifier, without a look at all that the store holds.
+    const auto rows = write_history(options, *filter, nullptr, writer);
+    if (!rows) return fail(opening_failure(rows.error()));
+    if (*rows > 0) {
+      writer.finish();
+      return kGood;
+    }
   }
   TaskTimes times;
   const bool timed = one || options.what == "tasks";
@@ -131,17 +165,13 @@ int inspect(const InspectOptions& options) {
                            : read_rocksdb_store(options.store);
   if (!image) return fail(opening_failure(image.error()));
   if (one) return inspect_pipeline(*image, times, *id, options.store);
-  const bool pipelines = options.what == "pipelines";
-  RowWriter writer(
-      stdout, options.format,
-      pipelines ? std::span<const Column>(kPipelineColumns) : std::span<const Column>(kTaskColumns));
   if (pipelines) {
-    if (auto written = write_history(options, *image, writer); !written) {
+    if (auto written = write_history(options, *filter, &*image, writer); !written) {
       return fail(opening_failure(written.error()));
     }
-    write_pipelines(*image, writer);
+    write_pipelines(*image, *filter, writer);
   } else {
-    write_tasks(*image, times, writer);
+    write_tasks(*image, times, *filter, writer);
   }
   writer.finish();
   return kGood;

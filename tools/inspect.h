@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "inspect_filter.h"
 #include "row_writer.h"
 
 namespace leat::tools {
@@ -11,6 +12,7 @@ struct InspectOptions {
   std::string store = "./leat.db";
   std::string what = "pipelines";  ///< "pipelines", "tasks", "events" or "pipeline"
   std::string pipeline;            ///< its id, for "pipeline"
+  InspectWords words;
   RowFormat format = RowFormat::Table;
 };
 

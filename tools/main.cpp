@@ -9,6 +9,7 @@
 #include "exit_status.h"
 #include "inspect.h"
 #include "resume.h"
+#include "retention_text.h"
 #include "route.h"
 #include "run.h"
 #include "torture.h"
@@ -46,6 +47,25 @@ struct AllOptions {
   RouteTestOptions test;
 };
 
+/// @param events_fallback, history_fallback  what holds where nothing is given
+void add_retention(CLI::App* command, std::string& events, std::string& history,
+                   const std::string& events_fallback, const std::string& history_fallback) {
+  const auto is_retention = [](const std::string& text) {
+    const auto limits = parse_retention(text);
+    return limits ? std::string() : limits.error();
+  };
+  command
+      ->add_option("--keep-events", events,
+                   "How long transitions stay: 7d, a count, 10GiB, several with commas, or all; older ones go as "
+                   "the journal grows, those of unfinished pipelines never [" +
+                       events_fallback + "]")
+      ->check(is_retention);
+  command
+      ->add_option("--keep-history", history,
+                   "The same for summaries of finished pipelines [" + history_fallback + "]")
+      ->check(is_retention);
+}
+
 void add_run(CLI::App& app, Command& chosen, RunOptions& options) {
   CLI::App* command = add_command(app, chosen, "run", "Run workflows to their end", options, run);
   command->add_option("files", options.files, "Workflows: *.toml, or *.json (WfFormat 1.5)")->required();
@@ -69,6 +89,7 @@ void add_run(CLI::App& app, Command& chosen, RunOptions& options) {
   command->add_option("--repeat", options.repeat, "Pipelines per file")
       ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
+  add_retention(command, options.keep_events, options.keep_history, "7d", "all");
   command->add_flag("--json", options.json, "Print one JSON object instead of tables");
 }
 
@@ -76,6 +97,8 @@ void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
   CLI::App* command =
       add_command(app, chosen, "resume", "Carry on what earlier runs left unfinished", options, resume);
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
+  add_retention(command, options.keep_events, options.keep_history, "as the run was told",
+                "as the run was told");
   command->add_flag("--json", options.json, "Print one JSON object instead of tables");
 }
 
@@ -87,6 +110,12 @@ void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
       ->check(CLI::IsMember({"pipelines", "tasks", "events", "pipeline"}));
   command->add_option("id", options.pipeline, "Of the pipeline");
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
+  command->add_option("--pipeline", options.words.pipeline, "Only of this ID");
+  command->add_option("--state", options.words.state,
+                      "Only in this state: pipelines, tasks; events that lead to it");
+  command->add_option("--since", options.words.since,
+                      "Only what ended, or events that came, from 2026-11-23, 2026-11-23T15:00:00Z or 90m ago on");
+  command->add_option("--until", options.words.until, "... and before this");
   command
       ->add_option_function<std::string>(
           "--format", [&options](const std::string& word) { options.format = *parse_row_format(word); },

@@ -91,12 +91,14 @@ std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::s
 
 int resume(const ResumeOptions& options) {
   const std::string store = std::filesystem::absolute(options.store).string();
-  const auto found = find_unfinished(store);
+  auto found = find_unfinished(store);
   if (!found) return fail(found.error());
   if (found->groups.empty() && !found->left_behind) fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
   block_termination_signals();
   SessionOutcome all;
-  for (const auto& [text, group] : found->groups) {
+  for (auto& [text, group] : found->groups) {
+    if (!options.keep_events.empty()) group.settings.keep_events = options.keep_events;
+    if (!options.keep_history.empty()) group.settings.keep_history = options.keep_history;
     auto outcome = carry_on(group, store);
     if (!outcome) return fail(outcome.error());
     all.report.add(std::move(outcome->report));

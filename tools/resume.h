@@ -7,6 +7,8 @@ namespace leat::tools {
 
 struct ResumeOptions {
   std::string store = "./leat.db";
+  std::string keep_events;   ///< see parse_retention(); empty: as the run was told
+  std::string keep_history;  ///< the same
   bool json = false;
 };
 

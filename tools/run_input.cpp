@@ -160,6 +160,8 @@ std::expected<RunInput, std::string> read_run_input(const RunOptions& options) {
   input.settings.workers = options.workers;
   input.settings.time_scale = options.time_scale;
   input.settings.durability = options.durability;
+  input.settings.keep_events = options.keep_events;
+  input.settings.keep_history = options.keep_history;
   input.settings.directory = std::filesystem::current_path().string();
   for (const WorkflowPlan& plan : plans) {
     auto workflow = build_workflow(plan, to_definition(plan, input.settings));

@@ -22,6 +22,8 @@ struct RunOptions {
   Durability durability = Durability::Disk;
   std::optional<std::string> routes;
   std::uint32_t repeat = 1;
+  std::string keep_events;   ///< see parse_retention(); empty: the library's default
+  std::string keep_history;  ///< the same
   bool json = false;
 };
 

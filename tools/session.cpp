@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "retention_text.h"
 #include "signal_watch.h"
 
 namespace leat::tools {
@@ -20,6 +21,28 @@ std::string database_url(const std::string& store) {
   return store.empty() ? "memory:" : "rocksdb://" + std::filesystem::absolute(store).string();
 }
 
+/// @return  what is not text of a limit, as parse_retention() says it; empty: all is
+std::string set_retention(Runner::Builder& builder, const RunSettings& settings) {
+  constexpr std::uint64_t kRoundsInLimit = 8;
+  constexpr std::uint64_t kRoundBytesMin = std::uint64_t{1} << 20;
+  constexpr std::uint64_t kRoundBytesMax = std::uint64_t{64} << 20;
+  if (!settings.keep_events.empty()) {
+    const auto limits = parse_retention(settings.keep_events);
+    if (!limits) return limits.error();
+    builder.retain_events(*limits);
+    // Events go when the journal has grown by a round: a few of them in a limit of bytes.
+    if (limits->bytes) {
+      builder.checkpoint_after(std::clamp(*limits->bytes / kRoundsInLimit, kRoundBytesMin, kRoundBytesMax));
+    }
+  }
+  if (!settings.keep_history.empty()) {
+    const auto limits = parse_retention(settings.keep_history);
+    if (!limits) return limits.error();
+    builder.retain_history(*limits);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::expected<std::unique_ptr<Session>, Failure> Session::open(const RunSettings& settings,
@@ -30,6 +53,9 @@ std::expected<std::unique_ptr<Session>, Failure> Session::open(const RunSettings
   };
   Runner::Builder builder = Runner::builder();
   builder.database_url(database_url(store)).routing_config(settings.routing).workers(settings.workers);
+  if (std::string wrong = set_retention(builder, settings); !wrong.empty()) {
+    return std::unexpected(Failure{kBadInput, std::move(wrong)});
+  }
   bool default_given = false;
   for (const ExecutorPlan& plan : settings.executors) {
     default_given = default_given || plan.key == "default";

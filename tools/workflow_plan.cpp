@@ -98,13 +98,16 @@ Json settings_json(const RunSettings& settings) {
                          {"max_concurrent", executor.max_concurrent},
                          {"max_queued", executor.max_queued}});
   }
-  return {{"default", settings.routing.default_key()},
-          {"routes", std::move(rules)},
-          {"executors", std::move(executors)},
-          {"workers", settings.workers},
-          {"time_scale", settings.time_scale},
-          {"durability", to_string(settings.durability)},
-          {"directory", settings.directory}};
+  Json json = {{"default", settings.routing.default_key()},
+               {"routes", std::move(rules)},
+               {"executors", std::move(executors)},
+               {"workers", settings.workers},
+               {"time_scale", settings.time_scale},
+               {"durability", to_string(settings.durability)},
+               {"directory", settings.directory}};
+  if (!settings.keep_events.empty()) json["keep_events"] = settings.keep_events;
+  if (!settings.keep_history.empty()) json["keep_history"] = settings.keep_history;
+  return json;
 }
 
 RunSettings settings_of(const Json& json) {
@@ -121,6 +124,8 @@ RunSettings settings_of(const Json& json) {
   settings.time_scale = json.at("time_scale").get<double>();
   settings.durability = parse_durability(json.at("durability").get<std::string>()).value_or(Durability::Disk);
   settings.directory = json.at("directory").get<std::string>();
+  settings.keep_events = json.value("keep_events", std::string());
+  settings.keep_history = json.value("keep_history", std::string());
   return settings;
 }
 

@@ -46,6 +46,8 @@ struct RunSettings {
   double time_scale = 1;
   Durability durability = Durability::Disk;
   std::string directory;  ///< where commands run
+  std::string keep_events = {};   ///< see parse_retention(); empty: the library's defaults
+  std::string keep_history = {};  ///< the same
 };
 
 /// What the store keeps of a run.

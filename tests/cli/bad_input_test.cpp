@@ -121,6 +121,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"InspectNoStore", {"inspect", "--store", "none"}, {"none"}},
         BadCase{"InspectWhat", {"inspect", "everything"}, {"pipelines", "tasks", "events"}},
         BadCase{"InspectFormat", {"inspect", "--format", "xml"}, {"table", "csv", "json"}},
+        BadCase{"InspectState", {"inspect", "--state", "Broken"}, {"--state", "Pending, Running, Completed"}},
+        BadCase{"InspectSince", {"inspect", "--since", "noon"}, {"--since", "accepted: 2026-11-23"}},
+        BadCase{"InspectPipeline", {"inspect", "--pipeline", "7"}, {"--pipeline", "accepted: an ID"}},
+        BadCase{"KeepEvents",
+                {"run", "good.toml", "--keep-events", "7 days"},
+                {"--keep-events", "accepted: all"}},
         BadCase{"ResumeNoStore", {"resume", "--store", "none"}, {"none"}},
         BadCase{"ResumeNotAStore", {"resume", "--store", "."}, {""}}),
     [](const auto& bad) { return std::string(bad.param.name); });
