@@ -36,7 +36,8 @@ void FinishedPipelines::add(const PipelineImage& pipeline) {
     return task.state == TaskState::Failed && !task.error.empty();
   });
   if (failed != pipeline.tasks.end()) {
-    errors_.push_back(std::make_unique<std::string>(failed->error.substr(0, kSummaryErrorBytesMax)));
+    const std::string_view error = failed->error;
+    errors_.push_back(std::make_unique<std::string>(error.substr(0, kSummaryErrorBytesMax)));
     summary.error = *errors_.back();
   }
   summaries_.push_back(summary);
