@@ -339,6 +339,10 @@ Attempt* running_attempt() noexcept {
   return current_attempt;
 }
 
+bool telling_to_end() noexcept {
+  return tells_to_end;
+}
+
 RunningScope::RunningScope(Attempt* attempt) noexcept : outer_(std::exchange(current_attempt, attempt)) {}
 RunningScope::~RunningScope() {
   current_attempt = outer_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "capacity.h"
+#include "leat/error.h"
 #include "leat/executor.h"
 #include "leat/in_flight_board.h"
 #include "leat/task_context.h"
@@ -26,6 +28,8 @@ namespace leat {
 
 class Attempt;
 class Lane;
+
+inline constexpr std::size_t kReasonBytesMax = 1024;  ///< of a pause
 
 /// What is told to a pipeline; handled under the pipeline's ownership, one at a time (see pipeline.h).
 struct PipelineMessage {
@@ -39,6 +43,8 @@ struct PipelineMessage {
     Cancel,
     Interrupt,  ///< the Runner stops: what runs becomes Ready again
     Keep,       ///< a round of the checkpoint wants the pipeline's row: a KeepMessage
+    Pause,      ///< an AskMessage, as those below
+    Resume,
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;
@@ -56,6 +62,15 @@ struct ReferMessage : PipelineMessage {
   std::string_view external_ref = {};
   std::binary_semaphore handled{0};
   bool taken = false;  ///< published; false: the attempt is over
+};
+
+/// Somebody wants something of the pipeline and waits for the answer. Held by the asking thread, and by itself
+/// until handled.
+struct AskMessage : PipelineMessage {
+  std::shared_ptr<AskMessage> self = nullptr;
+  std::string_view text = {};  ///< of the asking thread: why to pause
+  std::binary_semaphore handled{0};
+  std::optional<Error> refused = {};
 };
 
 /// Who learns how attempts go: decides, records, and releases what follows. Implemented by Completion.
@@ -194,6 +209,8 @@ class AttemptPool {
 
 /// The attempt that the calling thread is running now; null outside of tasks.
 Attempt* running_attempt() noexcept;
+/// Whether the thread is inside a callback that tells an attempt to end: it may own that attempt's pipeline.
+bool telling_to_end() noexcept;
 
 /// Marks the calling thread as running an attempt, for the scope's life.
 class RunningScope {

@@ -10,6 +10,12 @@ Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept {
   return static_cast<Pipeline*>(event.origin);
 }
 
+std::optional<ExecutorKeyId> executor_of(const TaskReadyEvent& event) noexcept {
+  const Pipeline* const pipeline = pipeline_of(event);
+  if (pipeline == nullptr) return std::nullopt;
+  return pipeline->workflow().tasks[event.task_number].executor;
+}
+
 bool Completion::begin(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
   if (pipeline == nullptr) return true;

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 
 #include "attempt.h"
 #include "leat/clock.h"
 #include "leat/rng.h"
+#include "leat/router.h"
 #include "leat_locks/mutex.h"
 #include "stuck_attempts.h"
 #include "timer_queue.h"
@@ -56,5 +58,7 @@ class Completion final : public AttemptListener, public TimerListener {
 
 /// The pipeline that an event belongs to; null for a task dispatched alone at level Memory.
 Pipeline* pipeline_of(const TaskReadyEvent& event) noexcept;
+/// The executor key that the event's task names itself, whatever the routes say.
+std::optional<ExecutorKeyId> executor_of(const TaskReadyEvent& event) noexcept;
 
 }  // namespace leat

@@ -7,8 +7,6 @@
 #include <thread>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "check.h"
 
 namespace leat {
@@ -48,7 +46,8 @@ struct MakingIterator {
 }  // namespace
 
 Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits,
-           std::uint32_t workers, std::uint32_t journal_key, Clock& clock, AttemptListener& listener)
+           std::uint32_t workers, std::uint32_t journal_key, Clock& clock, AttemptListener& listener,
+           PauseGate& gate)
     : key_(std::move(key)),
       executors_{std::move(executor)},
       executor_(executors_.back().get()),
@@ -56,6 +55,7 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       journal_key_(journal_key),
       clock_(clock),
       listener_(listener),
+      gate_(gate),
       capacity_(std::uint64_t{limits.max_concurrent} + limits.max_queued, *this),
       attempts_(*this, listener, limits.max_concurrent),
       lot_(limits.aging),
@@ -211,23 +211,39 @@ bool Lane::anything_queued() const noexcept {
 }
 
 bool Lane::has_work() const noexcept {
-  return resumptions_.any() || (!closed_.load(std::memory_order_seq_cst) &&  // (17) seq_cst: a last look;
+  return resumptions_.any() || (closed_.load(std::memory_order_seq_cst) == 0 &&  // (17) seq_cst: a last look;
                                 attempts_.any_free() && anything_queued() &&  // pairs with (18)
                                 (rate() == nullptr || rate()->ready()));
 }
 
 void Lane::close() noexcept {
   // (7) seq_cst: before the look at active(); pairs with (6).
-  closed_.store(true, std::memory_order_seq_cst);
+  closed_.fetch_or(kClosed, std::memory_order_seq_cst);
 }
 
 void Lane::resume(std::shared_ptr<TaskExecutor> executor) {
   executors_.push_back(std::move(executor));
   executor_.store(executors_.back().get(), std::memory_order_release);  // (16) release: pairs with (15)
   // (18) seq_cst: before the looks at the lot and for sleepers; pairs with (17), and with (3) in parking_lot.h.
-  closed_.exchange(false, std::memory_order_seq_cst);
+  closed_.fetch_and(static_cast<std::uint8_t>(~kClosed), std::memory_order_seq_cst);
   slots_released();
   if (workers_ != nullptr && anything_queued()) workers_->notify();
+}
+
+void Lane::set_paused(bool paused) noexcept {
+  if (paused) return static_cast<void>(closed_.fetch_or(kPaused, std::memory_order_seq_cst));  // (7) as close()
+  closed_.fetch_and(static_cast<std::uint8_t>(~kPaused), std::memory_order_seq_cst);  // (18) as resume()
+  if (workers_ != nullptr && anything_queued()) workers_->notify();
+}
+
+/// Leaves the task to the gate where its namespace is paused. Its slot goes back: others may run.
+bool Lane::held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept {
+  if (!gate_.hold(task)) return false;
+  // relaxed: a count for the watchdog; only this worker writes its shard.
+  shards_[worker].dropped.fetch_add(1, std::memory_order_relaxed);
+  if (RateLimiter* const rate = this->rate()) rate->give_back();
+  capacity_.release(1);
+  return true;
 }
 
 std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
@@ -241,9 +257,11 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
-    if (closed_.load(std::memory_order_seq_cst)) break;
+    if (closed_.load(std::memory_order_seq_cst) != 0) break;
     RateLimiter* const rate = this->rate();
     if (rate == nullptr ? !next(worker, attempt->task) : !next_in_rate(*rate, worker, attempt->task)) break;
+    if (gate_.closed() && held_at_gate(worker, attempt->task)) [[unlikely]]
+      continue;
     ++begun;
     attempt = run(*attempt, worker);
   }
@@ -409,119 +427,6 @@ void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexc
   } else {
     shard.run_time.record_shared(ran);
   }
-}
-
-std::uint64_t Lane::executed() const noexcept {
-  std::uint64_t sum = 0;
-  // relaxed: an attempt is counted before its slot is given back, so who sees no slot taken sees its count.
-  for (std::uint32_t i = 0; i <= shared_shard_; ++i)
-    sum += shards_[i].executed.load(std::memory_order_relaxed);
-  return sum;
-}
-
-ExecutorMetrics Lane::metrics() const {
-  const Lane* const self = this;
-  return metrics_of({&self, 1});
-}
-
-ExecutorMetrics Lane::metrics_of(std::span<const Lane* const> lanes) {
-  ExecutorMetrics sum;
-  Histogram::Sum queue_wait, run_time;
-  for (const Lane* const lane : lanes) lane->add_metrics(sum, queue_wait, run_time);
-  sum.queue_wait = queue_wait.summary();
-  sum.run_time = run_time.summary();
-  return sum;
-}
-
-std::uint64_t Lane::queued() const noexcept {
-  auto sum = static_cast<std::uint64_t>(std::max<std::int64_t>(0, depth())) + ranked_.count();
-  for (const auto& worker : worker_states_) sum += worker->hand.size();
-  return sum;
-}
-
-void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogram::Sum& run_time) const {
-  std::uint64_t journalled = 0;
-  // relaxed, here and below: a snapshot never stops the workers; its counts may be a few tasks apart.
-  // Committed before journalled, so that their difference is not below 0.
-  const std::uint64_t committed = committed_ends_.load(std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
-    const Shard& shard = shards_[i];
-    sum.total_executed += shard.executed.load(std::memory_order_relaxed);
-    sum.total_failed += shard.failed.load(std::memory_order_relaxed);
-    sum.total_retried += shard.retried.load(std::memory_order_relaxed);
-    sum.total_late += shard.late.load(std::memory_order_relaxed);
-    sum.total_dropped += shard.dropped.load(std::memory_order_relaxed);
-    journalled += shard.journalled.load(std::memory_order_relaxed);
-    queue_wait.add(shard.queue_wait);
-    run_time.add(shard.run_time);
-  }
-  sum.active_tasks += attempts_.active();
-  sum.queued_tasks += queued();
-  sum.parked_tasks += lot_.count();
-  sum.completing_tasks += journalled - std::min(journalled, committed);
-  sum.max_concurrent += limits_.max_concurrent;
-  sum.max_queued += limits_.max_queued;
-  sum.total_rejected += rejected_.load(std::memory_order_relaxed);
-  sum.stuck_tasks += stuck_.load(std::memory_order_relaxed);
-  sum.stalled_lanes += stalled_.load(std::memory_order_relaxed) ? 1 : 0;
-  const auto age = [](std::int64_t now, std::int64_t since) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, now - since));
-  };
-  const std::int64_t ready_since = ready_since_ns_.load(std::memory_order_relaxed);
-  if (ready_since != kNothingWaits)
-    sum.oldest_ready_ns = std::max(sum.oldest_ready_ns, age(clock_.steady_ns(), ready_since));
-  if (attempts_.active() == 0) return;
-  const std::int64_t now = clock_.stopwatch_ns();
-  for (const Attempt& attempt : attempts_.all()) {
-    if (const auto since = attempt.running_since_ns())
-      sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(now, *since));
-  }
-}
-
-SlotAudit Lane::audit() const {
-  SlotAudit audit{.key = key_, .slots_taken = capacity_.admitted(), .permits_taken = attempts_.active()};
-  for (const Attempt& attempt : attempts_.all()) {
-    if (attempt.running_since_ns()) audit.holders.push_back(describe(attempt));
-  }
-  audit.permits_found = audit.holders.size();
-  audit.slots_found = queued() + audit.holders.size() + owed();
-  return audit;
-}
-
-std::string Lane::describe(const Attempt& attempt) const {
-  // relaxed: written before the caller learnt of the attempt.
-  const std::int64_t ran_ns = clock_.stopwatch_ns() - attempt.started_ns.load(std::memory_order_relaxed);
-  return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}'",
-                     std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
-                     static_cast<double>(ran_ns) / 1e9, thread_name(attempt.shard), key_);
-}
-
-Lane::Flow Lane::flow() const noexcept {
-  Flow flow{.left =
-                unparked_.load(std::memory_order_relaxed)};  // relaxed, here and below: figures to compare
-  for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
-    const Shard& shard = shards_[i];
-    flow.left +=
-        shard.executed.load(std::memory_order_relaxed) + shard.dropped.load(std::memory_order_relaxed);
-  }
-  const std::uint64_t queued_now = queued(), parked_now = lot_.count();
-  flow.waiting = queued_now + parked_now;
-  if (flow.waiting == 0) return flow;
-  if (attempts_.active() > 0) {
-    flow.left += static_cast<std::uint64_t>(std::ranges::count_if(
-        attempts_.all(), [](const Attempt& attempt) { return attempt.phase() == Attempt::Phase::Running; }));
-  }
-  flow.could_begin =
-      !closed_.load(std::memory_order_relaxed) &&
-      (rate() == nullptr || rate()->has_token()) &&
-      ((queued_now > 0 && attempts_.any_free()) || (parked_now > 0 && has_slots() && !braked()));
-  return flow;
-}
-
-void Lane::note(std::optional<std::int64_t> ready_since_ns, bool stalled) noexcept {
-  // relaxed, twice: figures for metrics.
-  ready_since_ns_.store(ready_since_ns.value_or(kNothingWaits), std::memory_order_relaxed);
-  stalled_.store(stalled, std::memory_order_relaxed);
 }
 
 }  // namespace leat

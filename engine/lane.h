@@ -22,6 +22,7 @@
 #include "leat/executor.h"
 #include "leat/metrics.h"
 #include "parking_lot.h"
+#include "pause_gate.h"
 #include "queued_task.h"
 #include "rate_limiter.h"
 #include "ranked_queue.h"
@@ -43,8 +44,9 @@ class Lane final : public SlotListener {
  public:
   /// @param limits   max_concurrent already resolved, from 1
   /// @param workers  how many worker numbers run_some() will be called with
+  /// @param gate     takes the tasks whose namespaces are paused
   Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimits limits, std::uint32_t workers,
-       std::uint32_t journal_key, Clock& clock, AttemptListener& listener);
+       std::uint32_t journal_key, Clock& clock, AttemptListener& listener, PauseGate& gate);
   ~Lane();
 
   const std::string& key() const noexcept { return key_; }
@@ -102,6 +104,9 @@ class Lane final : public SlotListener {
   void rate_allows() noexcept;
   /// Undoes close(), with another executor, or the same.
   void resume(std::shared_ptr<TaskExecutor> executor);
+  /// From here on nothing is begun, or again; what comes is admitted all the same.
+  void set_paused(bool paused) noexcept;
+  bool paused() const noexcept { return (closed_.load(std::memory_order_relaxed) & kPaused) != 0; }
 
   // --- what an attempt needs ---
 
@@ -197,6 +202,8 @@ class Lane final : public SlotListener {
 
   static constexpr std::size_t kProducers = 8;
   static constexpr std::int64_t kNothingWaits = INT64_MIN;
+  static constexpr std::uint8_t kClosed = 1;
+  static constexpr std::uint8_t kPaused = 2;
 
   std::uint64_t queued() const noexcept;
   Slots take_slots(std::size_t wanted) noexcept;
@@ -204,6 +211,7 @@ class Lane final : public SlotListener {
   bool collect_owed() noexcept;
   std::uint64_t owed() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
+  bool held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept;
   std::int64_t depth() const noexcept;
   void push_one(const QueuedTask& task) noexcept;
   std::size_t refill(Worker& own) noexcept;
@@ -215,7 +223,7 @@ class Lane final : public SlotListener {
   }
   // relaxed: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
   bool braked() const noexcept {
-    return closed_.load(std::memory_order_relaxed) || !executor().has_capacity();
+    return (closed_.load(std::memory_order_relaxed) & kClosed) != 0 || !executor().has_capacity();
   }
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
@@ -231,6 +239,7 @@ class Lane final : public SlotListener {
   const std::uint32_t journal_key_;
   Clock& clock_;
   const AttemptListener& listener_;
+  PauseGate& gate_;
   Workers* workers_ = nullptr;
 
   Capacity capacity_;
@@ -243,7 +252,8 @@ class Lane final : public SlotListener {
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
   std::atomic<RateLimiter*> rate_{nullptr};  // null: no limit
-  std::atomic<bool> closed_{false};  // workers look at it for each task: nothing here is written often
+  // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written often.
+  std::atomic<std::uint8_t> closed_{0};
   ResumptionQueue resumptions_;      // likewise
   Attempt no_task_;                  // stands for what belongs to none, where a thread is asked what it runs
   alignas(64) std::atomic<std::uint64_t> rejected_{0};

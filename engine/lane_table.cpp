@@ -19,6 +19,7 @@ LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, Le
       all_lent_(all_lent),
       workers_(workers),
       log_(std::move(log)),
+      gate_(listener),
       by_key_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)),
       ever_(std::make_unique<std::atomic<Lane*>[]>(kKeysMax)) {}
 
@@ -61,9 +62,10 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
   if (Lane* const lane = ever_[router_.intern_key(key)].load(std::memory_order_relaxed); lane != nullptr)
     return bring_back(*lane, std::move(executor), limits);
   entries_.push_back({std::make_unique<Lane>(std::string(key), std::move(executor), limits,
-                                             worker_count(limits), journal_key, clock_, listener_)});
+                                             worker_count(limits), journal_key, clock_, listener_, gate_)});
   Lane* const lane = entries_.back().lane.get();
   for (const auto& [tenant, weight] : tenant_weights_) lane->set_tenant_weight(tenant, weight);
+  if (paused_.contains(key)) lane->set_paused(true);
   if (board != nullptr) {
     const auto lines = board->claim(limits.max_concurrent);
     if (!lines) {
@@ -174,6 +176,32 @@ void LaneTable::set_tenant_weight(std::string_view tenant, std::uint32_t weight)
   std::erase_if(tenant_weights_, [tenant](const auto& known) { return known.first == tenant; });
   tenant_weights_.emplace_back(tenant, weight);
   for (const Entry& entry : entries_) entry.lane->set_tenant_weight(tenant, weight);
+}
+
+void LaneTable::pause(std::string_view key) {
+  MutexLock lock(mutex_);
+  paused_.emplace(key);
+  for (const Entry& entry : entries_) {
+    if (entry.lane->key() == key) entry.lane->set_paused(true);
+  }
+}
+
+bool LaneTable::resume(std::string_view key) {
+  MutexLock lock(mutex_);
+  const auto found = paused_.find(key);
+  if (found == paused_.end()) return false;
+  paused_.erase(found);
+  for (const Entry& entry : entries_) {
+    if (entry.lane->key() == key) entry.lane->set_paused(false);
+  }
+  return true;
+}
+
+bool LaneTable::is_paused(Namespace task, std::optional<ExecutorKeyId> executor) const {
+  if (gate_.closed() && gate_.matches(task)) return true;
+  const ExecutorKeyId key = executor ? *executor : router_.resolve(task, 0);
+  MutexLock lock(mutex_);
+  return paused_.contains(router_.key(key));
 }
 
 std::vector<Lane*> LaneTable::lanes() const {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "leat/runner.h"
 #include "leat_locks/mutex.h"
 #include "lent_threads.h"
+#include "pause_gate.h"
 #include "rate_limiter.h"
 #include "workers.h"
 
@@ -77,6 +79,15 @@ class LaneTable {
   /// The tenant's share of every lane, of those too that are added later.
   void set_tenant_weight(std::string_view tenant, std::uint32_t weight);
 
+  /// Nothing of a key begins until resume(), executors yet to come included.
+  void pause(std::string_view key);
+  /// @return false: the key was not paused
+  bool resume(std::string_view key);
+  /// Whether something keeps the task from beginning until an operator lets it.
+  bool is_paused(Namespace task, std::optional<ExecutorKeyId> executor) const;
+  /// Where namespaces are paused.
+  PauseGate& gate() noexcept { return gate_; }
+
   /// All lanes, those included whose executor was taken away, in the order of registration.
   std::vector<Lane*> lanes() const;
   /// Of those that have an executor now, in the order of registration.
@@ -115,11 +126,13 @@ class LaneTable {
   const bool all_lent_;
   const std::uint32_t workers_;
   const Log log_;
+  PauseGate gate_;
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;  // null where a key has no executor, or has none now
   std::unique_ptr<std::atomic<Lane*>[]> ever_;    // by key as well; stays
   mutable Mutex mutex_;
   std::vector<Entry> entries_ LEAT_GUARDED_BY(mutex_);
   std::vector<std::pair<std::string, std::uint32_t>> tenant_weights_ LEAT_GUARDED_BY(mutex_);  // as told
+  std::set<std::string, std::less<>> paused_ LEAT_GUARDED_BY(mutex_);  // keys
   std::unique_ptr<ArenaBudget> budget_ LEAT_GUARDED_BY(mutex_);
   bool started_ LEAT_GUARDED_BY(mutex_) = false;
   bool closed_ LEAT_GUARDED_BY(mutex_) = false;

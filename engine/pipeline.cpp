@@ -123,8 +123,12 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
   drain();
 }
 
-void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> starts) {
-  state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
+void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> starts,
+                       const PauseImage& pause) {
+  const bool is_paused = image.state == PipelineState::Paused;
+  if (is_paused) rare().pause = pause;
+  // relaxed: a value to look at
+  state_.store(is_paused ? PipelineState::Paused : PipelineState::Running, std::memory_order_relaxed);
   Step ready;
   std::vector<std::uint32_t> dead;
   const Workflow& workflow = workflow_->workflow;
@@ -140,7 +144,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
         save_context(i, task.context.get());
       }
     } else if (task.state == TaskState::Ready) {
-      tasks_[i].suspect = is_suspected(task) && host_.expect_suspect();
+      tasks_[i].suspect = is_suspected(task) && !is_paused && host_.expect_suspect(workflow_->tasks[i]);
       make_ready(i, ready, task.attempt);
     } else if (task.state == TaskState::Running) {
       dead.push_back(i);
@@ -253,6 +257,10 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       const std::unique_ptr<LimitMessage> limit(static_cast<LimitMessage*>(&message));
       return reach_limit(limit->token);
     }
+    case PipelineMessage::Kind::Pause:
+      return pause_tasks(static_cast<AskMessage&>(message));
+    case PipelineMessage::Kind::Resume:
+      return resume_tasks(static_cast<AskMessage&>(message));
     case PipelineMessage::Kind::Cancel:
       delete &message;
       return cancel_tasks();
@@ -356,19 +364,19 @@ void Pipeline::release_list(std::uint32_t first) noexcept {
 void Pipeline::release_kept(std::uint32_t first) noexcept {
   while (first != kNone) {
     const std::uint32_t next = tasks_[first].next;  // before the release: then the task may be anywhere
-    release_task(first);
+    release_task(first, std::move(first_slot_));
     first = next;
   }
 }
 
-void Pipeline::release_task(std::uint32_t task) noexcept {
+void Pipeline::release_task(std::uint32_t task, Slots&& slot) noexcept {
   const std::int64_t delay =
       tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
   if (delay > 0) {
     host_.timers().schedule(time_after(host_.clock().steady_ns(), std::chrono::nanoseconds(delay)), *this,
                             task);
   } else {
-    host_.release(event_of(task), workflow_->tasks[task], std::move(first_slot_));
+    host_.release(event_of(task), workflow_->tasks[task], std::move(slot));
   }
 }
 

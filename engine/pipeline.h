@@ -64,7 +64,7 @@ class PipelineHost {
   /// A task that may have killed its process will be released, and reported once it is back.
   ///
   /// @return  false: it need not be, it runs as any other
-  virtual bool expect_suspect() noexcept = 0;
+  virtual bool expect_suspect(const RegisteredWorkflow::Task& task) noexcept = 0;
   virtual void suspect_ended() noexcept = 0;
   /// The pipeline has done what post_keep() asked for.
   ///
@@ -107,9 +107,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   void start(Slots slot, const PipelineTraits& traits, const CallerWrites* writes = nullptr);
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
   /// @param starts  what the board says of this pipeline
+  /// @param pause   where it is Paused
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
   ///      knows the pipeline
-  void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts);
+  void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts, const PauseImage& pause);
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
   void post(PipelineMessage& message) noexcept;
@@ -167,6 +168,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
+  /// Nothing of it begins any more, what runs goes on; both return once that is at its level.
+  std::expected<void, Error> pause(std::string_view reason);
+  std::expected<void, Error> resume();
   /// Has the listener told of the end. It stays until it is told, or mute() has taken it back.
   /// @return false: the pipeline has ended, or never will in this Runner; the listener was not taken
   bool listen(EndListener& listener);
@@ -184,7 +188,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
   struct Task {
-    std::atomic<std::uint32_t> word{0};  // [atomic] state (8 bits), attempt (24)
+    std::atomic<std::uint32_t> word{0};  // [atomic] state (7 bits), kHeld (1), attempt (24)
     std::atomic<bool> begun{false};      // [atomic] Running is in the ring
     bool staged = false;                 // [owned] it saved a context of its own
     bool suspect = false;                // [owned, then its release's] the host expects it
@@ -242,6 +246,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   struct Rare {
     std::unique_ptr<Limits[]> limits;             // [owned] of each task; null: none has such a limit
     std::unique_ptr<Elsewhere> elsewhere;         // null: no work has ever had a name elsewhere
+    std::optional<PauseImage> pause;                   // [owned] null: it goes on
+    // [owned] Ready tasks that no lane and no timer has: true. False: one that was, or still is, kept from
+    // beginning by a pause and may come back from its lane.
+    std::map<std::uint32_t, bool> at_home;
     std::map<std::uint32_t, std::string> errors;  // [owned] by task; for the checkpoint
     std::int64_t finished_ns = 0;                 // [owned] when it was cancelled; for the checkpoint
   };
@@ -282,6 +290,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void end_unstarted(std::uint32_t task, TaskState to, Step& step) noexcept;
   bool verdict(std::uint32_t task) const noexcept;
   void make_ready(std::uint32_t task, Step& step, std::uint32_t attempt = 1) noexcept;
+  void add_released(std::uint32_t task, Step& step) noexcept;
   void save_context(std::uint32_t task, const std::string* staged);
   void count_terminal(TaskState state) noexcept;
   PipelineState end_state() const noexcept;
@@ -298,6 +307,15 @@ class Pipeline final : public CommitListener, public TimerListener {
   void watch_adopted(Attempt& attempt) noexcept;
   bool stays_elsewhere(std::uint32_t task, Attempt* attempt) noexcept;
   void give_up_adoption(Attempt& attempt) noexcept;
+
+  // Pauses, in pipeline_pause.cpp: owned, but for ask.
+  std::expected<void, Error> ask(PipelineMessage::Kind kind, std::string_view text);
+  void pause_tasks(AskMessage& message) noexcept;
+  void resume_tasks(AskMessage& message) noexcept;
+  bool paused() const noexcept { return rare_ != nullptr && rare_->pause.has_value(); }
+  bool hold(std::uint32_t task) noexcept;
+  bool come_home(std::uint32_t task, std::uint32_t attempt) noexcept;
+  void leave_home(std::uint32_t task) noexcept;
 
   // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.
   void begin_limits(std::uint32_t task) noexcept;
@@ -324,7 +342,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   // After the commit.
   bool apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept;
   void release_list(std::uint32_t first) noexcept;
-  void release_task(std::uint32_t task) noexcept;
+  void release_task(std::uint32_t task, Slots&& slot) noexcept;
   void acknowledge(std::uint64_t sequence) noexcept;
   void set_phase(Phase phase) noexcept;
   void tell_end() noexcept;
@@ -336,8 +354,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   }
   static constexpr std::uint32_t attempt_of(std::uint32_t word) noexcept { return word >> 8; }
   static constexpr TaskState state_in(std::uint32_t word) noexcept {
-    return static_cast<TaskState>(word & 0xff);
+    return static_cast<TaskState>(word & 0x7f);
   }
+  // In a Ready task's word: no worker may begin it.
+  static constexpr std::uint32_t kHeld = 0x80;
   /// Tasks that have ended so.
   std::uint32_t ended(TaskState state) const noexcept { return ended_[place_of(state)]; }
   static std::size_t place_of(TaskState terminal) noexcept {

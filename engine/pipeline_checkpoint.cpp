@@ -23,7 +23,7 @@ void Pipeline::keep(std::uint64_t generation) noexcept {
     journal.release(1);
     return host_.kept(0);
   }
-  std::vector<TransitionGroup> rows = make_rows(PipelineKept{generation, image()});
+  std::vector<TransitionGroup> rows = make_rows(PipelineKept{generation, image(), paused() ? &*rare_->pause : nullptr});
   std::size_t bytes = 0;
   for (TransitionGroup& row : rows) {
     bytes += row.bytes().size();
@@ -49,6 +49,8 @@ PipelineImage Pipeline::image() noexcept {
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
   if (cancelling_) {
     image.state = PipelineState::Cancelled;
+  } else if (paused()) {
+    image.state = PipelineState::Paused;
   } else {
     image.state = started_ ? PipelineState::Running : PipelineState::Pending;
   }

@@ -84,7 +84,7 @@ bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
   const std::uint32_t deaths = adoption_deaths(index);
   if (deaths > 0 && task.rescues + deaths >= kRescuesMax) return false;
   const bool suspect = deaths > 0 || task.rescues >= kSuspectedRescues;
-  task.isolated = suspect && host_.expect_suspect();
+  task.isolated = suspect && host_.expect_suspect(workflow_->tasks[index]);
   ++outstanding_;
   task.begun.store(true, std::memory_order_relaxed);  // relaxed: published by the lane's queue
   TaskReadyEvent event = event_of(index);

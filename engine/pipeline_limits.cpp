@@ -85,6 +85,7 @@ void Pipeline::reach_limit(std::uint64_t token) noexcept {
       tasks_[index].word.compare_exchange_strong(word, word_of(TaskState::Failed, attempt_of(word)),
                                                  std::memory_order_acq_rel, std::memory_order_acquire)) {
     // It stays outstanding until its lane, or the timer of its retry, lets go of it.
+    if (rare_ != nullptr) leave_home(index);
     const std::string error =
         total ? "timeout: the task took longer in all than " + text_of(definition.total_timeout)
               : "timeout: the task waited to begin for longer than " + text_of(definition.queue_timeout);

@@ -78,10 +78,13 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
     attempt.came_back = true;
     return;
   }
-  --outstanding_;
+  const bool begun = attempt.overdue;
+  const auto index = attempt.task.event.task_number;
+  const auto number = static_cast<std::uint32_t>(attempt.task.event.attempt);
   attempt.unknown_elsewhere = false;
   if (attempt.timed_out) attempt.lane->count(attempt, Lane::Outcome::Late);
   give_back(attempt);
+  if (begun || rare_ == nullptr || !come_home(index, number)) --outstanding_;
 }
 
 void Pipeline::give_back(Attempt& attempt) noexcept {
@@ -227,6 +230,7 @@ void Pipeline::end_unstarted(std::uint32_t index, TaskState to, Step& step) noex
   set_state(index, to, attempt_of(tasks_[index].word.load(std::memory_order_relaxed)));  // relaxed: owned
   count_terminal(to);
   drop_limits(index);
+  if (rare_ != nullptr) leave_home(index);
   note(index, to, step);
   step.ended_any = true;
   if (to == TaskState::Skipped) follow(index, step);
@@ -273,6 +277,12 @@ void Pipeline::make_ready(std::uint32_t index, Step& step, std::uint32_t attempt
   set_state(index, TaskState::Ready, attempt);
   ++outstanding_;
   begin_limits(index);
+  if (rare_ != nullptr && hold(index)) return;
+  add_released(index, step);
+}
+
+/// The step's commit will release the task.
+void Pipeline::add_released(std::uint32_t index, Step& step) noexcept {
   tasks_[index].next = kNone;
   if (step.first == kNone) {
     step.first = index;
@@ -306,7 +316,8 @@ void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
               .cause = TaskEnded::Cause::Abandoned,
               .error = "ABANDONED: the process died during each of 4 runs of this task"};
   } else {
-    tasks_[index].suspect = ++tasks_[index].rescues + deaths >= kSuspectedRescues && host_.expect_suspect();
+    tasks_[index].suspect = ++tasks_[index].rescues + deaths >= kSuspectedRescues && !paused() &&
+                            host_.expect_suspect(workflow_->tasks[index]);
   }
   conclude(index, ending, credits);
 }
@@ -369,7 +380,8 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
   }
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
-  const PipelineState to = cancelling_ || open_ == 0 ? end_state() : PipelineState::Running;
+  const PipelineState going_on = paused() ? PipelineState::Paused : PipelineState::Running;
+  const PipelineState to = cancelling_ || open_ == 0 ? end_state() : going_on;
   const std::int64_t now = host_.clock().unix_ns();
   started_ = true;  // the journal says Running from here on
   if (open_ > 0 && is_terminal(to) && identity_.level != Durability::Memory) rare().finished_ns = now;

@@ -187,6 +187,36 @@ std::expected<void, Error> Pipeline::cancel() {
   return {};
 }
 
+/// Posts an AskMessage and waits until it is handled and what it did has reached the level.
+std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string_view text) {
+  if (telling_to_end()) {
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "a callback of on_cancel() must not wait for a pipeline"});
+  }
+  Visit visit(*this);
+  // (28) seq_cst: as (13).
+  if (phase_.load(std::memory_order_seq_cst) >= static_cast<std::uint32_t>(Phase::Ended) || !visit.stay()) {
+    if (auto error = broken()) return std::unexpected(std::move(*error));
+    return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
+  }
+  const bool journals = identity_.level != Durability::Memory;
+  if (journals && !host_.journal()->reserve(1)) {
+    return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
+  }
+  const auto message = std::make_shared<AskMessage>();
+  message->kind = kind;
+  message->text = text;
+  message->self = message;
+  post(*message);
+  message->handled.acquire();
+  if (message->refused) return std::unexpected(std::move(*message->refused));
+  if (!journals) return {};
+  if (auto flushed = host_.journal()->flush(identity_.level); !flushed) {
+    return std::unexpected(Error{ErrorCode::Storage, std::move(flushed.error().message)});
+  }
+  return {};
+}
+
 void Pipeline::abandon(bool unused) noexcept {
   // relaxed: the committer, which alone takes a pipeline to its end, has been joined.
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
@@ -221,6 +251,13 @@ std::expected<PipelineResult, Error> PipelineHandle::wait(std::chrono::nanosecon
 }
 std::expected<void, Error> PipelineHandle::cancel() {
   return pipeline_->cancel();
+}
+
+std::expected<void, Error> PipelineHandle::pause(std::string_view reason) {
+  return pipeline_->pause(reason);
+}
+std::expected<void, Error> PipelineHandle::resume() {
+  return pipeline_->resume();
 }
 
 std::vector<TaskState> PipelineHandle::task_states() const {

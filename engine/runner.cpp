@@ -182,12 +182,28 @@ std::expected<RouteReport, Error> Runner::set_routing(const RoutingConfig& confi
   if (auto known = check_keys(config, executor_keys()); !known) return refused(known.error());
   auto report = state_->router->swap(config);
   if (!report) return refused(report.error());
-  state_->lanes.reroute([](const TaskReadyEvent& event) -> std::optional<ExecutorKeyId> {
-    const Pipeline* const pipeline = pipeline_of(event);
-    if (pipeline == nullptr) return std::nullopt;
-    return pipeline->workflow().tasks[event.task_number].executor;
-  });
+  state_->lanes.reroute(executor_of);
   return std::move(*report);
+}
+
+std::expected<void, Error> Runner::pause_executor(std::string_view key, std::string_view reason) {
+  return state_->scheduler.pause(PauseScope::ExecutorKey, key, reason);
+}
+std::expected<void, Error> Runner::resume_executor(std::string_view key) {
+  return state_->scheduler.resume(PauseScope::ExecutorKey, key);
+}
+std::expected<void, Error> Runner::pause_namespaces(std::string_view pattern, std::string_view reason) {
+  return state_->scheduler.pause(PauseScope::Namespaces, pattern, reason);
+}
+std::expected<void, Error> Runner::resume_namespaces(std::string_view pattern) {
+  return state_->scheduler.resume(PauseScope::Namespaces, pattern);
+}
+
+std::vector<Pause> Runner::pauses() const {
+  std::vector<Pause> pauses;
+  for (auto& [place, pause] : state_->scheduler.pauses())
+    pauses.push_back({place.first, place.second, pause.since_ns, pause.reason});
+  return pauses;
 }
 
 std::expected<void, Error> Runner::flush() {
@@ -217,6 +233,7 @@ std::expected<void, Error> Runner::wait_idle(std::chrono::nanoseconds timeout) {
   const auto idle = [&] {
     const std::uint64_t before = executed();
     return state_->scheduler.idle() && state_->completion.delayed() == 0 &&
+           state_->lanes.gate().held() == 0 &&
            std::ranges::all_of(lanes,
                                [](const Lane* lane) {
                                  return lane->parked() == 0 && lane->in_flight() == 0 && lane->quiet();

@@ -49,6 +49,7 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
   MutexLock lock(mutex_);
   closed_cleanly_ = closed;
   board_ = board;
+  remember_pauses(image.pauses());
   if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
   suspects_remembered_ = has_suspects(image, unrecorded_starts_);
   next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
@@ -239,9 +240,11 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
   for (; !images.empty(); images.erase(images.begin())) {
     PipelineImage& image = images.begin()->second;
     std::vector<BoardLine::Task> starts;
+    PauseImage pause;
     {
       MutexLock lock(mutex_);
       if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
+      if (const PauseImage* const found = find_pause(image)) pause = *found;
     }
     if (!record_starts(image, starts)) return journal_closed();
     const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
@@ -259,7 +262,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
       resumed_.push_back(handle);
       add_live(pipeline);
     }
-    pipeline.restore(std::move(image), starts);
+    pipeline.restore(std::move(image), starts, pause);
   }
   return {};
 }
@@ -510,6 +513,7 @@ void Scheduler::interrupt() {
 }
 
 void Scheduler::abandon(bool threads_gone) noexcept {
+  if (threads_gone) lanes_.gate().clear();
   {
     MutexLock lock(mutex_);
     abandoned_ = true;  // who is about to begin a pipeline finds out under the same mutex

@@ -102,6 +102,12 @@ class Scheduler final : public PipelineHost {
   /// Every row of the round is published. @param bytes  set to their size
   bool all_kept(std::uint64_t& bytes) const noexcept;
 
+  // In scheduler_pause.cpp.
+  /// Keeps tasks of a key, or of matching namespaces, from beginning; remembered until resume().
+  std::expected<void, Error> pause(PauseScope scope, std::string_view what, std::string_view reason);
+  std::expected<void, Error> resume(PauseScope scope, std::string_view what);
+  PauseImages pauses() const;
+
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
   /// Every pipeline has ended.
@@ -119,7 +125,10 @@ class Scheduler final : public PipelineHost {
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
   bool closed_cleanly() const noexcept override { return closed_cleanly_; }
-  bool expect_suspect() noexcept override { return isolation_.expect(); }
+  bool expect_suspect(const RegisteredWorkflow::Task& task) noexcept override {
+    // One that an operator keeps from beginning would keep everybody waiting.
+    return !lanes_.is_paused(task.name, task.executor) && isolation_.expect();
+  }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
 
@@ -148,6 +157,7 @@ class Scheduler final : public PipelineHost {
     std::vector<std::uint32_t> waiting;
     std::uint64_t next_pipeline = 0;  // of waiting.back()'s
     std::vector<std::pair<std::string, std::uint32_t>> keys;
+    std::vector<PauseImages::key_type> pauses;
   };
 
   /// Ends a call of adopt() for the checkpoint.
@@ -176,6 +186,11 @@ class Scheduler final : public PipelineHost {
     const CallerWrites* writes = nullptr;
   };
 
+  std::expected<void, Error> change_pause(const PauseChanged& record);
+  std::expected<bool, Error> install_pause(const PauseChanged& record, std::vector<QueuedTask>& free);
+  void keep_pause();
+  const PauseImage* find_pause(const PipelineImage& pipeline) const LEAT_REQUIRES(mutex_);
+  void remember_pauses(const PauseImages& pauses) LEAT_REQUIRES(mutex_);
   void keep_row(TransitionGroup&& row) noexcept;
   bool keep_definition(std::uint64_t remembered_from);
   bool keep_remembered();
@@ -231,6 +246,7 @@ class Scheduler final : public PipelineHost {
   UnrecordedStarts unrecorded_starts_ LEAT_GUARDED_BY(mutex_);
   // Executor keys that the journal knows.
   std::unordered_map<std::string, std::uint32_t> key_numbers_ LEAT_GUARDED_BY(mutex_);
+  PauseImages pauses_ LEAT_GUARDED_BY(mutex_);
   std::uint32_t next_workflow_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::uint32_t next_key_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_ LEAT_GUARDED_BY(mutex_);

@@ -32,6 +32,9 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   round_.waiting = round_.remembered;
   round_.keys.assign(key_numbers_.begin(), key_numbers_.end());
   std::ranges::sort(round_.keys, std::greater(), &std::pair<std::string, std::uint32_t>::second);
+  for (const auto& [place, pause] : pauses_) {
+    if (place.first != PauseScope::Pipeline) round_.pauses.push_back(place);
+  }
   rows_bytes_.store(0, std::memory_order_relaxed);  // relaxed: only this thread reads it, in all_kept()
   return {.generation = generation,
           .minimum = minimum,
@@ -79,6 +82,10 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
     const auto& [key, number] = round_.keys.back();
     keep_row(make_row(KeyKept{round_.generation, {number, key}}));
     round_.keys.pop_back();
+    return true;
+  }
+  if (!round_.pauses.empty()) {
+    keep_pause();
     return true;
   }
   if (!round_.registered.empty()) {
@@ -136,7 +143,7 @@ bool Scheduler::keep_remembered() {
     }
     const auto next = known->second.pipelines.lower_bound(round_.next_pipeline);
     const PipelineImage& pipeline = next->second;
-    std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline});
+    std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline, find_pause(pipeline)});
     if (!journal_->try_reserve(rows.size())) return count > 0;
     for (TransitionGroup& row : rows) keep_row(std::move(row));
     round_.next_pipeline = next->first + 1;

@@ -84,6 +84,7 @@ class TransitionGroup::Row : public Writer {
   static TransitionGroup make(const RoundBegun& record);
   static TransitionGroup make(const WorkflowKept& record);
   static TransitionGroup make(const KeyKept& record);
+  static TransitionGroup make(const PauseKept& record);
   static TransitionGroup make(const RoundEnded& record);
 };
 
@@ -149,6 +150,14 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     out.varint(first);
     rest = out.tasks(rest);
   }
+  if (record.pause != nullptr) {
+    const std::string id = pipeline.id.to_string();
+    rows.push_back(make(PauseKept{.generation = record.generation,
+                                  .scope = PauseScope::Pipeline,
+                                  .since_ns = record.pause->since_ns,
+                                  .what = id,
+                                  .reason = record.pause->reason}));
+  }
   return rows;
 }
 
@@ -183,6 +192,18 @@ TransitionGroup TransitionGroup::Row::make(const KeyKept& record) {
   return group;
 }
 
+TransitionGroup TransitionGroup::Row::make(const PauseKept& record) {
+  TransitionGroup group;
+  {
+    Row out(group, Kind::PauseKept, record.generation);
+    out.u8(static_cast<std::uint8_t>(record.scope));
+    out.u64(static_cast<std::uint64_t>(record.since_ns));
+    out.text(record.what);
+    out.text(record.reason);
+  }
+  return group;
+}
+
 TransitionGroup TransitionGroup::Row::make(const RoundEnded& record) {
   TransitionGroup group;
   {
@@ -199,6 +220,9 @@ TransitionGroup make_row(const WorkflowKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const KeyKept& record) {
+  return TransitionGroup::Row::make(record);
+}
+TransitionGroup make_row(const PauseKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const RoundEnded& record) {
@@ -219,6 +243,15 @@ RoundBegun parse_round_begun(RecordParser& in, std::uint64_t generation) {
 
 RoundEnded parse_round_ended(RecordParser& in, std::uint64_t generation) {
   return {.generation = generation, .time_ns = static_cast<std::int64_t>(in.u64())};
+}
+
+PauseKept parse_pause_kept(RecordParser& in, std::uint64_t generation) {
+  PauseKept record{.generation = generation};
+  record.scope = in.enumerator(in.u8(), PauseScope::Pipeline);
+  record.since_ns = static_cast<std::int64_t>(in.u64());
+  record.what = in.text();
+  record.reason = in.text();
+  return record;
 }
 
 TasksKept parse_tasks_kept(RecordParser& in) {

@@ -20,6 +20,7 @@ struct TasksKept {
 // Each takes the fields behind the row's generation; whether they were right, the parser says.
 RoundBegun parse_round_begun(RecordParser& in, std::uint64_t generation);
 RoundEnded parse_round_ended(RecordParser& in, std::uint64_t generation);
+PauseKept parse_pause_kept(RecordParser& in, std::uint64_t generation);
 TasksKept parse_tasks_kept(RecordParser& in);
 /// open_tasks and folded_to are the caller's.
 PipelineImage parse_pipeline_kept(RecordParser& in);

@@ -117,6 +117,9 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
     case Kind::KeyKept:
       row_ = KeyKept{generation_, in.key_defined()};
       break;
+    case Kind::PauseKept:
+      row_ = parse_pause_kept(in, generation_);
+      break;
     case Kind::PipelineKept:
       row_ = parse_pipeline_kept(in);
       break;

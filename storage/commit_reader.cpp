@@ -32,6 +32,7 @@ class CommitReader::Parser : public RecordParser {
   TaskEnded task_ended(std::int64_t time_ns, std::vector<Successor>& successors);
   PipelineChanged pipeline_changed(std::vector<Successor>& successors);
   TaskReferred task_referred();
+  PauseChanged pause_changed();
 };
 
 PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& successors,
@@ -126,6 +127,17 @@ std::optional<std::uint64_t> pipeline_of(const GroupRecord& record) {
       record);
 }
 
+PauseChanged CommitReader::Parser::pause_changed() {
+  namespace flag = record_format::pause;
+  PauseChanged record{};
+  const std::uint8_t bits = flags(flag::kAll);
+  record.scope = enumerator(bits & flag::kScopeMask, PauseScope::Namespaces);
+  record.paused = (bits & flag::kPaused) != 0;
+  record.what = text();
+  if (record.paused) record.reason = text();
+  return record;
+}
+
 std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_sequence,
                                                            std::span<const std::byte> commit) {
   if (commit.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
@@ -205,6 +217,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
     }
     case Kind::TaskReferred:
       group_.record = in.task_referred();
+      break;
+    case Kind::PauseChanged:
+      group_.record = in.pause_changed();
       break;
     case Kind::GroupsLeftOut:
       group_.transitions = in.varint();

@@ -85,6 +85,7 @@ std::string disagreement(const StoreImage& older, const StoreImage& newer) {
     if (!same) return fmt::format("workflow {} is another one", number);
   }
   if (older.keys() != newer.keys()) return "the executor keys are others";
+  if (older.pauses() != newer.pauses()) return "other keys or namespaces are paused";
   return {};
 }
 

@@ -74,6 +74,11 @@
 //           varint          attempt
 //           text            external_ref, 1 to 256 bytes
 //
+// 8 PauseChanged            takes no sequence number
+//           u8              PauseScope | 2 paused; else open again
+//           text            the executor key or the pattern
+//           text            reason, where paused
+//
 // 15 GroupsLeftOut          takes transitions; in carried commits alone
 //           varint          transitions: that groups of others took here
 //
@@ -120,6 +125,8 @@
 // 20 RoundEnded             i64 Unix time in ns
 // 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
 //                           go on: a row is closed when it passes kRowBytesMax
+// 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id, text reason;
+//                           a Paused pipeline's follows its row
 //
 // What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
 // a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of others. Its
@@ -174,6 +181,7 @@ enum class Kind : std::uint8_t {
   TaskEnded = 5,
   PipelineChanged = 6,
   TaskReferred = 7,
+  PauseChanged = 8,
   GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
   WorkflowKept = 17,
@@ -181,6 +189,7 @@ enum class Kind : std::uint8_t {
   PipelineKept = 19,
   RoundEnded = 20,
   TasksKept = 21,
+  PauseKept = 22,
 };
 
 namespace created {
@@ -246,6 +255,12 @@ inline constexpr std::uint8_t kFinished = 32;
 inline constexpr std::uint8_t kTimed = 64;
 inline constexpr std::uint8_t kAll = 127;
 }  // namespace summary
+
+namespace pause {
+inline constexpr std::uint8_t kScopeMask = 1;
+inline constexpr std::uint8_t kPaused = 2;
+inline constexpr std::uint8_t kAll = kScopeMask | kPaused;
+}  // namespace pause
 
 /// The states that a successor may take, by their code in `changes`.
 inline constexpr TaskState kSuccessorStates[] = {TaskState::Ready, TaskState::Skipped, TaskState::Cancelled};

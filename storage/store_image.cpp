@@ -40,6 +40,10 @@ TransitionReason reason_of(const Successor& successor) {
   return TransitionReason::Dependencies;
 }
 
+PauseImages::key_type pause_of(const PipelineImage& pipeline) {
+  return {PauseScope::Pipeline, pipeline.id.to_string()};
+}
+
 std::uint32_t open_among(std::span<const TaskImage> tasks) {
   return static_cast<std::uint32_t>(
       std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
@@ -91,6 +95,7 @@ struct StoreImage::State {
   std::map<std::uint64_t, PipelineImage> pipelines;
   std::map<std::uint32_t, WorkflowImage> workflows;
   std::map<std::uint32_t, std::string> keys;
+  PauseImages pauses;
 };
 
 /// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
@@ -110,6 +115,7 @@ class StoreImage::Fold {
   const char* operator()(const TaskEnded& record);
   const char* operator()(const PipelineChanged& record);
   const char* operator()(const TaskReferred& record);
+  const char* operator()(const PauseChanged& record);
   const char* operator()(const GroupsLeftOut& record);
 
  private:
@@ -198,9 +204,11 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
 
 const char* StoreImage::Fold::change_pipeline(PipelineState to) {
   if (to == pipeline_->state && !is_terminal(to)) return nullptr;  // its tasks were taken along, it goes on
-  // A cancel without successors takes no number, so that a row may hold one that stands at its own number.
-  if (to == pipeline_->state && sequence_ == pipeline_->folded_to) return nullptr;
+  // A change without successors takes no number, so that a row may hold one that stands at its own number.
+  const bool may_be_in_row = sequence_ == pipeline_->folded_to;
+  if (may_be_in_row && (to == pipeline_->state || is_terminal(pipeline_->state))) return nullptr;
   if (!may_become(pipeline_->state, to)) return "moves a pipeline to a state that may not follow";
+  if (pipeline_->state == PipelineState::Paused) state_.pauses.erase(pause_of(*pipeline_));
   pipeline_->state = to;
   if (is_terminal(to)) {
     pipeline_->finished_ns = time_ns_;
@@ -330,7 +338,9 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
 const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
   if (const char* wrong = find(record.pipeline_no)) return wrong;
   if (is_folded()) return kFolded;
+  const bool pauses = record.to == PipelineState::Paused && pipeline_->state != PipelineState::Paused;
   if (const char* wrong = change_pipeline(record.to)) return wrong;
+  if (pauses) state_.pauses.insert_or_assign(pause_of(*pipeline_), PauseImage{time_ns_, std::string(record.reason)});
   if (const char* wrong = apply(record.successors)) return wrong;
   forget_if_finished();
   return nullptr;
@@ -348,6 +358,17 @@ const char* StoreImage::Fold::operator()(const TaskReferred& record) {
 
 const char* StoreImage::Fold::operator()(const GroupsLeftOut&) {
   return state_.carries ? nullptr : "leaves groups out";
+}
+
+/// Says how it is from now on, so that it may be in the checkpoint's rows as well.
+const char* StoreImage::Fold::operator()(const PauseChanged& record) {
+  const std::pair place(record.scope, std::string(record.what));
+  if (record.paused) {
+    state_.pauses.insert_or_assign(place, PauseImage{time_ns_, std::string(record.reason)});
+  } else {
+    state_.pauses.erase(place);
+  }
+  return nullptr;
 }
 
 StoreImage::StoreImage(Keep keep) : state_(std::make_unique<State>()) {
@@ -394,11 +415,15 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
                                                      .last_needed = kept->last_needed});
     } else if (const auto* key = std::get_if<KeyKept>(*row)) {
       state.keys.insert_or_assign(key->key.key_no, std::string(key->key.key));
+    } else if (const auto* pause = std::get_if<PauseKept>(*row)) {
+      state.pauses.insert_or_assign({pause->scope, std::string(pause->what)},
+                                    PauseImage{pause->since_ns, std::string(pause->reason)});
     } else if (auto* pipeline = std::get_if<PipelineImage>(*row)) {
       // One that was carried on meanwhile comes twice: the later row counts.
       pipeline->folded_to = reader->sequence();
       pipeline->open_tasks = open_among(pipeline->tasks);
       const std::uint64_t number = pipeline->pipeline_no;
+      if (pipeline->state != PipelineState::Paused) state.pauses.erase(pause_of(*pipeline));
       state.next_pipeline_no = std::max(state.next_pipeline_no, number + 1);
       state.pipelines.insert_or_assign(number, std::move(*pipeline));
     } else if (auto* more = std::get_if<TasksKept>(*row)) {
@@ -495,6 +520,9 @@ const std::map<std::uint32_t, WorkflowImage>& StoreImage::workflows() const noex
 }
 const std::map<std::uint32_t, std::string>& StoreImage::keys() const noexcept {
   return state_->keys;
+}
+const PauseImages& StoreImage::pauses() const noexcept {
+  return state_->pauses;
 }
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;

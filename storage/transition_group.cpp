@@ -116,6 +116,15 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& reco
   out.varint(record.transitions);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const PauseChanged& record) : time_ns_(time_ns) {
+  Writer out(*this);
+  out.kind(Kind::PauseChanged);
+  out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(record.scope) |
+                                   (record.paused ? record_format::pause::kPaused : 0U)));
+  out.text(record.what);
+  if (record.paused) out.text(record.reason);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

@@ -48,6 +48,8 @@ constexpr std::array<Column, 10> kTaskColumns = {{{"pipeline"},
                                                   {"started_ns", true},
                                                   {"finished_ns", true}}};
 
+constexpr std::array<Column, 4> kPauseColumns = {{{"scope"}, {"what"}, {"since_ns", true}, {"reason"}}};
+
 std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
   return workflow.name + "::" + workflow.tasks.at(task);
 }
@@ -128,6 +130,19 @@ void write_tasks(const StoreImage& image, const TaskTimes& times, const InspectF
   }
 }
 
+int inspect_pauses(const InspectOptions& options) {
+  const auto image = read_rocksdb_store(options.store);
+  if (!image) return fail(opening_failure(image.error()));
+  RowWriter writer(stdout, options.format, kPauseColumns);
+  constexpr std::array<std::string_view, 3> kScopes = {"executor", "namespaces", "pipeline"};
+  for (const auto& [place, pause] : image->pauses()) {
+    writer.row(std::array<std::string, 4>{std::string(kScopes.at(static_cast<std::size_t>(place.first))),
+                                          place.second, fmt::to_string(pause.since_ns), pause.reason});
+  }
+  writer.finish();
+  return kGood;
+}
+
 }  // namespace
 
 int inspect(const InspectOptions& options) {
@@ -143,6 +158,7 @@ int inspect(const InspectOptions& options) {
                                         options.pipeline)});
   }
   if (options.what == "events") return inspect_events(options, *filter);
+  if (options.what == "pauses") return inspect_pauses(options);
   const bool pipelines = options.what == "pipelines";
   RowWriter writer(
       stdout, options.format,

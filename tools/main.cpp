@@ -105,9 +105,9 @@ void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
 void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
   CLI::App* command =
       add_command(app, chosen, "inspect", "Show what a store remembers; changes nothing", options, inspect);
-  command->add_option("what", options.what, "pipelines, tasks or events; pipeline ID: one of them as a tree")
+  command->add_option("what", options.what, "pipelines, tasks, events or pauses; pipeline ID: one of them as a tree")
       ->capture_default_str()
-      ->check(CLI::IsMember({"pipelines", "tasks", "events", "pipeline"}));
+      ->check(CLI::IsMember({"pipelines", "tasks", "events", "pauses", "pipeline"}));
   command->add_option("id", options.pipeline, "Of the pipeline");
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
   command->add_option("--pipeline", options.words.pipeline, "Only of this ID");

@@ -160,16 +160,37 @@ class Workload {
       auto handle = runner.submit_async(workflows_[shape], {.durability = Durability::Process});
       ASSERT_TRUE(handle) << handle.error().message;
       if (pick(random, 8) == 0) (void)handle->cancel();
+      if (pick(random, 8) == 0) (void)handle->pause("why " + std::to_string(number));
+      if (!passing.empty() && pick(random, 8) == 0) (void)passing[pick(random, static_cast<std::uint32_t>(passing.size()))].pause();
+      if (pick(random, 16) == 0) toggle(runner, random);
       (shape % kWaitingEvery == 0 ? waiting_ : passing).push_back(std::move(*handle));
       if (passing.size() < 16) continue;
-      for (PipelineHandle& one : passing) ASSERT_TRUE(one.wait(kLong));
-      passing.clear();
+      end(passing);
       batches_.fetch_add(1, std::memory_order_relaxed);  // relaxed: only looked at
     }
-    for (PipelineHandle& one : passing) ASSERT_TRUE(one.wait(kLong));
+    end(passing);
   }
 
  private:
+  void end(std::vector<PipelineHandle>& passing) {
+    for (PipelineHandle& one : passing) {
+      (void)one.resume();  // it need not be paused
+      ASSERT_TRUE(one.wait(kLong));
+    }
+    passing.clear();
+  }
+
+  /// Pauses something that no task goes to, or ends that.
+  void toggle(Runner& runner, std::mt19937_64& random) {
+    const std::string what = "x" + std::to_string(pick(random, 4));
+    if (!runner.resume_executor(what)) {
+      ASSERT_TRUE(runner.pause_executor(what, "why"));
+    }
+    if (!runner.resume_namespaces(what + "::**")) {
+      ASSERT_TRUE(runner.pause_namespaces(what + "::**"));
+    }
+  }
+
   static constexpr std::uint32_t kShapes = 12;
   static constexpr std::uint32_t kWaitingEvery = 4;
 
@@ -266,6 +287,7 @@ TEST_P(CheckpointEveryCrash, RecoversWhatTheWholeJournalAmountsTo) {
         << describe(comparable(*image)) << "whole journal:\n"
         << describe(comparable(whole));
     EXPECT_EQ(image->keys(), whole.keys());
+    EXPECT_EQ(image->pauses(), whole.pauses());
     EXPECT_EQ(image->next_pipeline_no(), whole.next_pipeline_no());
     EXPECT_EQ(image->next_workflow_no(), whole.next_workflow_no());
     EXPECT_EQ(image->next_key_no(), whole.next_key_no());

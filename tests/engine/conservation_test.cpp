@@ -155,7 +155,16 @@ class Crowd {
       const std::string chosen = key(pick(random, kKeys));
       ASSERT_TRUE(runner_.unregister_executor(chosen));
       for (std::uint32_t i = pick(random, 4); i > 0; --i) std::this_thread::yield();
+      if (pick(random, 2) == 0) {
+        ASSERT_TRUE(runner_.pause_executor(chosen));
+      }
       ASSERT_TRUE(runner_.register_executor(chosen, executors[round % 2], kLimits));
+      if (pick(random, 2) == 0) {
+        ASSERT_TRUE(runner_.pause_namespaces("*::*::" + chosen + "::**"));
+      }
+      std::this_thread::yield();
+      static_cast<void>(runner_.resume_executor(chosen));  // neither need be paused
+      static_cast<void>(runner_.resume_namespaces("*::*::" + chosen + "::**"));
       std::this_thread::yield();
     }
   }
@@ -175,10 +184,12 @@ class Crowd {
                                  .build();
       auto handle = runner_.submit_async(workflow, {.durability = Durability::Memory});
       ASSERT_TRUE(handle) << handle.error().message;
-      if (i % 2 == 0) static_cast<void>(handle->cancel());  // it may have ended by now
+      if (i % 3 == 0) static_cast<void>(handle->pause());   // it may have ended by now
+      if (i % 2 == 0) static_cast<void>(handle->cancel());  // likewise
       submitted_.push_back(*handle);
       std::this_thread::yield();
     }
+    for (PipelineHandle& handle : submitted_) static_cast<void>(handle.resume());  // few are paused
   }
 
   Runner& runner_;

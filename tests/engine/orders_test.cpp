@@ -81,7 +81,7 @@ constexpr Order kOrders[] = {
     {"engine/pipeline.cpp", "inbox_.compare_exchange_weak", "release", 1, kMessage},
     {"engine/pipeline.cpp", "inbox_.compare_exchange_strong", "release", 1, kOwner},
     {"engine/pipeline.cpp", "inbox_.exchange", "acquire", 1, kMessage},
-    {"engine/lane.cpp", "closed_.store", "seq_cst", 1, kClosed},
+    {"engine/lane.cpp", "closed_.fetch_or", "seq_cst", 2, kClosed},
     {"engine/lane.cpp", "closed_.load", "seq_cst", 2, kPermit},
     {"engine/attempt.cpp", "active_.fetch_add", "seq_cst", 1, kPermit},
     {"engine/attempt.cpp", "active_.load", "seq_cst", 1, kClosed},

@@ -83,6 +83,17 @@ class PipelineHandle {
   /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
   std::expected<void, Error> cancel();
 
+  /// Nothing of the pipeline begins from here on, queued tasks included; what runs goes on to its end. Returns
+  /// once that is remembered at the pipeline's level: a restart finds it Paused. Limits on waiting go on.
+  /// Pausing what is paused changes nothing.
+  ///
+  /// @param reason  at most 1,024 bytes, for `leat inspect pauses`
+  /// @return        InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or WouldDeadlock (in
+  ///                a callback of on_cancel())
+  std::expected<void, Error> pause(std::string_view reason = {});
+  /// What was kept from beginning begins. @return as pause(); InvalidState also where it is not paused
+  std::expected<void, Error> resume();
+
   /// How each task stands now, in the workflow's order.
   std::vector<TaskState> task_states() const;
 

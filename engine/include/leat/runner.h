@@ -62,6 +62,14 @@ struct UnfinishedWorkflow {
   std::size_t pipelines;
 };
 
+/// An executor key, or a pattern of namespaces, that an operator has paused.
+struct Pause {
+  PauseScope scope;
+  std::string what;
+  std::int64_t since_ns;  ///< Unix time
+  std::string reason;
+};
+
 enum class Severity : std::uint8_t { Info, Warning, Error };
 
 /// Thread-safety: any number of threads, except build, start and the destructor.
@@ -133,6 +141,26 @@ class Runner {
   /// @param keys           one key, or the beginning of keys and a `*`; of several that name a key the longest counts
   /// @param pipelines_max  1 to 1,000,000; 1 applies where nothing is said
   std::expected<void, Error> limit_concurrency(std::string_view keys, std::uint32_t pipelines_max);
+
+  /// Nothing of the key begins from here on, what runs goes on to its end. Tasks are admitted and queued as long
+  /// as there are slots, then parked. It holds for whichever executor the key has, outlives the process, and returns
+  /// once that is on disk; inside a task, and before start(), it does not wait. A worker that has a task in hand at
+  /// this moment may still begin it. Pausing what is paused changes nothing.
+  ///
+  /// @param key     1 to 256 bytes, registered or not
+  /// @param reason  at most 1,024 bytes
+  /// @return        InvalidArgument, Stopped or Storage
+  std::expected<void, Error> pause_executor(std::string_view key, std::string_view reason = {});
+  /// @return as pause_executor(); InvalidState: it is not paused
+  std::expected<void, Error> resume_executor(std::string_view key);
+  /// The same for tasks whose namespaces match, whatever executor they go to: others of the same key go on.
+  ///
+  /// @param pattern  as in a RoutingRule: `acme::**`, `*::ml::*::train`
+  std::expected<void, Error> pause_namespaces(std::string_view pattern, std::string_view reason = {});
+  /// Tasks that another pattern matches as well stay where they are.
+  std::expected<void, Error> resume_namespaces(std::string_view pattern);
+  /// Keys, then patterns, that are paused.
+  std::vector<Pause> pauses() const;
 
   /// Waits until everything acknowledged or published before has reached Disk.
   std::expected<void, Error> flush();

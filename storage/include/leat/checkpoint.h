@@ -38,11 +38,21 @@ struct KeyKept {
   KeyDefined key = {};
 };
 
+/// What is paused. A pipeline's follows its row.
+struct PauseKept {
+  std::uint64_t generation = 0;
+  PauseScope scope = PauseScope::ExecutorKey;
+  std::int64_t since_ns = 0;
+  std::string_view what = {};
+  std::string_view reason = {};
+};
+
 /// A live pipeline as all groups that it published before left it. Captured output stays in the journal.
 /// Worker and step race for a Ready task: it may be Ready here though its TaskStarted was published before.
 struct PipelineKept {
   std::uint64_t generation = 0;
   const PipelineImage& pipeline;
+  const PauseImage* pause = nullptr;  ///< where it is Paused
 };
 
 /// The last row: the round is complete.
@@ -55,6 +65,7 @@ struct RoundEnded {
 TransitionGroup make_row(const RoundBegun& record);
 TransitionGroup make_row(const WorkflowKept& record);
 TransitionGroup make_row(const KeyKept& record);
+TransitionGroup make_row(const PauseKept& record);
 TransitionGroup make_row(const RoundEnded& record);
 /// @return  one row, or more for a pipeline with much text: to be published one after the other
 std::vector<TransitionGroup> make_rows(const PipelineKept& record);

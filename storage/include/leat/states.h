@@ -27,6 +27,13 @@ enum class PipelineState : std::uint8_t {
   Cancelled = 5,
 };
 
+/// What an operator pauses. The values are written to disk: never renumber.
+enum class PauseScope : std::uint8_t {
+  ExecutorKey = 0,
+  Namespaces = 1,  ///< by a pattern, as routing rules have them
+  Pipeline = 2,
+};
+
 /// @return the state's name exactly as the enumerator is spelled
 std::string_view to_string(TaskState state) noexcept;
 std::string_view to_string(PipelineState state) noexcept;

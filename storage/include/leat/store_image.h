@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "leat/durability.h"
@@ -55,6 +56,17 @@ struct PipelineImage {
 static_assert(
     sizeof(PipelineImage) <= 144,
     "opening a store takes 200 bytes at most for a live pipeline of one task: with its node of a map");
+
+/// Since when something is paused, and why.
+struct PauseImage {
+  std::int64_t since_ns = 0;  ///< Unix time
+  std::string reason;
+
+  friend bool operator==(const PauseImage&, const PauseImage&) = default;
+};
+
+/// What is paused: executor keys, patterns of namespaces, pipelines by their identifiers.
+using PauseImages = std::map<std::pair<PauseScope, std::string>, PauseImage>;
 
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
@@ -133,6 +145,7 @@ class StoreImage {
   std::map<std::uint64_t, PipelineImage> take_pipelines() noexcept;
   const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;  ///< by workflow_no
   const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
+  const PauseImages& pauses() const noexcept;
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

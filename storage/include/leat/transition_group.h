@@ -125,6 +125,14 @@ struct GroupsLeftOut {
   std::uint64_t transitions = 0;
 };
 
+/// An executor key, or the namespaces that a pattern matches, are paused or open again. Takes no transition.
+struct PauseChanged {
+  PauseScope scope = PauseScope::ExecutorKey;
+  bool paused = false;
+  std::string_view what = {};
+  std::string_view reason = {};  ///< where paused
+};
+
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
@@ -142,6 +150,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
   TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
   TransitionGroup(std::int64_t time_ns, const TaskReferred& record);
+  TransitionGroup(std::int64_t time_ns, const PauseChanged& record);
   TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
