@@ -17,6 +17,7 @@
 
 #include "capacity.h"
 #include "leat/error.h"
+#include "leat/explanation.h"
 #include "leat/executor.h"
 #include "leat/in_flight_board.h"
 #include "leat/task_context.h"
@@ -45,6 +46,7 @@ struct PipelineMessage {
     Keep,       ///< a round of the checkpoint wants the pipeline's row: a KeepMessage
     Pause,      ///< an AskMessage, as those below
     Resume,
+    Explain,    ///< an ExplainMessage
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;
@@ -71,6 +73,14 @@ struct AskMessage : PipelineMessage {
   std::string_view text = {};  ///< of the asking thread: why to pause
   std::binary_semaphore handled{0};
   std::optional<Error> refused = {};
+};
+
+/// Somebody asks why a task stands where it stands. Held as an AskMessage is.
+struct ExplainMessage : PipelineMessage {
+  std::shared_ptr<ExplainMessage> self = nullptr;
+  std::uint32_t task = 0;
+  std::binary_semaphore handled{0};
+  std::optional<TaskExplanation> answer = {};  ///< empty: nothing in its pipeline holds it
 };
 
 /// Who learns how attempts go: decides, records, and releases what follows. Implemented by Completion.

@@ -135,6 +135,12 @@ void ConcurrencyGate::clear() {
   keys_.clear();
 }
 
+bool ConcurrencyGate::waits(const Pipeline& pipeline) const {
+  const MutexLock lock(mutex_);
+  const auto member = members_.find(pipeline.number());
+  return member != members_.end() && !member->second.inside;
+}
+
 std::string ConcurrencyGate::key_of(const Pipeline& pipeline) const {
   const MutexLock lock(mutex_);
   const auto member = members_.find(pipeline.number());

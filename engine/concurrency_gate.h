@@ -53,6 +53,8 @@ class ConcurrencyGate {
   /// Nothing runs any more.
   void clear();
 
+  /// Whether it has joined, and not been let in.
+  bool waits(const Pipeline& pipeline) const;
   /// @return  empty: it has none, or has ended
   std::string key_of(const Pipeline& pipeline) const;
 

@@ -24,8 +24,8 @@
 #include "parking_lot.h"
 #include "pause_gate.h"
 #include "queued_task.h"
-#include "rate_limiter.h"
 #include "ranked_queue.h"
+#include "rate_limiter.h"
 #include "resumption.h"
 #include "workers.h"
 
@@ -106,6 +106,7 @@ class Lane final : public SlotListener {
   void resume(std::shared_ptr<TaskExecutor> executor);
   /// From here on nothing is begun, or again; what comes is admitted all the same.
   void set_paused(bool paused) noexcept;
+  bool closed() const noexcept { return (closed_.load(std::memory_order_relaxed) & kClosed) != 0; }
   bool paused() const noexcept { return (closed_.load(std::memory_order_relaxed) & kPaused) != 0; }
 
   // --- what an attempt needs ---
@@ -147,6 +148,14 @@ class Lane final : public SlotListener {
   std::string describe(const Attempt& attempt) const;
 
   // --- what the watchdog looks at ---
+
+  /// See ParkingLot::place_of().
+  std::optional<std::size_t> place_in_lot(const TaskReadyEvent& event) const { return lot_.place_of(event); }
+  /// Whether the rate allows a task to begin now.
+  bool within_rate() const {
+    const RateLimiter* const limiter = rate();
+    return limiter == nullptr || limiter->has_token();
+  }
 
   /// How far the lane has come; exact where nothing moves.
   struct Flow {
@@ -254,8 +263,8 @@ class Lane final : public SlotListener {
   std::atomic<RateLimiter*> rate_{nullptr};  // null: no limit
   // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written often.
   std::atomic<std::uint8_t> closed_{0};
-  ResumptionQueue resumptions_;      // likewise
-  Attempt no_task_;                  // stands for what belongs to none, where a thread is asked what it runs
+  ResumptionQueue resumptions_;  // likewise
+  Attempt no_task_;              // stands for what belongs to none, where a thread is asked what it runs
   alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};
   std::atomic<std::uint64_t> committed_ends_{0};

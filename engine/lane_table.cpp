@@ -129,15 +129,19 @@ void LaneTable::carry_on_rest() noexcept {
   for (Lane* const lane : lanes()) lane->carry_on_rest();
 }
 
-void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
-                        Slots slot) noexcept {
+Lane& LaneTable::lane_of(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor) const noexcept {
   const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {
     return event.pipeline_execution_id.hash();
   });
   // (3) acquire: pairs with (2). A lane whose executor was taken away parks the task.
   Lane* const lane = key < kKeysMax ? ever_[key].load(std::memory_order_acquire) : nullptr;
   LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come
-  lane->admit_or_park(event, std::move(slot));
+  return *lane;
+}
+
+void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor,
+                        Slots slot) noexcept {
+  lane_of(event, executor).admit_or_park(event, std::move(slot));
 }
 
 void LaneTable::reroute(

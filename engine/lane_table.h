@@ -71,6 +71,8 @@ class LaneTable {
   void carry_on_rest() noexcept;
   /// Routes a Ready task, unless `executor` says where it goes, and admits or parks it.
   void release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept;
+  /// Where a Ready task goes now; its executor may have been taken away.
+  Lane& lane_of(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor) const noexcept;
   /// Sends every parked task through the routes once more.
   void reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
 

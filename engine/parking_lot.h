@@ -1,6 +1,7 @@
 // Ready tasks that found their lane full.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -36,6 +37,9 @@ class ParkedTask {
         adopts_(task.event.adopts) {}
 
   std::int64_t admitted_ns() const noexcept { return admitted_ns_; }
+  bool is(const TaskReadyEvent& event) const noexcept {
+    return pipeline_ == event.origin && task_ == event.task_number && pipeline_ != nullptr;
+  }
   /// @param listener  of the lane: knows the pipeline
   QueuedTask unpack(const AttemptListener& listener) const noexcept {
     if (alone_ != nullptr) return {*alone_, admitted_ns_};
@@ -96,6 +100,18 @@ class ParkingLot {
   void set_weight(std::string_view tenant, std::uint32_t weight) {
     MutexLock lock(mutex_);
     weights_.insert_or_assign(std::string(tenant), weight);
+  }
+
+  /// How many of its tenant stand before a pipeline's task; empty: it is not parked. Linear in the parked tasks.
+  std::optional<std::size_t> place_of(const TaskReadyEvent& event) const {
+    const MutexLock lock(mutex_);
+    const Level& level = levels_[static_cast<std::size_t>(event.priority)];
+    const auto line = level.lines.find(event.task_namespace.tenant());
+    if (line == level.lines.end()) return std::nullopt;
+    const auto found =
+        std::ranges::find_if(line->second, [&event](const ParkedTask& task) { return task.is(event); });
+    if (found == line->second.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - line->second.begin());
   }
 
   /// Empties the lot, in turn.
@@ -164,7 +180,7 @@ class ParkingLot {
   }
 
   const std::int64_t aging_ns_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::array<Level, 3> levels_ LEAT_GUARDED_BY(mutex_);                                // by Priority
   std::map<std::string, std::uint32_t, std::less<>> weights_ LEAT_GUARDED_BY(mutex_);  // by tenant
   std::atomic<std::size_t> count_{0};

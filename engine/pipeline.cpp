@@ -261,6 +261,12 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       return pause_tasks(static_cast<AskMessage&>(message));
     case PipelineMessage::Kind::Resume:
       return resume_tasks(static_cast<AskMessage&>(message));
+    case PipelineMessage::Kind::Explain: {
+      auto& question = static_cast<ExplainMessage&>(message);
+      const auto held = std::move(question.self);
+      question.answer = explained(question.task);
+      return question.handled.release();
+    }
     case PipelineMessage::Kind::Cancel:
       delete &message;
       return cancel_tasks();

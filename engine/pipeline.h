@@ -132,6 +132,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref);
 
   /// What the task starts from: JSON text. @pre the task is Ready or Running
+  /// What in the pipeline holds the task; empty: it is Ready, and nothing does.
+  std::optional<TaskExplanation> explain(std::uint32_t task);
   std::expected<std::shared_ptr<const std::string>, Error> input_context(std::uint32_t task) const;
   const RegisteredWorkflow& workflow() const noexcept { return *workflow_; }
   const Uuid& id() const noexcept { return identity_.id; }
@@ -309,6 +311,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void give_up_adoption(Attempt& attempt) noexcept;
 
   // Pauses, in pipeline_pause.cpp: owned, but for ask.
+  std::optional<TaskExplanation> explained(std::uint32_t task) const;
   std::expected<void, Error> ask(PipelineMessage::Kind kind, std::string_view text);
   void pause_tasks(AskMessage& message) noexcept;
   void resume_tasks(AskMessage& message) noexcept;

@@ -80,6 +80,7 @@ class Scheduler final : public PipelineHost {
   std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,
                                                             Slots slot);
   TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts) noexcept;
+  TaskExplanation explain(const TaskReadyEvent& event);
 
   /// Nothing is accepted or released from here on.
   void close() noexcept;

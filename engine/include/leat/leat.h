@@ -7,6 +7,7 @@
 #include "leat/durability.h"
 #include "leat/error.h"
 #include "leat/executor.h"
+#include "leat/explanation.h"
 #include "leat/journal.h"
 #include "leat/metrics.h"
 #include "leat/namespace.h"

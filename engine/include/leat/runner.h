@@ -19,6 +19,7 @@
 #include "leat/durability.h"
 #include "leat/error.h"
 #include "leat/executor.h"
+#include "leat/explanation.h"
 #include "leat/namespace.h"
 #include "leat/pipeline_handle.h"
 #include "leat/rng.h"
@@ -190,6 +191,13 @@ class Runner {
   /// For tests and debugging: counts the slots and run permits of each executor key anew, and names who holds
   /// them. Exact while nothing is dispatched or ends; what runs may go on.
   std::vector<SlotAudit> audit() const;
+  /// Why a task stands where it stands now: which dependency, pause, limit or full lane it waits for. For a person
+  /// who looks; linear in the tasks that are parked.
+  ///
+  /// @param pipeline  of this Runner
+  /// @param task      its name, or its whole namespace
+  /// @return          NotFound; WouldDeadlock in a callback of on_cancel()
+  std::expected<TaskExplanation, Error> explain(const PipelineHandle& pipeline, std::string_view task) const;
   /// All that the engine counts, in Prometheus' text format 0.0.4: per executor (label `executor`) and of the
   /// journal. Times are in seconds. Never stops a worker; call it as often as you are asked.
   std::string metrics_text() const;
