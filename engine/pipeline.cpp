@@ -104,7 +104,10 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
     std::ranges::copy_if(ready, std::back_inserter(some), starts);
     ready = some;
   }
-  for (const std::uint32_t root : ready) make_ready(root, created);
+  for (const std::uint32_t root : ready) {
+    tasks_[root].retry_at_ns = traits.start_at_ns;
+    make_ready(root, created);
+  }
   if (identity_.level != Durability::Memory) created_ns_ = host_.clock().unix_ns();
   TransitionGroup group =
       identity_.level != Durability::Memory
@@ -379,8 +382,10 @@ void Pipeline::release_task(std::uint32_t task, Slots&& slot) noexcept {
   const std::int64_t delay =
       tasks_[task].retry_at_ns == 0 ? 0 : tasks_[task].retry_at_ns - host_.clock().unix_ns();
   if (delay > 0) {
-    host_.timers().schedule(time_after(host_.clock().steady_ns(), std::chrono::nanoseconds(delay)), *this,
-                            task);
+    // The wall clock may jump, and the steady one stand still in a suspend: it is asked again now and then.
+    constexpr std::chrono::nanoseconds kLook = std::chrono::minutes(1);
+    const auto wait = std::min(std::chrono::nanoseconds(delay), kLook);
+    host_.timers().schedule(time_after(host_.clock().steady_ns(), wait), *this, task);
   } else {
     host_.release(event_of(task), workflow_->tasks[task], std::move(slot));
   }
@@ -388,8 +393,7 @@ void Pipeline::release_task(std::uint32_t task, Slots&& slot) noexcept {
 
 void Pipeline::on_timer(std::uint64_t token) noexcept {
   if (token > ~std::uint32_t{0}) return tell_limit(token);
-  const auto task = static_cast<std::uint32_t>(token);
-  host_.release(event_of(task), workflow_->tasks[task], Slots());
+  release_task(static_cast<std::uint32_t>(token), Slots());
 }
 
 TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {

@@ -23,7 +23,8 @@ void Pipeline::keep(std::uint64_t generation) noexcept {
     journal.release(1);
     return host_.kept(0);
   }
-  std::vector<TransitionGroup> rows = make_rows(PipelineKept{generation, image(), paused() ? &*rare_->pause : nullptr});
+  std::vector<TransitionGroup> rows =
+      make_rows(PipelineKept{generation, image(), paused() ? &*rare_->pause : nullptr});
   std::size_t bytes = 0;
   for (TransitionGroup& row : rows) {
     bytes += row.bytes().size();

@@ -156,6 +156,26 @@ std::expected<PipelineHandle, Error> Runner::submit_async(const Workflow& workfl
   return state_->scheduler.submit(workflow, std::move(options));
 }
 
+std::expected<std::vector<PipelineHandle>, Error> Runner::submit_bulk(
+    const Workflow& workflow, std::span<const SubmitOptions> options) {
+  const auto waits = [](const SubmitOptions& one) { return one.durability != Durability::Memory; };
+  if (running_attempt() != nullptr && std::ranges::any_of(options, waits)) {
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "submit_bulk() waits; inside a task use submit_async()"});
+  }
+  std::vector<PipelineHandle> handles;
+  handles.reserve(options.size());
+  for (const SubmitOptions& one : options) {
+    auto handle = submit_async(workflow, one);
+    if (!handle) return std::unexpected(std::move(handle.error()));
+    handles.push_back(std::move(*handle));
+  }
+  for (const PipelineHandle& handle : handles) {
+    if (auto ack = handle.acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
+  }
+  return handles;
+}
+
 std::expected<Namespace, Error> Runner::add_task(std::string_view name, TaskFunction function) {
   return state_->scheduler.register_task(name, std::move(function));
 }

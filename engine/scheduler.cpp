@@ -46,6 +46,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
 void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
+  remember_submissions(image.submissions());
   MutexLock lock(mutex_);
   closed_cleanly_ = closed;
   board_ = board;
@@ -345,48 +346,6 @@ const TaskDefinition* Scheduler::find_definition(Namespace task) const {
   return latest == nullptr ? nullptr : &latest->workflow.tasks()[number];
 }
 
-std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
-  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
-  Registered registered = find(workflow);
-  if (registered == nullptr) {
-    auto made = register_workflow(workflow);
-    if (!made) return std::unexpected(std::move(made.error()));
-    registered = std::move(*made);
-  }
-  if (options.context != "{}") {
-    if (auto fits = check_context_size(options.context.size()); !fits)
-      return std::unexpected(std::move(fits.error()));
-    if (auto parsed = Context::parse(options.context); !parsed)
-      return std::unexpected(std::move(parsed.error()));
-  }
-  const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
-  if (level != Durability::Memory && !journal_->admits()) {
-    return fail(ErrorCode::Storage, journal_->condition().reason);
-  }
-  if (options.writes != nullptr) {
-    if (level == Durability::Memory) {
-      return fail(ErrorCode::InvalidArgument,
-                  "writes: nothing is written at level memory (accepted: process, disk)");
-    }
-    if (auto taken = journal_->takes(*options.writes); !taken) {
-      return std::unexpected(to_error(taken.error()));
-    }
-  }
-  if (options.concurrency_key.size() > ConcurrencyGate::kKeyBytesMax) {
-    return fail(ErrorCode::InvalidArgument,
-                "concurrency_key of " + std::to_string(options.concurrency_key.size()) +
-                    " bytes (accepted: at most " + std::to_string(ConcurrencyGate::kKeyBytesMax) + ")");
-  }
-  auto pipeline = begin(std::move(registered), ids_.next(),
-                        {.level = level,
-                         .priority = options.priority,
-                         .context = std::move(options.context),
-                         .traits = {.concurrency_key = options.concurrency_key},
-                         .writes = options.writes});
-  if (!pipeline) return journal_closed();
-  return std::move(*pipeline);
-}
-
 /// @return null: not registered
 Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
   MutexLock lock(mutex_);
@@ -524,6 +483,7 @@ void Scheduler::abandon(bool threads_gone) noexcept {
     pipeline.abandon(threads_gone);
   }
   isolation_.clear();
+  forget_submissions();
   gate_.clear();
   MutexLock lock(mutex_);
   resumed_.clear();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -149,7 +150,7 @@ class Scheduler final : public PipelineHost {
   /// How far a round of the checkpoint is. The phases are in this order so that a remembered pipeline that is
   /// adopted meanwhile is met as a live one.
   struct Round {
-    enum class Phase : std::uint8_t { Definitions, Remembered, Live, Done };
+    enum class Phase : std::uint8_t { Submissions, Definitions, Remembered, Live, Done };
     Phase phase = Phase::Done;
     std::uint64_t generation = 0;
     std::uint64_t minimum = 0;
@@ -159,6 +160,7 @@ class Scheduler final : public PipelineHost {
     std::uint64_t next_pipeline = 0;  // of waiting.back()'s
     std::vector<std::pair<std::string, std::uint32_t>> keys;
     std::vector<PauseImages::key_type> pauses;
+    std::string last_submission;  // that has its row
   };
 
   /// Ends a call of adopt() for the checkpoint.
@@ -187,6 +189,20 @@ class Scheduler final : public PipelineHost {
     const CallerWrites* writes = nullptr;
   };
 
+  /// What an idempotency key stands for.
+  struct Submission {
+    Uuid pipeline;
+    std::int64_t ends_ns;                  // Unix time
+    std::optional<PipelineHandle> handle;  // none: submitted before this start, and not looked for yet
+  };
+
+  std::expected<PipelineHandle, Error> submit_once(Registered workflow, const SubmitOptions& options,
+                                                   Beginning&& how);
+  void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
+  std::optional<PipelineHandle> find_resumed(const Uuid& id) const;
+  void remember_submissions(const SubmissionImages& submissions);
+  void forget_submissions();
+  bool keep_submissions();
   std::expected<void, Error> change_pause(const PauseChanged& record);
   std::expected<bool, Error> install_pause(const PauseChanged& record, std::vector<QueuedTask>& free);
   void keep_pause();
@@ -233,6 +249,10 @@ class Scheduler final : public PipelineHost {
 
   Mutex helping_;  // whoever commits in the committer's place
   bool has_committer_ LEAT_GUARDED_BY(helping_) = false;
+
+  Mutex submitting_;  // of those with idempotency keys, one at a time; before mutex_
+  std::map<std::string, Submission> submissions_ LEAT_GUARDED_BY(submitting_);
+  std::multimap<std::int64_t, std::string> ends_of_keys_ LEAT_GUARDED_BY(submitting_);
 
   mutable Mutex mutex_;  // for what is touched when something is registered, submitted or has ended
   bool started_ LEAT_GUARDED_BY(mutex_) = false;

@@ -22,7 +22,7 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   const std::vector<Registered> known = known_workflows();
   MutexLock lock(mutex_);
   round_ = Round();
-  round_.phase = Round::Phase::Definitions;
+  round_.phase = Round::Phase::Submissions;
   round_.generation = generation;
   round_.minimum = minimum;
   round_.registered = {known.rbegin(), known.rend()};
@@ -45,6 +45,8 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
 
 bool Scheduler::keep_some(std::uint64_t remembered_from) {
   switch (round_.phase) {
+    case Round::Phase::Submissions:
+      return keep_submissions();
     case Round::Phase::Definitions:
       return keep_definition(remembered_from);
     case Round::Phase::Remembered:
@@ -143,7 +145,8 @@ bool Scheduler::keep_remembered() {
     }
     const auto next = known->second.pipelines.lower_bound(round_.next_pipeline);
     const PipelineImage& pipeline = next->second;
-    std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline, find_pause(pipeline)});
+    std::vector<TransitionGroup> rows =
+        make_rows(PipelineKept{round_.generation, pipeline, find_pause(pipeline)});
     if (!journal_->try_reserve(rows.size())) return count > 0;
     for (TransitionGroup& row : rows) keep_row(std::move(row));
     round_.next_pipeline = next->first + 1;

@@ -85,6 +85,7 @@ class TransitionGroup::Row : public Writer {
   static TransitionGroup make(const WorkflowKept& record);
   static TransitionGroup make(const KeyKept& record);
   static TransitionGroup make(const PauseKept& record);
+  static TransitionGroup make(const SubmissionKept& record);
   static TransitionGroup make(const RoundEnded& record);
 };
 
@@ -204,6 +205,17 @@ TransitionGroup TransitionGroup::Row::make(const PauseKept& record) {
   return group;
 }
 
+TransitionGroup TransitionGroup::Row::make(const SubmissionKept& record) {
+  TransitionGroup group;
+  {
+    Row out(group, Kind::SubmissionKept, record.generation);
+    out.text(record.key);
+    out.raw(record.pipeline.bytes.data(), record.pipeline.bytes.size());
+    out.u64(static_cast<std::uint64_t>(record.ends_ns));
+  }
+  return group;
+}
+
 TransitionGroup TransitionGroup::Row::make(const RoundEnded& record) {
   TransitionGroup group;
   {
@@ -223,6 +235,9 @@ TransitionGroup make_row(const KeyKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const PauseKept& record) {
+  return TransitionGroup::Row::make(record);
+}
+TransitionGroup make_row(const SubmissionKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const RoundEnded& record) {
@@ -251,6 +266,16 @@ PauseKept parse_pause_kept(RecordParser& in, std::uint64_t generation) {
   record.since_ns = static_cast<std::int64_t>(in.u64());
   record.what = in.text();
   record.reason = in.text();
+  return record;
+}
+
+SubmissionKept parse_submission_kept(RecordParser& in, std::uint64_t generation) {
+  SubmissionKept record{.generation = generation};
+  record.key = in.text();
+  const auto id = in.raw(record.pipeline.bytes.size());
+  std::ranges::transform(id, record.pipeline.bytes.begin(),
+                         [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
+  record.ends_ns = static_cast<std::int64_t>(in.u64());
   return record;
 }
 

@@ -120,6 +120,9 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
     case Kind::PauseKept:
       row_ = parse_pause_kept(in, generation_);
       break;
+    case Kind::SubmissionKept:
+      row_ = parse_submission_kept(in, generation_);
+      break;
     case Kind::PipelineKept:
       row_ = parse_pipeline_kept(in);
       break;

@@ -45,7 +45,7 @@ class CheckpointSliceWriter {
 };
 
 /// A row as it was unpacked: a pipeline by value, the rest as views into the bytes and the reader.
-using CheckpointRow = std::variant<RoundBegun, WorkflowKept, KeyKept, PauseKept, PipelineImage, TasksKept,
+using CheckpointRow = std::variant<RoundBegun, WorkflowKept, KeyKept, PauseKept, SubmissionKept, PipelineImage, TasksKept,
                                    RoundEnded>;
 
 /// Unpacks one slice.

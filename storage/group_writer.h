@@ -75,8 +75,15 @@ class TransitionGroup::Writer {
     namespace flag = record_format::traits;
     std::uint8_t flags = 0;
     if (!traits.concurrency_key.empty()) flags |= flag::kConcurrencyKey;
+    if (traits.start_at_ns != 0) flags |= flag::kStartAt;
+    if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     u8(flags);
     if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
+    if ((flags & flag::kStartAt) != 0) u64(static_cast<std::uint64_t>(traits.start_at_ns));
+    if ((flags & flag::kIdempotencyKey) != 0) {
+      text(traits.idempotency_key);
+      u64(static_cast<std::uint64_t>(traits.key_ends_ns));
+    }
   }
 
   void changes(std::span<const Successor> successors) {

@@ -85,6 +85,12 @@ std::string disagreement(const StoreImage& older, const StoreImage& newer) {
     if (!same) return fmt::format("workflow {} is another one", number);
   }
   if (older.keys() != newer.keys()) return "the executor keys are others";
+  // A round leaves out idempotency keys whose windows are over.
+  for (const auto& [key, submission] : newer.submissions()) {
+    const auto found = older.submissions().find(key);
+    if (found == older.submissions().end() || found->second != submission)
+      return "an idempotency key is another's";
+  }
   if (older.pauses() != newer.pauses()) return "other keys or namespaces are paused";
   return {};
 }

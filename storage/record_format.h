@@ -84,6 +84,8 @@
 //
 // traits    u8              flags of those that are there:
 //           text            1: concurrency key
+//           i64             2: start: Unix time in ns, before which no task begins
+//           text, i64       4: idempotency key, its end: Unix time in ns
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -127,6 +129,7 @@
 //                           go on: a row is closed when it passes kRowBytesMax
 // 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id, text reason;
 //                           a Paused pipeline's follows its row
+// 23 SubmissionKept         text idempotency key, 16 bytes id of its pipeline, i64 its end: Unix time in ns
 //
 // What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
 // a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of others. Its
@@ -190,6 +193,7 @@ enum class Kind : std::uint8_t {
   RoundEnded = 20,
   TasksKept = 21,
   PauseKept = 22,
+  SubmissionKept = 23,
 };
 
 namespace created {
@@ -202,7 +206,9 @@ inline constexpr std::uint8_t kAll = kLevelMask | kReady | kContext | kTraits;
 
 namespace traits {
 inline constexpr std::uint8_t kConcurrencyKey = 1;
-inline constexpr std::uint8_t kAll = kConcurrencyKey;
+inline constexpr std::uint8_t kStartAt = 2;
+inline constexpr std::uint8_t kIdempotencyKey = 4;
+inline constexpr std::uint8_t kAll = kConcurrencyKey | kStartAt | kIdempotencyKey;
 }  // namespace traits
 
 namespace ended {

@@ -142,6 +142,11 @@ inline PipelineTraits RecordParser::traits() {
   PipelineTraits traits{};
   const std::uint8_t bits = flags(flag::kAll);
   if ((bits & flag::kConcurrencyKey) != 0) traits.concurrency_key = text();
+  if ((bits & flag::kStartAt) != 0) traits.start_at_ns = static_cast<std::int64_t>(u64());
+  if ((bits & flag::kIdempotencyKey) != 0) {
+    traits.idempotency_key = text();
+    traits.key_ends_ns = static_cast<std::int64_t>(u64());
+  }
   return traits;
 }
 

@@ -96,6 +96,7 @@ struct StoreImage::State {
   std::map<std::uint32_t, WorkflowImage> workflows;
   std::map<std::uint32_t, std::string> keys;
   PauseImages pauses;
+  SubmissionImages submissions;
 };
 
 /// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
@@ -106,7 +107,8 @@ class StoreImage::Fold {
 
   /// All groups of a commit.
   static std::expected<void, StoreError> apply(State& state, CommitReader& reader, const OnEvent& on_event);
-  static std::unexpected<StoreError> refuse(State& state, std::uint64_t first_sequence, std::string_view what);
+  static std::unexpected<StoreError> refuse(State& state, std::uint64_t first_sequence,
+                                            std::string_view what);
 
   const char* operator()(const WorkflowDefined& record);
   const char* operator()(const KeyDefined& record);
@@ -246,6 +248,10 @@ const char* StoreImage::Fold::operator()(const KeyDefined& record) {
 }
 
 const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
+  if (!record.traits.idempotency_key.empty()) {
+    state_.submissions.insert_or_assign(std::string(record.traits.idempotency_key),
+                                        SubmissionImage{record.id, record.traits.key_ends_ns});
+  }
   const auto workflow = state_.workflows.find(record.workflow_no);
   if (workflow == state_.workflows.end()) return "names an unknown workflow";
   if (workflow->second.tasks.size() != record.task_count) return "creates other tasks than its workflow has";
@@ -274,6 +280,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   for (const std::uint32_t task : record.ready) {
     if (pipeline_->tasks[task].state != TaskState::NotStarted) return "makes a task Ready twice";
     move_task(task, TaskState::Ready, 1, TransitionReason::Dependencies);
+    if (record.traits.start_at_ns != 0) pipeline_->tasks[task].retry_at_ns = record.traits.start_at_ns;
   }
   return nullptr;
 }
@@ -340,7 +347,8 @@ const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
   if (is_folded()) return kFolded;
   const bool pauses = record.to == PipelineState::Paused && pipeline_->state != PipelineState::Paused;
   if (const char* wrong = change_pipeline(record.to)) return wrong;
-  if (pauses) state_.pauses.insert_or_assign(pause_of(*pipeline_), PauseImage{time_ns_, std::string(record.reason)});
+  if (pauses)
+    state_.pauses.insert_or_assign(pause_of(*pipeline_), PauseImage{time_ns_, std::string(record.reason)});
   if (const char* wrong = apply(record.successors)) return wrong;
   forget_if_finished();
   return nullptr;
@@ -418,6 +426,9 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
     } else if (const auto* pause = std::get_if<PauseKept>(*row)) {
       state.pauses.insert_or_assign({pause->scope, std::string(pause->what)},
                                     PauseImage{pause->since_ns, std::string(pause->reason)});
+    } else if (const auto* submission = std::get_if<SubmissionKept>(*row)) {
+      state.submissions.insert_or_assign(std::string(submission->key),
+                                         SubmissionImage{submission->pipeline, submission->ends_ns});
     } else if (auto* pipeline = std::get_if<PipelineImage>(*row)) {
       // One that was carried on meanwhile comes twice: the later row counts.
       pipeline->folded_to = reader->sequence();
@@ -523,6 +534,9 @@ const std::map<std::uint32_t, std::string>& StoreImage::keys() const noexcept {
 }
 const PauseImages& StoreImage::pauses() const noexcept {
   return state_->pauses;
+}
+const SubmissionImages& StoreImage::submissions() const noexcept {
+  return state_->submissions;
 }
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;

@@ -157,7 +157,9 @@ class Workload {
     std::vector<PipelineHandle> passing;
     for (std::uint32_t number = 0; number < pipelines; ++number) {
       const std::uint32_t shape = pick(random, kShapes);
-      auto handle = runner.submit_async(workflows_[shape], {.durability = Durability::Process});
+      SubmitOptions options{.durability = Durability::Process};
+      if (pick(random, 4) == 0) options.idempotency_key = std::to_string(number);
+      auto handle = runner.submit_async(workflows_[shape], std::move(options));
       ASSERT_TRUE(handle) << handle.error().message;
       if (pick(random, 8) == 0) (void)handle->cancel();
       if (pick(random, 8) == 0) (void)handle->pause("why " + std::to_string(number));
@@ -288,6 +290,7 @@ TEST_P(CheckpointEveryCrash, RecoversWhatTheWholeJournalAmountsTo) {
         << describe(comparable(whole));
     EXPECT_EQ(image->keys(), whole.keys());
     EXPECT_EQ(image->pauses(), whole.pauses());
+    EXPECT_EQ(image->submissions(), whole.submissions());
     EXPECT_EQ(image->next_pipeline_no(), whole.next_pipeline_no());
     EXPECT_EQ(image->next_workflow_no(), whole.next_workflow_no());
     EXPECT_EQ(image->next_key_no(), whole.next_key_no());

@@ -6,6 +6,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ namespace leat {
 
 class RunnerState;
 
+inline constexpr std::size_t kIdempotencyKeyBytesMax = 256;
+
 struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
@@ -42,6 +45,14 @@ struct SubmitOptions {
   /// Of the pipelines with the same key only so many are under way at once as limit_concurrency() says, else one;
   /// the others wait in the order of their submission, across a restart too. At most 256 bytes; empty: none.
   std::string concurrency_key = {};
+  /// A submission of the same workflow (by name) with the same key within the window leads to the pipeline of the
+  /// first: its handle, its durability to wait for. Where that one was submitted before this start and has ended,
+  /// AlreadyExists names it. Remembered with the submission, at its level; at most 256 bytes; empty: none. The
+  /// pipelines of keys stay in memory for their windows.
+  std::string idempotency_key = {};
+  std::chrono::nanoseconds idempotency_window = std::chrono::hours(24);
+  /// No task begins before, by the wall clock, whatever jumps it makes (it is asked once a minute); remembered.
+  std::optional<std::chrono::system_clock::time_point> start_at = {};
   /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
   /// Above level Memory only, and where the store takes them.
   const CallerWrites* writes = nullptr;
@@ -101,6 +112,12 @@ class Runner {
   std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options = {});
   /// The same without waiting for the level; see PipelineHandle::acknowledged().
   std::expected<PipelineHandle, Error> submit_async(const Workflow& workflow, SubmitOptions options = {});
+
+  /// One execution for each of the options; returns once all have reached their levels, so that they share syncs.
+  ///
+  /// @return  the handles, in order; or the first error: what was submitted before it stays submitted
+  std::expected<std::vector<PipelineHandle>, Error> submit_bulk(const Workflow& workflow,
+                                                                std::span<const SubmitOptions> options);
 
   /// Makes a task known that is dispatched alone.
   ///

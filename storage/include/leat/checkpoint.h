@@ -47,6 +47,14 @@ struct PauseKept {
   std::string_view reason = {};
 };
 
+/// What an idempotency key stands for.
+struct SubmissionKept {
+  std::uint64_t generation = 0;
+  std::string_view key = {};
+  Uuid pipeline = {};
+  std::int64_t ends_ns = 0;
+};
+
 /// A live pipeline as all groups that it published before left it. Captured output stays in the journal.
 /// Worker and step race for a Ready task: it may be Ready here though its TaskStarted was published before.
 struct PipelineKept {
@@ -66,6 +74,7 @@ TransitionGroup make_row(const RoundBegun& record);
 TransitionGroup make_row(const WorkflowKept& record);
 TransitionGroup make_row(const KeyKept& record);
 TransitionGroup make_row(const PauseKept& record);
+TransitionGroup make_row(const SubmissionKept& record);
 TransitionGroup make_row(const RoundEnded& record);
 /// @return  one row, or more for a pipeline with much text: to be published one after the other
 std::vector<TransitionGroup> make_rows(const PipelineKept& record);

@@ -68,6 +68,17 @@ struct PauseImage {
 /// What is paused: executor keys, patterns of namespaces, pipelines by their identifiers.
 using PauseImages = std::map<std::pair<PauseScope, std::string>, PauseImage>;
 
+/// Which pipeline an idempotency key stands for, and until when.
+struct SubmissionImage {
+  Uuid pipeline;
+  std::int64_t ends_ns = 0;  ///< Unix time
+
+  friend bool operator==(const SubmissionImage&, const SubmissionImage&) = default;
+};
+
+/// By idempotency key, with its workflow's name before it. Those whose time is over are left out, some day.
+using SubmissionImages = std::map<std::string, SubmissionImage, std::less<>>;
+
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
   Created,       ///< with its pipeline
@@ -146,6 +157,7 @@ class StoreImage {
   const std::map<std::uint32_t, WorkflowImage>& workflows() const noexcept;  ///< by workflow_no
   const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
   const PauseImages& pauses() const noexcept;
+  const SubmissionImages& submissions() const noexcept;
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

@@ -43,7 +43,13 @@ struct KeyDefined {
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
 
-  bool empty() const noexcept { return concurrency_key.empty(); }
+  std::int64_t start_at_ns = 0;           ///< Unix time before which no task begins; 0: none; not in rows
+  std::string_view idempotency_key = {};  ///< with its workflow's name before it; empty: none; not in rows
+  std::int64_t key_ends_ns = 0;           ///< Unix time until which that key stands for this pipeline
+
+  bool empty() const noexcept {
+    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty();
+  }
 };
 
 /// A pipeline and all its tasks come to be. Transitions: one creation per task (to NotStarted), then one

@@ -1,0 +1,170 @@
+// Submitting: what options ask for is checked here, and a key that was used before leads to its pipeline.
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "leat/checkpoint.h"
+#include "leat/context.h"
+#include "scheduler.h"
+#include "store_failure.h"
+
+namespace leat {
+namespace {
+
+constexpr std::size_t kSubmissionsMax = std::size_t{1} << 20;
+constexpr int kSubmissionsPerSlice = 256;
+
+std::unexpected<Error> fail(ErrorCode code, std::string message) {
+  return std::unexpected(Error{code, std::move(message)});
+}
+
+std::unexpected<Error> journal_closed() {
+  return fail(ErrorCode::Stopped,
+              "the journal takes nothing more: the Runner is stopping or its store has failed");
+}
+
+/// Unix time; 0: at once.
+std::expected<std::int64_t, Error> start_of(const SubmitOptions& options) {
+  if (!options.start_at) return 0;
+  const std::int64_t at = std::chrono::nanoseconds(options.start_at->time_since_epoch()).count();
+  if (at > 0) return at;
+  return fail(ErrorCode::InvalidArgument, "start_at lies before 1970");
+}
+
+std::expected<void, Error> check_key(const SubmitOptions& options) {
+  if (options.idempotency_key.size() > kIdempotencyKeyBytesMax) {
+    return fail(ErrorCode::InvalidArgument,
+                "idempotency_key of " + std::to_string(options.idempotency_key.size()) +
+                    " bytes (accepted: at most " + std::to_string(kIdempotencyKeyBytesMax) + ")");
+  }
+  if (options.idempotency_window.count() <= 0) {
+    return fail(ErrorCode::InvalidArgument, "idempotency_window is not above 0");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
+  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+  Registered registered = find(workflow);
+  if (registered == nullptr) {
+    auto made = register_workflow(workflow);
+    if (!made) return std::unexpected(std::move(made.error()));
+    registered = std::move(*made);
+  }
+  if (options.context != "{}") {
+    if (auto fits = check_context_size(options.context.size()); !fits)
+      return std::unexpected(std::move(fits.error()));
+    if (auto parsed = Context::parse(options.context); !parsed)
+      return std::unexpected(std::move(parsed.error()));
+  }
+  const Durability level = journal_ == nullptr ? Durability::Memory : options.durability;
+  if (level != Durability::Memory && !journal_->admits()) {
+    return fail(ErrorCode::Storage, journal_->condition().reason);
+  }
+  if (options.writes != nullptr) {
+    if (level == Durability::Memory) {
+      return fail(ErrorCode::InvalidArgument,
+                  "writes: nothing is written at level memory (accepted: process, disk)");
+    }
+    if (auto taken = journal_->takes(*options.writes); !taken) {
+      return std::unexpected(to_error(taken.error()));
+    }
+  }
+  const auto start_at_ns = start_of(options);
+  if (!start_at_ns) return std::unexpected(start_at_ns.error());
+  if (auto fits = check_key(options); !fits) return std::unexpected(std::move(fits.error()));
+  if (options.concurrency_key.size() > ConcurrencyGate::kKeyBytesMax) {
+    return fail(ErrorCode::InvalidArgument,
+                "concurrency_key of " + std::to_string(options.concurrency_key.size()) +
+                    " bytes (accepted: at most " + std::to_string(ConcurrencyGate::kKeyBytesMax) + ")");
+  }
+  Beginning how{.level = level,
+                .priority = options.priority,
+                .context = std::move(options.context),
+                .traits = {.concurrency_key = options.concurrency_key, .start_at_ns = *start_at_ns},
+                .writes = options.writes};
+  if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
+  auto pipeline = begin(std::move(registered), ids_.next(), std::move(how));
+  if (!pipeline) return journal_closed();
+  return std::move(*pipeline);
+}
+
+/// Gives out the pipeline that was submitted under the key before, where there is one.
+std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow, const SubmitOptions& options,
+                                                            Beginning&& how) {
+  const std::string key = std::string(workflow->workflow.full_name()) + '\n' + options.idempotency_key;
+  const Uuid id = ids_.next();
+  const std::int64_t now = clock_.unix_ns();
+  how.traits.idempotency_key = key;
+  how.traits.key_ends_ns = time_after(now, options.idempotency_window);
+  MutexLock lock(submitting_);
+  forget_ended_keys(now);
+  if (const auto known = submissions_.find(key); known != submissions_.end()) {
+    if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
+    if (known->second.handle) return *known->second.handle;
+    return fail(ErrorCode::AlreadyExists,
+                "submitted as pipeline " + known->second.pipeline.to_string() +
+                    " before this start; it has ended, or waits for its version of the workflow");
+  }
+  if (submissions_.size() >= kSubmissionsMax) {
+    return fail(ErrorCode::InvalidState, std::to_string(kSubmissionsMax) +
+                                             " idempotency keys are in their windows; no more can be kept");
+  }
+  const std::int64_t ends_ns = how.traits.key_ends_ns;
+  auto pipeline = begin(std::move(workflow), id, std::move(how));
+  if (!pipeline) return journal_closed();
+  submissions_.emplace(key, Submission{id, ends_ns, *pipeline});
+  ends_of_keys_.emplace(ends_ns, key);
+  return std::move(*pipeline);
+}
+
+/// Lets go of keys whose windows are over: a few at a time, so that no caller pays for many.
+void Scheduler::forget_ended_keys(std::int64_t now_ns) {
+  constexpr int kAtOnce = 4;
+  for (int i = 0; i < kAtOnce && !ends_of_keys_.empty() && ends_of_keys_.begin()->first <= now_ns; ++i) {
+    submissions_.erase(ends_of_keys_.begin()->second);
+    ends_of_keys_.erase(ends_of_keys_.begin());
+  }
+}
+
+std::optional<PipelineHandle> Scheduler::find_resumed(const Uuid& id) const {
+  MutexLock lock(mutex_);
+  const auto found = std::ranges::find(resumed_, id, &PipelineHandle::id);
+  return found == resumed_.end() ? std::nullopt : std::optional(*found);
+}
+
+/// What the store remembers. @pre nothing runs yet
+void Scheduler::remember_submissions(const SubmissionImages& submissions) {
+  const std::int64_t now = clock_.unix_ns();
+  MutexLock lock(submitting_);
+  for (const auto& [key, submission] : submissions) {
+    if (submission.ends_ns <= now) continue;
+    submissions_.emplace(key, Submission{submission.pipeline, submission.ends_ns, std::nullopt});
+    ends_of_keys_.emplace(submission.ends_ns, key);
+  }
+}
+
+void Scheduler::forget_submissions() {
+  MutexLock lock(submitting_);
+  for (auto& [key, submission] : submissions_) submission.handle.reset();
+}
+
+/// Of a round of the checkpoint: the keys from the one before last to it, in their order.
+///
+/// @return  false: nothing could be done now
+bool Scheduler::keep_submissions() {
+  MutexLock lock(submitting_);
+  auto next = submissions_.upper_bound(round_.last_submission);
+  for (int i = 0; i < kSubmissionsPerSlice && next != submissions_.end(); ++i, ++next) {
+    if (!journal_->try_reserve(1)) return i > 0;
+    const auto& [key, submission] = *next;
+    keep_row(make_row(SubmissionKept{round_.generation, key, submission.pipeline, submission.ends_ns}));
+    round_.last_submission = key;
+  }
+  if (next == submissions_.end()) round_.phase = Round::Phase::Definitions;
+  return true;
+}
+
+}  // namespace leat
