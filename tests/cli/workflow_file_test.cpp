@@ -181,6 +181,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadToml{"[executors.x]\nmax_concurrent=0\n", "w.toml:2:16: ", "accepted: 1 to"},
         BadToml{"[executors]\nx=3\n", "w.toml:2:3: ", "'x' is no executor"}));
 
+TEST(WorkflowFileToml, RefusesATableNamedBySomethingElseThanAKey) {
+  const auto file = toml("[!]");
+  ASSERT_FALSE(file.has_value());
+  EXPECT_THAT(file.error(), StartsWith("w.toml:1:2: "));
+  EXPECT_FALSE(toml("a = 1\u00ba").has_value());
+}
+
 TEST(WorkflowFileToml, RefusesAKeyOfTooManyParts) {
   const auto dotted = [](std::size_t parts) {
     std::string key = "a";
