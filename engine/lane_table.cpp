@@ -119,7 +119,7 @@ std::expected<Lane*, Error> LaneTable::remove(std::string_view key) {
 }
 
 Lane* LaneTable::find_ever(std::string_view key) const noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found =
       std::ranges::find_if(entries_, [key](const Entry& entry) { return entry.lane->key() == key; });
   return found == entries_.end() ? nullptr : found->lane.get();

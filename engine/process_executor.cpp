@@ -87,7 +87,7 @@ void ProcessExecutor::start_with(const TaskReadyEvent& event, std::string_view c
   });
   const auto started = runner_.start(
       *spec,
-      [attempt, task](ProcessResult ended) {
+      [attempt, task](const ProcessResult& ended) {
         attempt->token.append_output(ended.output);
         attempt->token.complete(outcome(task, ended));
       },

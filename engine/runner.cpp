@@ -63,7 +63,7 @@ Runner::~Runner() {
     // A task never came back, or is this very one: a thread still uses the engine, so the engine
     // must outlive it.
     if (inside_a_task) state_->log(Severity::Warning, "~Runner inside a task: its threads are given up");
-    static_cast<void>(state_.release());
+    static_cast<void>(state_.release());  // NOLINT(bugprone-unused-return-value): leaked on purpose
   }
 }
 
