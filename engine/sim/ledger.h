@@ -94,6 +94,8 @@ class Ledger {
   void look_at(std::span<const LaneView> lanes, bool over);
   /// @param settled  everything that was published is committed
   void look_at(std::span<const EngineView> pipelines, bool settled);
+  /// The pipeline was acknowledged, in the middle of a step.
+  void acknowledged(const Uuid& pipeline) { pipelines_[pipeline].acknowledged = true; }
 
   const std::optional<Violation>& violation() const noexcept { return violation_; }
   /// The first one counts.

@@ -34,6 +34,7 @@ bool Stage::may_die_here(const char* where) {
 }
 
 void Stage::die(Death death) {
+  if (hear) hear();
   alive = false;
   ++crashes;
   if (death == Death::PowerCut) lose_unsynced();

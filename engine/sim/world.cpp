@@ -36,9 +36,12 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   stage_.fault_per_10000 = kFaults[stage_.choices.pick(3)];
   constexpr std::uint64_t kCheckpoints[] = {std::uint64_t{64} << 20, 200, 1000};
   stage_.checkpoint_bytes = kCheckpoints[stage_.choices.pick(3)];
+  stage_.hear = [this] { hear(); };
 }
 
-World::~World() = default;
+World::~World() {
+  stage_.hear = nullptr;
+}
 
 void World::run() {
   while (!stage_.ledger.violation()) {
@@ -224,6 +227,13 @@ void World::check() {
                    .time_ns = stage_.clock->steady_ns() - VirtualClock::kBeginNs,
                    .pipelines = pipelines};
   if (auto wrong = invariant_(now)) stage_.ledger.violate(Rule::Yours, std::move(*wrong));
+}
+
+/// What is true in the middle of a step as well.
+void World::hear() {
+  for (const PipelineHandle& handle : handles_) {
+    if (Pipeline::of(handle).acknowledged()) stage_.ledger.acknowledged(handle.id());
+  }
 }
 
 void World::look_at_engine(RunnerState& state, bool idle) {

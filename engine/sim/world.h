@@ -52,6 +52,7 @@ class World final : public LentOrder {
   void stop_cleanly();
   void replace();
   void check();
+  void hear();
   void look_at_engine(RunnerState& state, bool idle);
   bool over() const;
 
