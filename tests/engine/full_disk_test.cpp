@@ -1,4 +1,4 @@
-// A Runner on a disk that fills up: a small tmpfs, mounted where nobody else sees it.
+// A Runner on a disk that fills up, or cannot be written: a small tmpfs, mounted where nobody else sees it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -16,6 +16,7 @@
 
 #include "leat/leat.h"
 #include "leat/store_reader.h"
+#include "leat/store_verifier.h"
 #include "temporary_directory.h"
 
 namespace leat {
@@ -100,16 +101,72 @@ void fill(const std::string& path) {
   ::_exit(testing::Test::HasFailure() ? 1 : 0);
 }
 
-TEST(FullDisk, NothingNewIsAdmittedWhatRunsEndsAndWorkGoesOnWithRoom) {
+/// Leaves a store with work, makes its file system read-only, and takes it up again once it can be written. Never
+/// returns.
+[[noreturn]] void remount_child(const std::string& place) {
+  ::mkdir(place.c_str(), 0755);
+  if (!mount_privately(place, "size=96m")) ::_exit(kSkipped);
+  const std::string store = place + "/store";
+  std::atomic<bool> hold{true};
+  const auto work = Workflow::builder("work")
+                        .task("t",
+                              [&hold](TaskContext& task) {
+                                while (hold && !task.stop_requested()) std::this_thread::yield();
+                              })
+                        .build();
+  const auto open = [&store] { return Runner::builder().database_url("rocksdb://" + store).build(); };
+  {
+    auto runner = open();
+    if (!runner || !runner->start() || !runner->submit(*work)) ::_exit(2);
+    EXPECT_NE(::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0)
+        << "a store is open";
+    EXPECT_TRUE(runner->stop(0s));
+  }
+  if (::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) != 0) ::_exit(3);
+  const auto refused = open();
+  EXPECT_FALSE(refused);
+  if (!refused) {
+    EXPECT_NE(refused.error().message.find("Read-only file system"), std::string::npos)
+        << refused.error().message;
+  }
+  const auto image = read_rocksdb_store(store);
+  EXPECT_TRUE(image && image->pipelines().size() == 1) << "readers need no writing";
+  const auto findings = verify_rocksdb_store(store);
+  EXPECT_TRUE(findings && findings->empty());
+
+  if (::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT, nullptr) != 0) ::_exit(4);
+  hold = false;
+  auto runner = open();
+  if (!runner || !runner->register_workflow(*work) || !runner->start()) ::_exit(5);
+  const auto resumed = runner->resumed();
+  EXPECT_EQ(resumed.size(), 1U);
+  for (const PipelineHandle& pipeline : resumed) {
+    const auto result = pipeline.wait(30s);
+    EXPECT_TRUE(result && result->state == PipelineState::Completed);
+  }
+  EXPECT_TRUE(runner->stop(30s));
+  ::_exit(testing::Test::HasFailure() ? 1 : 0);
+}
+
+/// Runs `program` in a process of its own: the mount belongs to it alone and goes with it.
+void expect_child(void (*program)(const std::string& place)) {
   const TemporaryDirectory directory;
-  const pid_t child = ::fork();  // the mount belongs to the child alone and goes with it
+  const pid_t child = ::fork();
   ASSERT_GE(child, 0);
-  if (child == 0) run_child(directory.path());
+  if (child == 0) program(directory.path());
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
   if (WEXITSTATUS(status) == kSkipped) GTEST_SKIP() << "a private mount is not permitted here";
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(FullDisk, NothingNewIsAdmittedWhatRunsEndsAndWorkGoesOnWithRoom) {
+  expect_child(run_child);
+}
+
+TEST(ReadOnlyDisk, IsRefusedToWritersOpenToReadersAndTakenUpOnceItCanBeWritten) {
+  expect_child(remount_child);
 }
 
 }  // namespace
