@@ -107,6 +107,11 @@ Runner::Builder& Runner::Builder::checkpoint_after(std::uint64_t journal_bytes) 
   return *this;
 }
 
+Runner::Builder& Runner::Builder::observer(Observer observer) {
+  parts_->observer = std::move(observer);
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::log_sink(std::function<void(Severity, std::string_view)> sink) {
   parts_->log = std::move(sink);
   return *this;
@@ -137,10 +142,19 @@ std::expected<Runner, Error> Runner::Builder::build() {
     parts.store = std::move(*store);
   }
   StoreImage image(StoreImage::Keep::Unfinished);
+  if (parts.store == nullptr && parts.observer) {
+    return std::unexpected(
+        Error{ErrorCode::InvalidArgument, "observer: nothing is committed with memory: (accepted: a store)"});
+  }
   if (parts.store != nullptr) {
     auto recovered = recover_unfinished(*parts.store);
     if (!recovered) return std::unexpected(to_error(recovered.error()));
     image = std::move(*recovered);
+    if (parts.observer) {
+      auto observed = recover_unfinished(*parts.store);  // an image of its own
+      if (!observed) return std::unexpected(to_error(observed.error()));
+      parts.observed = std::move(*observed);
+    }
     if (parts.events) parts.store->retain_events(*parts.events);
     parts.store->retain_history(parts.history);
   }
@@ -166,7 +180,8 @@ std::expected<Runner, Error> Runner::Builder::build() {
   }
   Runner runner(std::move(state));
   for (const auto& [tenant, weight] : tenant_weights) {
-    if (auto set = runner.set_tenant_weight(tenant, weight); !set) return std::unexpected(std::move(set.error()));
+    if (auto set = runner.set_tenant_weight(tenant, weight); !set)
+      return std::unexpected(std::move(set.error()));
   }
   for (auto& entry : executors) {
     auto registered = runner.register_executor(entry.key, std::move(entry.executor), entry.limits);

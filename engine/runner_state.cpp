@@ -17,6 +17,9 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       router(std::move(router_given)),
       all_lent(parts.lent_threads),
       lent(parts.order),
+      observer(parts.observer ? std::make_unique<ObserverFeed>(std::move(parts.observer),
+                                                               std::move(*parts.observed), lent, log)
+                              : nullptr),
       lent_committer(lent, *clock),
       journal(store == nullptr ? nullptr : std::make_unique<Journal>(*store, options_of(parts))),
       timers(lent),
@@ -34,6 +37,11 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
 Journal::Options RunnerState::options_of(const Runner::Builder::Parts& parts) {
   Journal::Options options = parts.journal;
   options.steady_ns = [this] { return clock->steady_ns(); };
+  if (observer != nullptr) {
+    options.tap = [this](std::uint64_t first, std::span<const std::byte> commit) {
+      observer->committed(first, commit);
+    };
+  }
   options.committed = [this] { checkpointer.after_commit(); };
   if (all_lent) options.helper = &lent_committer;
   return options;
@@ -43,8 +51,10 @@ void RunnerState::start_threads() {
   if (all_lent) {
     if (journal != nullptr) lent_committer.lend(*journal);
     lent.add(lent_timers);
+    if (observer != nullptr) lent.add(*observer);
     return lent.add(lent_watch);
   }
+  if (observer != nullptr) observer->start();
   if (journal != nullptr) {
     committer_ = std::thread([this] {
       while (journal->wait_for_work()) journal->commit_some();
@@ -69,6 +79,7 @@ void RunnerState::stop_threads() {
   if (journal != nullptr) journal->stop();
   if (committer_.joinable()) committer_.join();
   if (all_lent && journal != nullptr) lent_committer.finish();
+  if (observer != nullptr) observer->stop();
 }
 
 }  // namespace leat

@@ -21,6 +21,7 @@
 #include "leat_locks/mutex.h"
 #include "lent_threads.h"
 #include "lent_workers.h"
+#include "observer_feed.h"
 #include "scheduler.h"
 #include "timer_queue.h"
 #include "watchdog.h"
@@ -46,6 +47,8 @@ struct Runner::Builder::Parts {
   std::optional<Retention> events;
   Retention history;
   std::function<void(Severity, std::string_view)> log;
+  Observer observer;
+  std::optional<StoreImage> observed;  // what the store holds before the observer's first commit
   std::chrono::nanoseconds stall_after = std::chrono::seconds(10);
   std::chrono::nanoseconds stuck_after = std::chrono::seconds(5);
   bool lent_threads = false;
@@ -75,6 +78,7 @@ class RunnerState {
   const std::unique_ptr<Router> router;
   const bool all_lent;  // no thread is made: callers lend theirs
   LentThreads lent;
+  const std::unique_ptr<ObserverFeed> observer;  // null: nobody observes
   LentCommitter lent_committer;            // used where all_lent
   const std::unique_ptr<Journal> journal;  // null: nothing is remembered
   TimerQueue timers;

@@ -109,6 +109,7 @@ struct Journal::State {
 
   // The committer's.
   alignas(kLine) std::uint64_t head = 0;  // the ticket that is committed next
+  std::span<const std::byte> commit;      // the last one, in the writer
   CommitWriter writer{store.journal_hash()};
   CheckpointSliceWriter rows;
   const bool keeps_history = store.history() != nullptr;
@@ -200,6 +201,10 @@ bool Journal::help() noexcept {
 
 void Journal::release(std::size_t count) noexcept {
   state_->give_credits(count);
+}
+
+bool Journal::half_free() const noexcept {
+  return state_->credits.load(std::memory_order_relaxed) >= state_->cells.size() / 2;  // relaxed: a figure
 }
 
 void Journal::publish(TransitionGroup&& group, Durability level, CommitListener* listener,
@@ -302,7 +307,7 @@ std::uint64_t Journal::State::pack() noexcept {
 }
 
 void Journal::State::append() noexcept {
-  const std::span<const std::byte> commit = writer.finish();
+  commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
   std::expected<void, StoreError> done;
   if (caller == nullptr && rows.rows() == 0 && history.count() == 0) {
@@ -396,6 +401,8 @@ std::size_t Journal::commit_some() noexcept {
   const bool unsynced = state.synced.load(order) < state.written.load(order);
   if (state.healthy() && state.disk_waits && unsynced) state.sync();
   if (state.disk_waits) state.tell(end, true, state.healthy());
+  if (state.options.tap && state.healthy() && state.writer.groups() > 0)
+    state.options.tap(state.writer.first_sequence(), state.commit);
   state.free_cells(end);
   if (state.options.committed) state.options.committed();
   return count;

@@ -11,6 +11,7 @@
 #include "leat/journal.h"
 #include "leat/metrics.h"
 #include "leat/namespace.h"
+#include "leat/observer.h"
 #include "leat/pipeline_handle.h"
 #include "leat/process.h"
 #include "leat/retry_policy.h"

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "leat/checkpoint.h"
 #include "leat/caller_writes.h"
+#include "leat/checkpoint.h"
 #include "leat/clock.h"
 #include "leat/dispatcher.h"
 #include "leat/durability.h"
@@ -22,6 +22,7 @@
 #include "leat/executor.h"
 #include "leat/explanation.h"
 #include "leat/namespace.h"
+#include "leat/observer.h"
 #include "leat/pipeline_handle.h"
 #include "leat/rng.h"
 #include "leat/router.h"
@@ -271,6 +272,12 @@ class Runner::Builder {
   Builder& checkpoint_after(std::uint64_t journal_bytes);
   /// A store of one's own instead of a URL.
   Builder& state_store(std::unique_ptr<StateStore> store);
+  /// Told of every task transition once it is committed (at level Disk: synced, where somebody waited for that), on
+  /// a thread of its own, in the order of their numbers. It never holds the engine up: see <leat/observer.h> for what
+  /// is dropped, and said. Pipelines at level Memory are not committed, so not observed; with `memory:` build()
+  /// returns InvalidArgument. With lent_threads() those deliver it. The committer pays for it: each transition is
+  /// folded once more.
+  Builder& observer(Observer observer);
   /// Called with one line, from any thread and from several at once; may ask for metrics. The default is standard
   /// error for Warning and above.
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);

@@ -9,6 +9,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "leat/durability.h"
 #include "leat/state_store.h"
@@ -76,6 +77,9 @@ class Journal {
     std::function<std::int64_t()> steady_ns = {};
     /// reserve() and flush() call its help() instead of waiting; null: none. Outlives the journal.
     JournalHelper* helper = nullptr;
+    /// Called with each commit that has reached the store, after those who waited for it were told, by the thread that
+    /// made it; must not wait for others. Empty: nobody is.
+    std::function<void(std::uint64_t first_sequence, std::span<const std::byte> commit)> tap = {};
     /// Called at the end of each commit, by the thread that made it; must not block. Empty: nobody is.
     std::function<void()> committed = {};
   };
@@ -92,6 +96,9 @@ class Journal {
   [[nodiscard]] bool reserve(std::size_t count) noexcept;
   /// Returns credits that were not used.
   void release(std::size_t count) noexcept;
+
+  /// Whether half of all credits are free at this moment.
+  bool half_free() const noexcept;
 
   /// Publishes one group; uses up one credit.
   ///
