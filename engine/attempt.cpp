@@ -1,5 +1,6 @@
 #include "attempt.h"
 
+#include <bit>
 #include <exception>
 #include <utility>
 
@@ -53,14 +54,11 @@ void Attempt::open(std::int64_t now_ns) {
   timed_out = false;
   overdue = false;
   came_back = false;
-  has_timer = false;
+  shared = false;
+  interrupted = false;
   settled_inline_ = false;
   unwound_ = false;
-  if (has_callback_) {
-    MutexLock lock(cancel_mutex_);
-    on_cancel_ = nullptr;
-    has_callback_ = false;
-  }
+  drop_callback();                     // of a token that died otherwise
   const std::uint64_t references = 2;  // the worker inside start(), and the end
   const std::uint64_t next = std::uint64_t{generation() + 1} << 32;
   // (1) release: publishes the fields above to a time-out's or a stop's acquire (2).
@@ -101,7 +99,7 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
 /// Takes the use to its end. @return the phase that it was in
 Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
   std::uint64_t word = word_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
-  if (current_attempt == this && !has_timer) {
+  if (current_attempt == this && !shared) {
     LEAT_CHECK(generation_of(word) == generation && phase_of(word) == Phase::Running);
     word_.store(with_phase(word, Phase::Ended), std::memory_order_release);  // (4), with nobody to race
     return Phase::Running;
@@ -154,7 +152,7 @@ bool Attempt::drop() noexcept {
 }
 
 void Attempt::settle() noexcept {
-  if (current_attempt == this && !has_timer) {
+  if (current_attempt == this && !shared) {
     settled_inline_ = true;
   } else if (drop()) {
     lane->recycle(*this);
@@ -164,25 +162,108 @@ void Attempt::settle() noexcept {
 void Attempt::request_stop(std::uint32_t generation) noexcept {
   const TellingScope telling;
   std::function<void()> callback;
+  std::stop_source stop(std::nostopstate);
+  Slots freed;
   {
     MutexLock lock(cancel_mutex_);
     // (8) acquire: pairs with (1); a record in its next use is not ours to stop.
     const std::uint64_t word = word_.load(std::memory_order_acquire);
     if (generation_of(word) != generation || phase_of(word) == Phase::Ended) return;
-    if (!stop_.stop_possible()) stop_ = std::stop_source();
-    stop_.request_stop();
+    make_stop_source();
+    stop = stop_;
     stopped_generation_ = generation;
+    if (returning_ != nullptr) freed = lane->hurry(*std::exchange(returning_, nullptr));
     callback = std::exchange(on_cancel_, nullptr);
   }
+  // Not under the mutex: what listens to the token may carry the task on.
+  freed.release();
+  stop.request_stop();
   if (callback) callback();
+}
+
+/// One source serves many uses of the record, until it has been used to stop one of them.
+void Attempt::make_stop_source() {
+  const bool stopped_before = stopped_generation_ != 0 && stopped_generation_ != generation();
+  if (stop_.stop_possible() && !stopped_before) return;
+  if (stopped_before) stopped_generation_ = 0;
+  stop_ = std::stop_source();
 }
 
 std::stop_token Attempt::stop_token() {
   MutexLock lock(cancel_mutex_);
-  // One source serves many uses of the record, until it has been used to stop one of them.
-  const bool stopped_before = stop_.stop_requested() && stopped_generation_ != generation();
-  if (!stop_.stop_possible() || stopped_before) stop_ = std::stop_source();
+  make_stop_source();
   return stop_.get_token();
+}
+
+bool Attempt::begin_rest() noexcept {
+  shared = true;
+  deferred_.store(true, std::memory_order_relaxed);  // relaxed: its own, or a figure
+  return !std::exchange(once_deferred_, true);
+}
+
+void Attempt::end_rest(Slots&& taken) noexcept {
+  {
+    MutexLock lock(cancel_mutex_);
+    returning_ = nullptr;
+  }
+  slot = std::move(taken);
+  deferred_.store(false, std::memory_order_relaxed);  // relaxed: as above
+}
+
+bool Attempt::forget_rest() noexcept {
+  once_deferred_ = false;
+  // relaxed: published by the next open() (1), before which interrupt() finds the old use.
+  const bool was = deferred_.load(std::memory_order_relaxed);
+  deferred_.store(false, std::memory_order_relaxed);
+  return was;
+}
+
+bool Attempt::await_return(Resumption& resumption, Resumptions& resumptions) noexcept {
+  MutexLock lock(cancel_mutex_);
+  if (stopped_generation_ == generation()) return false;
+  returning_ = &resumption;
+  has_callback_ = true;
+  resumptions.push_for_slot(resumption);
+  return true;
+}
+
+void Attempt::interrupt() noexcept {
+  // (15) acquire: pairs with (1): the look below is at this use, or at what followed, which the exchange refuses.
+  std::uint64_t word = word_.load(std::memory_order_acquire);
+  const std::uint32_t generation = generation_of(word);
+  if (!deferred()) return;
+  do {
+    if (generation_of(word) != generation || phase_of(word) != Phase::Running) return;
+    // (16) acq_rel: as (3); the reference keeps the record in this use.
+  } while (
+      !word_.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel, std::memory_order_acquire));
+  if (task.event.origin == nullptr) {
+    request_stop(generation);  // nothing is remembered of it
+  } else {
+    ++word;
+    bool running = true;
+    do {
+      running = phase_of(word) == Phase::Running;  // else it has just ended, or its time was up
+      // (17) acq_rel: as (3).
+    } while (running && !word_.compare_exchange_weak(word, with_phase(word, Phase::Overdue) + 2,
+                                                     std::memory_order_acq_rel, std::memory_order_acquire));
+    if (running) {
+      interrupted = true;
+      listener->overdue(*this);
+    }
+  }
+  settle();
+}
+
+/// Nobody is called any more, unless he is being called.
+void Attempt::drop_callback() noexcept {
+  if (!std::exchange(has_callback_, false)) return;
+  std::function<void()> callback;
+  MutexLock lock(cancel_mutex_);
+  callback.swap(on_cancel_);
+  Resumption* const returning = std::exchange(returning_, nullptr);
+  lock.unlock();
+  if (returning != nullptr) lane->withdraw(*returning);
 }
 
 void Attempt::append_output(std::string_view text) {
@@ -231,6 +312,7 @@ void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> res
 void CompletionToken::finish(ExecutionResult& result) noexcept {
   Attempt* attempt = std::exchange(attempt_, nullptr);
   if (attempt == nullptr) return;  // completed before
+  attempt->drop_callback();
   attempt->result = std::move(result);
   std::string& error = attempt->result.error_message;
   if (error.size() > kErrorBytesMax) error.resize(kErrorBytesMax);
@@ -279,17 +361,71 @@ std::stop_token CompletionToken::stop_token() const noexcept {
 }
 
 AttemptPool::AttemptPool(Lane& lane, AttemptListener& listener, std::uint32_t count)
-    : count_(count),
+    : lane_(lane),
+      listener_(listener),
+      count_(count),
       attempts_(std::make_unique<Attempt[]>(count)),
-      next_(std::make_unique<std::atomic<std::uint32_t>[]>(count)),
       top_(0) {
   for (std::uint32_t i = 0; i < count; ++i) {
-    attempts_[i].lane = &lane;
-    attempts_[i].listener = &listener;
-    attempts_[i].end_message.attempt = &attempts_[i];
-    attempts_[i].overdue_message = {PipelineMessage::Kind::AttemptOverdue, nullptr, &attempts_[i]};
-    next_[i].store(i + 1 < count ? i + 1 : kNone, std::memory_order_relaxed);  // relaxed: not shared yet
+    prepare(attempts_[i], i);
+    // relaxed: not shared yet.
+    attempts_[i].next_free.store(i + 1 < count ? i + 1 : kNone, std::memory_order_relaxed);
   }
+}
+
+void AttemptPool::prepare(Attempt& attempt, std::uint32_t index) const noexcept {
+  attempt.lane = &lane_;
+  attempt.listener = &listener_;
+  attempt.index = index;
+  attempt.end_message.attempt = &attempt;
+  attempt.overdue_message = {PipelineMessage::Kind::AttemptOverdue, nullptr, &attempt};
+}
+
+Attempt& AttemptPool::at(std::uint32_t index) const noexcept {
+  if (index < count_) [[likely]]
+    return attempts_[index];
+  const std::uint32_t further = index - count_;
+  const auto chunk = static_cast<std::uint32_t>(std::bit_width(further / kFirstChunk + 1) - 1);
+  return chunks_[chunk][further - kFirstChunk * ((1U << chunk) - 1)];
+}
+
+void AttemptPool::set_board(std::span<BoardLine> lines, ClaimLines claim) noexcept {
+  for (std::size_t i = 0; i < lines.size(); ++i) attempts_[i].line = &lines[i];
+  claim_lines_ = std::move(claim);
+}
+
+/// Makes records that are aside; none where there are as many as there may be.
+void AttemptPool::grow() {
+  const std::uint32_t chunk =
+      chunks_made_.load(std::memory_order_relaxed);  // relaxed: written under the mutex
+  if (chunk == kChunks) return;
+  const std::uint32_t size = kFirstChunk << chunk;
+  chunks_[chunk] = std::make_unique<Attempt[]>(size);
+  const std::span<BoardLine> lines = claim_lines_ ? claim_lines_(size) : std::span<BoardLine>();
+  for (std::uint32_t i = size; i-- > 0;) {
+    Attempt& attempt = chunks_[chunk][i];
+    prepare(attempt, count_ + kFirstChunk * ((1U << chunk) - 1) + i);
+    if (i < lines.size()) attempt.line = &lines[i];
+    aside_.push_back(&attempt);
+  }
+  // (14) release: publishes the records; pairs with (13), and with the exchange (7) to who takes one.
+  chunks_made_.store(chunk + 1, std::memory_order_release);
+}
+
+Attempt* AttemptPool::try_substitute() noexcept {
+  MutexLock lock(aside_mutex_);
+  if (aside_.empty()) grow();
+  if (aside_.empty()) return nullptr;
+  Attempt* const attempt = aside_.back();
+  aside_.pop_back();
+  deferred_.fetch_add(1, std::memory_order_relaxed);  // relaxed: a figure
+  return attempt;
+}
+
+void AttemptPool::put_aside(Attempt& attempt) noexcept {
+  MutexLock lock(aside_mutex_);
+  aside_.push_back(&attempt);
+  deferred_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: a figure
 }
 
 Attempt* AttemptPool::try_take() noexcept {
@@ -298,28 +434,28 @@ Attempt* AttemptPool::try_take() noexcept {
   for (;;) {
     const auto index = static_cast<std::uint32_t>(top);
     if (index == kNone) return nullptr;
+    Attempt& attempt = at(index);
     // relaxed: a stale successor is refused by the tag in the exchange.
-    const std::uint64_t next = next_[index].load(std::memory_order_relaxed);
+    const std::uint64_t next = attempt.next_free.load(std::memory_order_relaxed);
     const std::uint64_t tag = (top >> 32) + 1;
     if (top_.compare_exchange_weak(top, tag << 32 | next, std::memory_order_acq_rel,
                                    std::memory_order_acquire)) {
       // (9) seq_cst: before the look at closed_ (6 in lane.cpp); pairs with (11).
       active_.fetch_add(1, std::memory_order_seq_cst);
-      return &attempts_[index];
+      return &attempt;
     }
   }
 }
 
 void AttemptPool::give_back(Attempt& attempt) noexcept {
-  const auto index = static_cast<std::uint32_t>(&attempt - attempts_.get());
   // (10) release: who sees 0 (11) sees all that the attempts did.
   active_.fetch_sub(1, std::memory_order_release);
   std::uint64_t top = top_.load(std::memory_order_relaxed);
   std::uint64_t next;
   do {
     // relaxed: published by (7).
-    next_[index].store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
-    next = ((top >> 32) + 1) << 32 | index;
+    attempt.next_free.store(static_cast<std::uint32_t>(top), std::memory_order_relaxed);
+    next = ((top >> 32) + 1) << 32 | attempt.index;
     // (7) seq_cst: hands the record to try_take (6); and stands before the look at the queue's depth, so
     // that a worker which went to sleep for want of a permit is not forgotten, see Lane::recycle().
   } while (!top_.compare_exchange_weak(top, next, std::memory_order_seq_cst, std::memory_order_relaxed));

@@ -23,6 +23,7 @@
 #include "leat/task_context.h"
 #include "leat_locks/mutex.h"
 #include "queued_task.h"
+#include "resumption.h"
 #include "timer_queue.h"
 
 namespace leat {
@@ -98,6 +99,13 @@ class AttemptListener {
   virtual std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref) = 0;
   /// What a pipeline's Ready task was released with. @param pipeline  an event's origin; not null
   virtual TaskReadyEvent event_of(void* pipeline, std::uint32_t task) const noexcept = 0;
+  /// The attempt is told to end, and its pipeline will say heeded() when it is back.
+  virtual void told(Attempt&) noexcept {}
+  virtual void heeded(Attempt&) noexcept {}
+  /// For tasks that wait; null: none does.
+  virtual TimerQueue* timers() noexcept { return nullptr; }
+  /// Whether the attempt may give its permit to another: what it holds of the journal's ring stays with it.
+  virtual bool may_defer(const Attempt&) noexcept { return true; }
 
  protected:
   ~AttemptListener() = default;
@@ -114,8 +122,9 @@ class AttemptListener {
 ///      start() runs, one is the attempt's end; a time-out has two, its message's and its own while
 ///      it tells the executor.
 ///   3. Two records share no cache line: workers would slow each other down by half.
-///   4. An attempt that ends on its own worker, inside start(), and has no timer, is nobody else's: it
+///   4. An attempt that ends on its own worker, inside start(), and is not shared, is nobody else's: it
 ///      needs neither.
+///   5. A deferred attempt keeps its record; another one stands for its permit in the pool.
 class alignas(64) Attempt final : public TimerListener, public AttemptControl {
  public:
   enum class Phase : std::uint8_t { Free, Running, Overdue, Ended };
@@ -128,11 +137,14 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   std::atomic<std::int64_t> started_ns = 0;  ///< stopwatch; read by whoever looks for old attempts
   std::uint32_t journal_credits = 0;         ///< cells of the journal's ring that this attempt may still fill
   bool timed_out = false;                    ///< [the pipeline's] its task has ended without it
-  bool overdue = false;     ///< it came back after overdue() was called, whose message is certain to come
-  bool came_back = false;   ///< [the pipeline's] its return was handled before that message
-  bool has_timer = false;   ///< on_timer() may come
-  TimerId timer;            ///< of the run-time limit, where there is one
-  std::uint32_t shard = 0;  ///< which metrics shard the worker writes; see Lane
+  bool overdue = false;      ///< it came back after overdue() was called, whose message is certain to come
+  bool came_back = false;    ///< [the pipeline's] its return was handled before that message
+  bool shared = false;       ///< it has a timer, or has waited: others may end it, or carry it on
+  TimerId timer;             ///< of the run-time limit, where there is one
+  bool interrupted = false;  ///< [the pipeline's] it is overdue because the Runner stops
+  std::atomic<std::uint32_t> shard = 0;      ///< which metrics shard the worker writes; see Lane
+  std::uint32_t index = 0;                   ///< [const] in its pool
+  std::atomic<std::uint32_t> next_free = 0;  ///< [the pool's]
   ExecutionResult result;
   std::string output;
   std::optional<std::string> staged_context;
@@ -162,6 +174,24 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   /// Asks the running use to end early: stop token and cancel callback.
   void request_stop(std::uint32_t generation) noexcept;
 
+  // --- waiting without a thread: the task's side ---
+
+  /// From here on other threads may end the use, or carry it on.
+  void share() noexcept { shared = true; }
+  /// Slot and permit go back. @return whether for the first time in this use
+  bool begin_rest() noexcept;
+  /// Both are there again.
+  void end_rest(Slots&& taken) noexcept;
+  /// Whether slot and permit are given back. A figure to those who do not hold the token.
+  bool deferred() const noexcept { return deferred_.load(std::memory_order_relaxed); }  // relaxed: its own
+  bool once_deferred() const noexcept { return once_deferred_; }
+  /// Puts it in line for slot and permit. @return false: it is told to end, and needs neither
+  bool await_return(Resumption& resumption, Resumptions& resumptions) noexcept;
+  /// A deferred use ends here and now, because the Runner stops: its task is Ready for the next.
+  void interrupt() noexcept;
+  /// The record is free again: forgets that it was deferred. @return whether it still was
+  bool forget_rest() noexcept;
+
   /// Drops a reference. @return whether it was the last: the caller recycles the record
   bool drop() noexcept;
   /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane
@@ -178,6 +208,8 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   friend class CompletionToken;
   Phase end(std::uint32_t generation) noexcept;
   void complete(std::uint32_t generation) noexcept;
+  void drop_callback() noexcept;
+  void make_stop_source() LEAT_REQUIRES(cancel_mutex_);
 
   // generation (32 bits), phase (8), references (24). See the .cpp for the numbered partners.
   std::atomic<std::uint64_t> word_{0};
@@ -186,10 +218,16 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   std::function<void()> on_cancel_ LEAT_GUARDED_BY(cancel_mutex_);
   bool has_callback_ = false;  // [the task's side] on_cancel_ was set in this use
   bool settled_inline_ = false;
-  bool unwound_ = false;  // the token died because start() threw
+  bool unwound_ = false;        // the token died because start() threw
+  bool once_deferred_ = false;  // in this use
+  std::atomic<bool> deferred_{false};
+  Resumption* returning_ LEAT_GUARDED_BY(cancel_mutex_) = nullptr;  // in line for slot and permit
   // The use that was asked to end; 0: none.
   std::uint64_t stopped_generation_ LEAT_GUARDED_BY(cancel_mutex_) = 0;
 };
+
+/// Gives further lines of the board; fewer than asked for where the store has no room.
+using ClaimLines = std::function<std::span<BoardLine>(std::size_t)>;
 
 /// The run permits of one lane: a stack of free attempt records.
 ///
@@ -202,16 +240,51 @@ class AttemptPool {
   Attempt* try_take() noexcept;
   void give_back(Attempt& attempt) noexcept;
   bool any_free() const noexcept;
-  std::uint32_t size() const noexcept { return count_; }
   std::uint32_t active() const noexcept;
-  std::span<Attempt> all() noexcept { return {attempts_.get(), count_}; }
-  std::span<const Attempt> all() const noexcept { return {attempts_.get(), count_}; }
+
+  // --- deferred attempts: their records are aside, others stand for their permits ---
+
+  /// @return a record that is not free, for give_back(); null: too many are deferred
+  Attempt* try_substitute() noexcept;
+  /// A record that stood for a permit which its owner has taken again, or that of a deferred attempt which ended.
+  void put_aside(Attempt& attempt) noexcept;
+  std::uint32_t deferred() const noexcept {
+    return deferred_.load(std::memory_order_relaxed);  // relaxed: a figure
+  }
+  /// Where lines of the board come from for further records. @pre as Lane::set_board()
+  void set_board(std::span<BoardLine> lines, ClaimLines claim) noexcept;
+
+  /// Calls with every record, those aside included.
+  template <class F>
+  void for_each(const F& call) const {
+    for (std::uint32_t i = 0; i < count_; ++i) call(attempts_[i]);
+    // (13) acquire: pairs with (14) in grow().
+    const std::uint32_t chunks = chunks_made_.load(std::memory_order_acquire);
+    for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+      for (std::uint32_t i = 0; i < kFirstChunk << chunk; ++i) call(chunks_[chunk][i]);
+    }
+  }
 
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  // Further records are made in chunks, each twice as large as the one before.
+  static constexpr std::uint32_t kFirstChunk = 16;
+  static constexpr std::uint32_t kChunks = 12;
+
+  Attempt& at(std::uint32_t index) const noexcept;
+  void prepare(Attempt& attempt, std::uint32_t index) const noexcept;
+  void grow() LEAT_REQUIRES(aside_mutex_);
+
+  Lane& lane_;
+  AttemptListener& listener_;
   const std::uint32_t count_;
   std::unique_ptr<Attempt[]> attempts_;
-  std::unique_ptr<std::atomic<std::uint32_t>[]> next_;
+  std::unique_ptr<Attempt[]> chunks_[kChunks];
+  std::atomic<std::uint32_t> chunks_made_{0};
+  std::atomic<std::uint32_t> deferred_{0};
+  Mutex aside_mutex_;  // touched by attempts that are deferred, and when they come back
+  std::vector<Attempt*> aside_ LEAT_GUARDED_BY(aside_mutex_);  // unused
+  ClaimLines claim_lines_;
   // Tag (32 bits, rises with each change) and index of the first.
   alignas(64) std::atomic<std::uint64_t> top_;
   std::atomic<std::uint32_t> active_{0};

@@ -22,7 +22,7 @@ bool Completion::begin(Attempt& attempt) noexcept {
   const TaskDefinition& task = pipeline->workflow().definitions[attempt.task.event.task_number];
   const std::uint32_t generation = attempt.generation();
   // Before the task is Running: from then on a limit on the whole task may end the attempt.
-  attempt.has_timer = task.timeout.count() > 0 || task.total_timeout.count() > 0;
+  attempt.shared = task.timeout.count() > 0 || task.total_timeout.count() > 0;
   attempt.timer = {};
   if (!pipeline->begin(attempt)) return false;
   if (task.timeout.count() > 0) {
@@ -34,7 +34,7 @@ bool Completion::begin(Attempt& attempt) noexcept {
 void Completion::end(Attempt& attempt) noexcept {
   Pipeline* const pipeline = pipeline_of(attempt.task.event);
   if (pipeline == nullptr) return end_alone(attempt);
-  if (attempt.has_timer) timers_.cancel(attempt.timer);
+  if (attempt.shared) timers_.cancel(attempt.timer);
   attempt.end_message.kind = PipelineMessage::Kind::AttemptEnded;
   pipeline->post(attempt.end_message);
 }
@@ -49,11 +49,16 @@ void Completion::overdue(Attempt& attempt) noexcept {
 }
 
 void Completion::returned(Attempt& attempt) noexcept {
-  if (attempt.has_timer) timers_.cancel(attempt.timer);  // where another limit ended the task
+  if (attempt.shared) timers_.cancel(attempt.timer);  // where another limit ended the task
   if (attempt.overdue) stuck_.came_back(attempt);
   attempt.end_message.kind = PipelineMessage::Kind::AttemptReturned;
   // Only tasks of pipelines are overdue, or kept from beginning.
   pipeline_of(attempt.task.event)->post(attempt.end_message);
+}
+
+bool Completion::may_defer(const Attempt& attempt) noexcept {
+  const Pipeline* const pipeline = pipeline_of(attempt.task.event);
+  return pipeline == nullptr || pipeline->may_defer();
 }
 
 std::expected<void, Error> Completion::refer(Attempt& attempt, std::string_view external_ref) {

@@ -33,6 +33,10 @@ class Completion final : public AttemptListener, public TimerListener {
   void returned(Attempt& attempt) noexcept override;
   std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref) override;
   TaskReadyEvent event_of(void* pipeline, std::uint32_t task) const noexcept override;
+  void told(Attempt& attempt) noexcept override { stuck_.told(attempt); }
+  void heeded(Attempt& attempt) noexcept override { stuck_.came_back(attempt); }
+  TimerQueue* timers() noexcept override { return &timers_; }
+  bool may_defer(const Attempt& attempt) noexcept override;
   /// A task alone is due for its next attempt.
   void on_timer(std::uint64_t token) noexcept override;
   /// Tasks alone that wait for their next attempt.

@@ -28,6 +28,8 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "Locked";
     case ErrorCode::Damaged:
       return "Damaged";
+    case ErrorCode::Cancelled:
+      return "Cancelled";
   }
   return "unknown";
 }

@@ -60,7 +60,8 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
       attempts_(*this, listener, limits.max_concurrent),
       lot_(limits.aging),
       shards_(std::make_unique<Shard[]>(workers + 1)),
-      shared_shard_(workers) {
+      shared_shard_(workers),
+      brakes_(executors_.back()->brakes()) {
   for (std::size_t i = 0; i < kProducers; ++i) producers_.push_back(std::make_unique<Producer>(queue_));
   worker_states_.reserve(workers);
   for (std::uint32_t i = 0; i < workers; ++i) worker_states_.push_back(std::make_unique<Worker>(queue_));
@@ -68,8 +69,8 @@ Lane::Lane(std::string key, std::shared_ptr<TaskExecutor> executor, ExecutorLimi
 
 Lane::~Lane() = default;
 
-void Lane::set_board(std::span<BoardLine> lines) noexcept {
-  for (std::size_t i = 0; i < lines.size(); ++i) attempts_.all()[i].line = &lines[i];
+void Lane::set_board(std::span<BoardLine> lines, ClaimLines claim) noexcept {
+  attempts_.set_board(lines, std::move(claim));
 }
 
 template <class MakeTask>
@@ -99,7 +100,7 @@ void Lane::push_one(const QueuedTask& task) noexcept {
 
 std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
   std::size_t taken = 0;
-  if (lot_.count() == 0 && !braked()) {  // nobody overtakes a parked task
+  if (!slots_awaited() && !braked()) {  // nobody overtakes a parked task
     Slots slots = take_slots(events.size());
     taken = slots.count();
     if (taken > 0) {
@@ -118,7 +119,7 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
 }
 
 Slots Lane::reserve() noexcept {
-  if (lot_.count() > 0 || braked()) return {};
+  if (slots_awaited() || braked()) return {};
   return take_slots(1);
 }
 
@@ -153,13 +154,16 @@ void Lane::owe(Attempt& attempt, Worker& worker) noexcept {
   attempt.slot.detach();
   // (12) seq_cst: before the look at the parked count (4 in parking_lot.h); pairs with (13).
   const std::uint32_t owed = worker.owed.fetch_add(1, std::memory_order_seq_cst) + 1;
-  if (owed >= Hand::kSize || lot_.count() > 0) collect_owed();
+  if (owed >= Hand::kSize || slots_awaited()) collect_owed();
 }
 
 void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
   const QueuedTask task{event, clock_.stopwatch_ns()};
   // Routed anew: the old slot goes back.
-  if (slot.count() == 0 || !slot.belongs_to(capacity_)) slot = reserve();
+  if (slot.count() == 0 || !slot.belongs_to(capacity_)) {
+    // relaxed: whoever brings another executor looks at the lot afterwards. A brake is asked by a worker.
+    slot = brakes_.load(std::memory_order_relaxed) ? Slots() : reserve();
+  }
   if (slot.count() == 1) {
     push_one(task);
     slot.detach();
@@ -170,6 +174,30 @@ void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
 }
 
 void Lane::slots_released() noexcept {
+  while (resumptions_.wants_slot()) {  // before the lot, and whatever the executor says
+    Slots slot(capacity_, 1);
+    if (slot.count() == 0 && !collect_owed()) return;
+    if (slot.count() == 0) continue;
+    resumptions_.give_slot(std::move(slot));
+    workers_->notify();
+  }
+  if (lot_.count() == 0 || (closed_.load(std::memory_order_relaxed) & kClosed) != 0)
+    return;                                                            // relaxed: see braked()
+  brakes_.load(std::memory_order_relaxed) ? look_soon() : hand_out();  // relaxed: as above
+}
+
+void Lane::look_soon() noexcept {
+  // (21) acq_rel: before a look that is due: it sees the parked task; pairs with (22).
+  if (!look_.due.exchange(true, std::memory_order_acq_rel)) carry_on(look_);
+}
+
+void Lane::Look::resume() noexcept {
+  due.exchange(false, std::memory_order_acq_rel);  // (22) before the look; pairs with (21)
+  lane_.hand_out();
+}
+
+/// Gives free slots to parked tasks, in turn, while the executor says yes.
+void Lane::hand_out() noexcept {
   while (lot_.count() > 0 && !braked()) {
     Slots slot;
     const std::optional<ParkedTask> task = lot_.pop(capacity_, slot);
@@ -189,7 +217,7 @@ std::vector<ParkedTask> Lane::unpark() {
 }
 
 bool Lane::has_capacity() const noexcept {
-  return has_slots() && lot_.count() == 0 && !braked();
+  return has_slots() && !slots_awaited() && !braked();
 }
 
 /// Tasks in the queue. Too low for a moment where a pop is counted before its push: then that push's producer
@@ -211,9 +239,12 @@ bool Lane::anything_queued() const noexcept {
 }
 
 bool Lane::has_work() const noexcept {
-  return resumptions_.any() || (closed_.load(std::memory_order_seq_cst) == 0 &&  // (17) seq_cst: a last look;
-                                attempts_.any_free() && anything_queued() &&  // pairs with (18)
-                                (rate() == nullptr || rate()->ready()));
+  if (resumptions_.ready()) return true;
+  if (!attempts_.any_free()) return false;
+  return resumptions_.wants_permit() ||
+         // (17) seq_cst: a last look; pairs with (18)
+         (closed_.load(std::memory_order_seq_cst) == 0 && anything_queued() &&
+          (rate() == nullptr || rate()->ready()));
 }
 
 void Lane::close() noexcept {
@@ -224,6 +255,8 @@ void Lane::close() noexcept {
 void Lane::resume(std::shared_ptr<TaskExecutor> executor) {
   executors_.push_back(std::move(executor));
   executor_.store(executors_.back().get(), std::memory_order_release);  // (16) release: pairs with (15)
+  brakes_.store(executors_.back()->brakes(),
+                std::memory_order_relaxed);  // relaxed: before the lane is open (18)
   // (18) seq_cst: before the looks at the lot and for sleepers; pairs with (17), and with (3) in parking_lot.h.
   closed_.fetch_and(static_cast<std::uint8_t>(~kClosed), std::memory_order_seq_cst);
   slots_released();
@@ -231,7 +264,8 @@ void Lane::resume(std::shared_ptr<TaskExecutor> executor) {
 }
 
 void Lane::set_paused(bool paused) noexcept {
-  if (paused) return static_cast<void>(closed_.fetch_or(kPaused, std::memory_order_seq_cst));  // (7) as close()
+  if (paused)
+    return static_cast<void>(closed_.fetch_or(kPaused, std::memory_order_seq_cst));   // (7) as close()
   closed_.fetch_and(static_cast<std::uint8_t>(~kPaused), std::memory_order_seq_cst);  // (18) as resume()
   if (workers_ != nullptr && anything_queued()) workers_->notify();
 }
@@ -252,8 +286,10 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   std::size_t begun = 0;
   own.now_ns = 0;
   while (begun < budget) {
-    if (resumptions_.any() && resume_one(worker)) [[unlikely]]
+    if (resumptions_.any() && resume_one(worker, attempt)) [[unlikely]] {
       ++begun;
+      if (resumptions_.wants_permit()) continue;  // deferred tasks come back before queued ones begin
+    }
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
     // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
@@ -270,31 +306,6 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   // No ring: this thread looks once more.
   if (attempt != nullptr) attempts_.give_back(*attempt);
   return begun;
-}
-
-void Lane::carry_on(Resumption& resumption) noexcept {
-  enter();
-  resumptions_.push(resumption);
-  workers_->notify();
-}
-
-bool Lane::resume_one(std::uint32_t worker) noexcept {
-  Resumption* const resumption = resumptions_.pop();
-  if (resumption == nullptr) return false;
-  // Likewise below: the worker that was woken for it may have been woken for a task, too.
-  if (resumptions_.any() || anything_queued()) workers_->notify();
-  const RunningScope scope(resumption->attempt == nullptr ? &no_task_ : resumption->attempt);
-  if (resumption->attempt != nullptr) resumption->attempt->shard = worker;
-  resumption->resume();
-  leave();
-  return true;
-}
-
-void Lane::carry_on_rest() noexcept {
-  while (Resumption* const resumption = resumptions_.pop()) {
-    resumption->resume();
-    leave();
-  }
 }
 
 /// Fills a worker's empty hand from the queue. @return with how many
@@ -361,21 +372,27 @@ Attempt* Lane::run(Attempt& attempt, std::uint32_t worker) noexcept {
   if (own.now_ns == 0) own.now_ns = clock_.stopwatch_ns();
   shards_[worker].queue_wait.record(own.now_ns - attempt.task.admitted_ns);
   attempt.slot = Slots::adopt(capacity_, 1);
-  attempt.shard = worker;
+  attempt.shard.store(worker, std::memory_order_relaxed);  // relaxed: its own, or a figure
   attempt.open(std::exchange(own.now_ns, 0));
   {
     RunningScope scope(&attempt);
     execute(attempt);
   }
-  if (!attempt.settled_inline() && !attempt.drop()) return nullptr;
+  if (!attempt.settled_inline()) {
+    if (!attempt.drop()) return nullptr;
+    if (attempt.once_deferred()) {
+      recycle(attempt);
+      return nullptr;
+    }
+  }
   owe(attempt, own);
   return &attempt;
 }
 
 void Lane::execute(Attempt& attempt) noexcept {
   if (!attempt.listener->begin(attempt)) {
-    // relaxed: a count for the watchdog; only this worker writes its shard.
-    shards_[attempt.shard].dropped.fetch_add(1, std::memory_order_relaxed);
+    // relaxed, twice: a count for the watchdog; only this worker writes its shard.
+    shards_[attempt.shard.load(std::memory_order_relaxed)].dropped.fetch_add(1, std::memory_order_relaxed);
     return attempt.complete_unbegun();
   }
   const char* thrown = nullptr;
@@ -396,18 +413,26 @@ void Lane::execute(Attempt& attempt) noexcept {
 
 void Lane::recycle(Attempt& attempt) noexcept {
   attempt.slot.release();
-  attempts_.give_back(attempt);
+  const bool visits = attempt.once_deferred();
+  if (attempt.forget_rest()) {
+    attempts_.put_aside(attempt);  // its permit has another
+  } else {
+    attempts_.give_back(attempt);
+  }
   // After the permit is back, so that a worker that slept for want of one is woken; and for each, since a worker
   // that wakes may find a task in its own hand and pass nothing on.
-  if (anything_queued()) workers_->notify();
+  if (anything_queued() || resumptions_.wants_permit()) workers_->notify();
+  if (visits) leave();  // as the last thing, see defer()
 }
 
 void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {
   const bool own = running_attempt() == &attempt;
-  Shard& shard = shards_[own ? attempt.shard : shared_shard_];
+  const std::uint32_t worker =
+      attempt.shard.load(std::memory_order_relaxed);  // relaxed: its own, or not used
+  Shard& shard = shards_[own ? worker : shared_shard_];
   const std::int64_t now = clock_.stopwatch_ns();
   const std::int64_t ran = now - attempt.started_ns.load(std::memory_order_relaxed);  // relaxed: its own
-  if (own) worker_states_[attempt.shard]->now_ns = now;
+  if (own) worker_states_[worker]->now_ns = now;
   const auto add = [own](std::atomic<std::uint64_t>& counter) {
     // relaxed: counts alone. The own shard has one writer, so it needs no locked instruction.
     if (own) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,11 +34,12 @@ namespace leat {
 
 /// Thread-safety: any number of threads, but for run_some(w): one at a time for each worker number.
 /// Invariants:
-///   1. Slots admitted = tasks in the queue + attempts that hold a slot. A task in the queue owns one.
+///   1. Slots admitted = tasks in the queue + attempts that hold a slot + deferred ones that have just got one again. A task in the queue owns one.
 ///   2. Pushes and pops are counted afterwards, each where its thread counts alone, so that producers and
 ///      workers share no line for it; a push's add is the "work is visible" of WakeGate. So is that of ranked_.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
 ///      looks at the lot.
+///      Deferred attempts that want theirs again go before the lot, see resumption.h.
 ///   4. A worker collects the slots of what it ran and gives them back in one piece: when a task is parked,
 ///      when its hand is empty, or when somebody who needs one takes them from it. Until then they are owed.
 class Lane final : public SlotListener {
@@ -59,7 +61,8 @@ class Lane final : public SlotListener {
   std::uint32_t journal_key() const noexcept { return journal_key_; }
 
   /// Gives each attempt its line. @pre one for each; before anything runs
-  void set_board(std::span<BoardLine> lines) noexcept;
+  /// @param claim  for further records
+  void set_board(std::span<BoardLine> lines, ClaimLines claim) noexcept;
 
   // --- the dispatcher's side ---
 
@@ -94,6 +97,29 @@ class Lane final : public SlotListener {
   void close() noexcept;
   /// Has a worker call resume(): soon, and after close() as well. It needs neither slot nor permit.
   void carry_on(Resumption& resumption) noexcept;
+  /// The attempt waits without its slot and permit: other tasks may have them.
+  /// @return false: too much is deferred already, or the lane is closed; it keeps both
+  bool defer(Attempt& attempt) noexcept;
+  /// Has a worker call resume() once the deferred attempt has slot and permit again, which it gets before parked
+  /// and queued tasks do; or at once, without them, where it is told to end.
+  void take_again(Resumption& resumption) noexcept;
+  /// It is told to end, and need not wait for them any more; nothing where it does not wait.
+  /// @return the slot that it had got, to be given back
+  [[nodiscard]] Slots hurry(Resumption& resumption) noexcept {
+    Slots freed = resumptions_.hurry(resumption);
+    workers_->notify();
+    return freed;
+  }
+  /// Its attempt has ended; nothing where it does not wait.
+  void withdraw(Resumption& resumption) noexcept;
+  /// Whether a worker is about to ask the executor for the parked tasks.
+  bool looks_soon() const noexcept { return look_.due.load(std::memory_order_relaxed); }  // relaxed: a figure
+  /// Deferred ones that have a slot again, and wait for a permit.
+  std::size_t returning() const noexcept { return resumptions_.for_permit(); }
+  /// Attempts that have given slot and permit back.
+  std::size_t deferred() const noexcept { return attempts_.deferred(); }
+  /// Ends what is deferred, because the Runner stops: see Attempt::interrupt().
+  void interrupt_deferred() noexcept;
   /// Calls what no worker has called. @pre they are gone
   void carry_on_rest() noexcept;
   /// From here on tasks begin as the limiter allows. @pre it outlives all that runs
@@ -128,7 +154,12 @@ class Lane final : public SlotListener {
   void count(const Attempt& attempt, Outcome outcome, bool journalled = false) noexcept;
   /// Ends that have reached the store; written by the journal's committer alone.
   std::atomic<std::uint64_t>& committed_ends() noexcept { return committed_ends_; }
-  std::span<Attempt> attempts() noexcept { return attempts_.all(); }
+  /// Calls with each attempt record.
+  template <class F>
+  void for_each_attempt(const F& call) const {
+    attempts_.for_each(call);
+  }
+  Clock& clock() const noexcept { return clock_; }
   /// Attempts that run now.
   std::size_t active() const noexcept { return attempts_.active(); }
 
@@ -230,14 +261,19 @@ class Lane final : public SlotListener {
   RateLimiter* rate() const noexcept {
     return rate_.load(std::memory_order_acquire);  // (20) acquire: pairs with (19)
   }
-  // relaxed: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
+  // relaxed, twice: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
   bool braked() const noexcept {
-    return (closed_.load(std::memory_order_relaxed) & kClosed) != 0 || !executor().has_capacity();
+    return (closed_.load(std::memory_order_relaxed) & kClosed) != 0 ||
+           (brakes_.load(std::memory_order_relaxed) && !executor().has_capacity());
   }
+  void hand_out() noexcept;
+  void look_soon() noexcept;
   template <class MakeTask>
   void push(std::size_t count, const MakeTask& make_task) noexcept;
   Attempt* run(Attempt& attempt, std::uint32_t worker) noexcept;
-  bool resume_one(std::uint32_t worker) noexcept;
+  bool resume_one(std::uint32_t worker, Attempt*& permit) noexcept;
+  // Whether somebody waits for a slot: nobody overtakes him.
+  bool slots_awaited() const noexcept { return lot_.count() > 0 || resumptions_.wants_slot(); }
   void execute(Attempt& attempt) noexcept;
 
   const std::string key_;
@@ -261,10 +297,22 @@ class Lane final : public SlotListener {
   std::unique_ptr<Shard[]> shards_;  // one for each worker, then the shared one
   const std::uint32_t shared_shard_;
   std::atomic<RateLimiter*> rate_{nullptr};  // null: no limit
+  /// Asks the executor for the parked tasks, on a worker: whoever frees a slot may be the committer.
+  class Look final : public Resumption {
+   public:
+    explicit Look(Lane& lane) noexcept : lane_(lane) {}
+    void resume() noexcept override;
+    std::atomic<bool> due{false};
+
+   private:
+    Lane& lane_;
+  };
+  Look look_{*this};
+  std::atomic<bool> brakes_;  // the executor has a brake of its own
   // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written often.
   std::atomic<std::uint8_t> closed_{0};
-  ResumptionQueue resumptions_;  // likewise
-  Attempt no_task_;              // stands for what belongs to none, where a thread is asked what it runs
+  Resumptions resumptions_;  // likewise
+  Attempt no_task_;          // stands for what belongs to none, where a thread is asked what it runs
   alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};
   std::atomic<std::uint64_t> committed_ends_{0};

@@ -1,8 +1,8 @@
 // What a lane tells of itself: metrics, the audit of its slots and permits, what the watchdog looks at.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "lane.h"
 
@@ -67,30 +67,33 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
   const std::int64_t ready_since = ready_since_ns_.load(std::memory_order_relaxed);
   if (ready_since != kNothingWaits)
     sum.oldest_ready_ns = std::max(sum.oldest_ready_ns, age(clock_.steady_ns(), ready_since));
-  if (attempts_.active() == 0) return;
+  sum.deferred_tasks += attempts_.deferred();
+  if (attempts_.active() == 0 && attempts_.deferred() == 0) return;
   const std::int64_t now = clock_.stopwatch_ns();
-  for (const Attempt& attempt : attempts_.all()) {
+  attempts_.for_each([&](const Attempt& attempt) {
     if (const auto since = attempt.running_since_ns())
       sum.oldest_running_ns = std::max(sum.oldest_running_ns, age(now, *since));
-  }
+  });
 }
 
 SlotAudit Lane::audit() const {
   SlotAudit audit{.key = key_, .slots_taken = capacity_.admitted(), .permits_taken = attempts_.active()};
-  for (const Attempt& attempt : attempts_.all()) {
-    if (attempt.running_since_ns()) audit.holders.push_back(describe(attempt));
-  }
+  attempts_.for_each([&](const Attempt& attempt) {
+    if (attempt.running_since_ns())
+      (attempt.deferred() ? audit.deferred : audit.holders).push_back(describe(attempt));
+  });
   audit.permits_found = audit.holders.size();
-  audit.slots_found = queued() + audit.holders.size() + owed();
+  audit.slots_found = queued() + audit.holders.size() + owed() + resumptions_.for_permit();
   return audit;
 }
 
 std::string Lane::describe(const Attempt& attempt) const {
-  // relaxed: written before the caller learnt of the attempt.
+  // relaxed, twice: written before the caller learnt of the attempt, or when it was carried on.
   const std::int64_t ran_ns = clock_.stopwatch_ns() - attempt.started_ns.load(std::memory_order_relaxed);
   return fmt::format("task '{}', attempt {}, begun {:.1f} s ago by thread '{}' of executor '{}'",
                      std::string_view(attempt.task.event.task_namespace), attempt.task.event.attempt,
-                     static_cast<double>(ran_ns) / 1e9, thread_name(attempt.shard), key_);
+                     static_cast<double>(ran_ns) / 1e9,
+                     thread_name(attempt.shard.load(std::memory_order_relaxed)), key_);
 }
 
 Lane::Flow Lane::flow() const noexcept {
@@ -104,9 +107,9 @@ Lane::Flow Lane::flow() const noexcept {
   const std::uint64_t queued_now = queued(), parked_now = lot_.count();
   flow.waiting = queued_now + parked_now;
   if (flow.waiting == 0) return flow;
-  if (attempts_.active() > 0) {
-    flow.left += static_cast<std::uint64_t>(std::ranges::count_if(
-        attempts_.all(), [](const Attempt& attempt) { return attempt.phase() == Attempt::Phase::Running; }));
+  if (attempts_.active() > 0 || attempts_.deferred() > 0) {
+    attempts_.for_each(
+        [&](const Attempt& attempt) { flow.left += attempt.phase() == Attempt::Phase::Running ? 1 : 0; });
   }
   flow.could_begin =
       closed_.load(std::memory_order_relaxed) == 0 && (rate() == nullptr || rate()->has_token()) &&

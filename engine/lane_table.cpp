@@ -72,7 +72,12 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
       entries_.pop_back();
       return std::unexpected(to_error(lines.error()));
     }
-    lane->set_board(*lines);
+    lane->set_board(*lines, [this, board](std::size_t count) {
+      MutexLock claiming(mutex_);
+      const auto further = board->claim(count);
+      // Without a line a start is counted once the journal has it.
+      return further ? *further : std::span<BoardLine>();
+    });
   }
   if (started_) {
     if (auto lent = lend(entries_.back()); !lent) {
@@ -286,9 +291,9 @@ void LaneTable::close() noexcept {
   for (Lane* const lane : lanes()) lane->close();
 }
 
-std::size_t LaneTable::active() const {
+std::size_t LaneTable::unended() const {
   std::size_t count = 0;
-  for (Lane* const lane : lanes()) count += lane->active();
+  for (Lane* const lane : lanes()) count += lane->active() + lane->deferred();
   return count;
 }
 

@@ -101,11 +101,11 @@ class LaneTable {
   std::expected<void, Error> start();
   /// Nothing more is begun.
   void close() noexcept;
-  /// Attempts that run now.
-  std::size_t active() const;
+  /// Attempts that run now, or are deferred.
+  std::size_t unended() const;
   /// Nothing runs, and no thread of an executor is still telling of an end.
   bool quiet() const;
-  /// Takes the threads back. @pre active() == 0, but for attempts that run without a thread
+  /// Takes the threads back. @pre unended() == 0, but for attempts that run without a thread
   void stop() noexcept;
 
  private:

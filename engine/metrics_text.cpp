@@ -163,6 +163,8 @@ void write_lanes(Writer& out) {
     out.per_lane(name, "counter", help, value);
   };
   gauge("leat_executor_active_tasks", "Attempts that run now.", [](M m) { return m.active_tasks; });
+  gauge("leat_executor_deferred_tasks", "Attempts that have given slot and permit back while they wait.",
+        [](M m) { return m.deferred_tasks; });
   gauge("leat_executor_queued_tasks", "Tasks admitted and not yet begun.",
         [](M m) { return m.queued_tasks; });
   gauge("leat_executor_parked_tasks", "Ready tasks that wait for a slot.",

@@ -325,6 +325,10 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   return true;
 }
 
+bool Pipeline::may_defer() const noexcept {
+  return identity_.level == Durability::Memory || host_.journal()->half_free();
+}
+
 /// What the commit of a group will do.
 std::uint64_t Pipeline::token_of(const Step& step, std::uint64_t flags) const noexcept {
   return flags | (step.first == kNone ? 0 : step.first + 1) | (open_ == 0 ? kEndsFlag : 0);
@@ -340,6 +344,13 @@ void Pipeline::publish(TransitionGroup&& group, const Step& step, std::uint64_t 
     host_.journal()->publish(std::move(group), identity_.level, token == 0 ? nullptr : this, token,
                              lane == nullptr ? nullptr : &lane->committed_ends());
   }
+}
+
+/// What follows does not wait: in the ring it stands behind the group, so that a crash loses it with it.
+void Pipeline::publish_unwaited(TransitionGroup&& group, const Step& step, Lane* lane) noexcept {
+  host_.journal()->publish(std::move(group), identity_.level, nullptr, 0,
+                           lane == nullptr ? nullptr : &lane->committed_ends());
+  apply_commit(token_of(step, 0), 0);
 }
 
 void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept {

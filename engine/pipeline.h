@@ -131,6 +131,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Remembers what an attempt's work is called elsewhere; blocks until that is at the pipeline's level.
   std::expected<void, Error> refer(Attempt& attempt, std::string_view external_ref);
 
+  /// Whether a task may keep its end's credit for long while others begin.
+  bool may_defer() const noexcept;
   /// What the task starts from: JSON text. @pre the task is Ready or Running
   /// What in the pipeline holds the task; empty: it is Ready, and nothing does.
   std::optional<TaskExplanation> explain(std::uint32_t task);
@@ -158,6 +160,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   // --- the handle's side ---
   PipelineState state() const noexcept;
   TaskState task_state(std::uint32_t task) const noexcept;
+  std::vector<SubState> sub_states();
   std::uint32_t task_attempt(std::uint32_t task) const noexcept {
     return attempt_of(tasks_[task].word.load(std::memory_order_relaxed));  // relaxed: a value to look at
   }
@@ -283,6 +286,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void rescue(std::uint32_t task, std::uint32_t& credits) noexcept;
   void cancel_tasks() noexcept;
   void interrupt_tasks() noexcept;
+  void interrupt(std::uint32_t task, Attempt* attempt) noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
   Ending judge(const Attempt& attempt) const noexcept;
   Ending judge_failure(const Attempt& attempt, const Failure& failure) const noexcept;
@@ -299,6 +303,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   void publish_change(const Step& step, std::string_view reason) noexcept;
   std::uint64_t token_of(const Step& step, std::uint64_t flags) const noexcept;
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
+  bool may_forget(std::uint32_t task, const Step& step) const noexcept;
+  void publish_unwaited(TransitionGroup&& group, const Step& step, Lane* lane) noexcept;
 
   // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.
   void remember_elsewhere(const PipelineImage& image, std::span<const BoardLine::Task> starts);

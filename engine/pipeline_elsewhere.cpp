@@ -120,7 +120,10 @@ bool Pipeline::begin_adopted(Attempt& attempt) noexcept {
 /// What was asked of the task while no attempt stood for it is asked of the attempt now.
 void Pipeline::watch_adopted(Attempt& attempt) noexcept {
   if (!is_current(attempt)) return;
-  if (cancelling_) attempt.request_stop(attempt.generation());
+  if (cancelling_) {
+    attempt.listener->told(attempt);
+    attempt.request_stop(attempt.generation());
+  }
   if (limits() != nullptr && limits()[attempt.task.event.task_number].total_over)
     attempt.on_timer(attempt.generation());
 }

@@ -29,6 +29,7 @@ Lane::Outcome outcome_of(TaskState to) noexcept {
 }  // namespace
 
 void Pipeline::finish_attempt(Attempt& attempt) noexcept {
+  if (cancelling_) attempt.listener->heeded(attempt);
   if (attempt.unknown_elsewhere) return give_up_adoption(attempt);
   const std::uint32_t index = attempt.task.event.task_number;
   --outstanding_;
@@ -49,7 +50,9 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
 void Pipeline::finish_overdue(Attempt& attempt) noexcept {
   const std::uint32_t index = attempt.task.event.task_number;
   attempt.timed_out = true;
-  if (is_current(attempt)) {
+  if (attempt.interrupted) {
+    if (is_current(attempt)) interrupt(index, &attempt);
+  } else if (is_current(attempt)) {
     tasks_[index].running.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
     tasks_[index].key_no = attempt.lane->journal_key();
     const TaskDefinition& definition = workflow_->definitions[index];
@@ -78,6 +81,7 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
     attempt.came_back = true;
     return;
   }
+  if (cancelling_) attempt.listener->heeded(attempt);
   const bool begun = attempt.overdue;
   const auto index = attempt.task.event.task_number;
   const auto number = static_cast<std::uint32_t>(attempt.task.event.attempt);
@@ -169,21 +173,38 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   LEAT_CHECK(credits > 0);
   --credits;
-  publish(
-      {host_.clock().unix_ns(),
-       TaskEnded{.pipeline_no = identity_.pipeline_no,
-                 .task = index,
-                 .attempt = attempt,
-                 .from = ending.from,
-                 .to = ending.to,
-                 .cause = ending.cause,
-                 .retry_at_ns = ending.retry_at_ns,
-                 .successors = step.successors,
-                 .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
-                 .error = ending.error,
-                 .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
-                 .output = ending.output}},
-      step, 0, ending.lane);
+  TransitionGroup group(
+      host_.clock().unix_ns(),
+      TaskEnded{.pipeline_no = identity_.pipeline_no,
+                .task = index,
+                .attempt = attempt,
+                .from = ending.from,
+                .to = ending.to,
+                .cause = ending.cause,
+                .retry_at_ns = ending.retry_at_ns,
+                .successors = step.successors,
+                .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
+                .error = ending.error,
+                .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
+                .output = ending.output});
+  if (may_forget(index, step)) {
+    publish_unwaited(std::move(group), step, ending.lane);
+  } else {
+    publish(std::move(group), step, 0, ending.lane);
+  }
+}
+
+/// Whether what the step releases may begin before the step is in the store: its task and all that the released
+/// ones wait for are at level Memory, so that nobody relies on what may be lost. The pipeline's end is waited for.
+bool Pipeline::may_forget(std::uint32_t index, const Step& step) const noexcept {
+  const auto definitions = workflow_->definitions;
+  if (!definitions[index].at_memory || open_ == 0) return false;
+  for (std::uint32_t task = step.first; task != kNone; task = tasks_[task].next) {
+    for (const std::uint32_t dependency : definitions[task].after) {
+      if (!definitions[dependency].at_memory) return false;
+    }
+  }
+  return true;
 }
 
 void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
@@ -343,6 +364,7 @@ void Pipeline::cancel_tasks() noexcept {
     } else if (state_in(word) == TaskState::Running) {
       // relaxed: seen with Running (7); the step alone clears it.
       if (Attempt* attempt = tasks_[i].running.load(std::memory_order_relaxed)) {
+        attempt->listener->told(*attempt);  // its end, in time or late, is a message to this step
         attempt->request_stop(attempt->generation());
       }
     }
@@ -357,18 +379,21 @@ void Pipeline::interrupt_tasks() noexcept {
     // (9) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[i].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     // (26) acquire: pairs with (23), an adopted task's; another's was seen with (8).
-    Attempt* const attempt = tasks_[i].running.load(std::memory_order_acquire);
-    if (attempt != nullptr && attempt->line != nullptr && identity_.level != Durability::Memory)
-      attempt->line->end_task();
-    // Not adopted yet, and now never: the next process sees to it.
-    if (stays_elsewhere(i, attempt) || attempt == nullptr) continue;
-    // relaxed: only the step reads it from here on.
-    tasks_[i].running.store(nullptr, std::memory_order_relaxed);
-    tasks_[i].key_no = attempt->lane->journal_key();
-    const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
-    const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
-    conclude(i, cancelling_ ? cancelled : interrupted, attempt->journal_credits);
+    interrupt(i, tasks_[i].running.load(std::memory_order_acquire));
   }
+}
+
+/// @param attempt  null: the task's work elsewhere is not adopted yet, and now never: the next process sees to it
+void Pipeline::interrupt(std::uint32_t index, Attempt* attempt) noexcept {
+  if (attempt != nullptr && attempt->line != nullptr && identity_.level != Durability::Memory)
+    attempt->line->end_task();
+  if (stays_elsewhere(index, attempt) || attempt == nullptr) return;
+  // relaxed: only the step reads it from here on.
+  tasks_[index].running.store(nullptr, std::memory_order_relaxed);
+  tasks_[index].key_no = attempt->lane->journal_key();
+  const Ending interrupted{.to = TaskState::Ready, .cause = TaskEnded::Cause::Interrupted};
+  const Ending cancelled{.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
+  conclude(index, cancelling_ ? cancelled : interrupted, attempt->journal_credits);
 }
 
 /// Publishes tasks that ended without having run, where there are any, and a cancel in any case.

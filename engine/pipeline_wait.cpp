@@ -173,6 +173,22 @@ TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
   return state_of(task);
 }
 
+std::vector<SubState> Pipeline::sub_states() {
+  std::vector<SubState> states(workflow_->tasks.size(), SubState::None);
+  Visit visit(*this);
+  // (29) seq_cst: as (13).
+  if (phase_.load(std::memory_order_seq_cst) >= static_cast<std::uint32_t>(Phase::Ended) || !visit.stay())
+    return states;
+  for (std::uint32_t i = 0; i < states.size(); ++i) {
+    // relaxed: a value to look at.
+    const std::uint32_t word = tasks_[i].word.load(std::memory_order_relaxed);
+    if (state_in(word) != TaskState::Running) continue;
+    const Attempt* const attempt = running(i, static_cast<std::int32_t>(attempt_of(word)));
+    states[i] = attempt != nullptr && attempt->deferred() ? SubState::Deferred : SubState::Active;
+  }
+  return states;
+}
+
 std::expected<void, Error> Pipeline::cancel() {
   Visit visit(*this);
   // (19) seq_cst: as (13).
@@ -264,6 +280,22 @@ std::vector<TaskState> PipelineHandle::task_states() const {
   std::vector<TaskState> states(pipeline_->workflow().tasks.size());
   for (std::uint32_t i = 0; i < states.size(); ++i) states[i] = pipeline_->task_state(i);
   return states;
+}
+
+std::vector<SubState> PipelineHandle::sub_states() const {
+  return pipeline_->sub_states();
+}
+
+std::string_view to_string(SubState state) noexcept {
+  switch (state) {
+    case SubState::None:
+      return "None";
+    case SubState::Active:
+      return "Active";
+    case SubState::Deferred:
+      return "Deferred";
+  }
+  return "unknown";
 }
 
 }  // namespace leat

@@ -42,6 +42,13 @@ SteadyClock::time_point after(std::chrono::nanoseconds time) {
   return time > SteadyClock::time_point::max() - now ? SteadyClock::time_point::max() : now + time;
 }
 
+/// What only an error of the engine's own leaves behind.
+std::string leaks(const SlotAudit& audit) {
+  return fmt::format(
+      "executor '{}' has leaked: {} slot(s) are taken and {} found, {} permit(s) taken and {} found",
+      audit.key, audit.slots_taken, audit.slots_found, audit.permits_taken, audit.permits_found);
+}
+
 std::unexpected<Error> refused(RouteError error) {
   return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(error.message)});
 }
@@ -93,7 +100,11 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   }
   MutexLock lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
-  const auto none_runs = [&] { return state.lanes.quiet(); };
+  // What is deferred ends at once: it may wait for hours. Asked at every look, since what runs may be deferred yet.
+  const auto none_runs = [&] {
+    for (Lane* const lane : state.lanes.lanes()) lane->interrupt_deferred();
+    return state.lanes.quiet();
+  };
   // Seen once is enough: a worker that looks at its closed lane has a permit for a moment, and
   // begins nothing.
   bool quiet = wait_until(none_runs, after(deadline), state);
@@ -102,7 +113,7 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
     // Asked at every look: a worker that had taken its permit before the lane was closed begins only now.
     const auto all_told = [&] {
       for (Lane* const lane : state.lanes.lanes()) {
-        for (Attempt& attempt : lane->attempts()) attempt.request_stop(attempt.generation());
+        lane->for_each_attempt([](Attempt& attempt) { attempt.request_stop(attempt.generation()); });
       }
       return none_runs();
     };
@@ -123,12 +134,21 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   state.phase = quiet ? RunnerState::Phase::Stopped : RunnerState::Phase::Stuck;
   if (!quiet) {
     std::string message = fmt::format(
-        "{} task(s) neither ended nor heeded the stop; their threads are given up", state.lanes.active());
+        "{} task(s) neither ended nor heeded the stop; their threads are given up", state.lanes.unended());
+    constexpr std::size_t kNamed = 8;
+    std::size_t named = 0;
     for (const SlotAudit& audit : this->audit()) {
-      if (!audit.holders.empty()) message += fmt::format("; for one: {}", audit.holders.front());
+      for (const auto* const lines : {&audit.holders, &audit.deferred}) {
+        for (const std::string& line : *lines) {
+          if (named++ < kNamed) message += "; " + line;
+        }
+      }
     }
     state.log(Severity::Warning, message);
     return std::unexpected(Error{ErrorCode::Timeout, message});
+  }
+  for (const SlotAudit& audit : this->audit()) {
+    if (quiet && !audit.balanced()) state.log(Severity::Error, leaks(audit));
   }
   if (auto healthy = health(); !healthy) return healthy;
   if (!closed) return std::unexpected(to_error(closed.error()));

@@ -13,6 +13,8 @@ void StuckAttempts::told(Attempt& attempt) {
   MutexLock lock(mutex_);
   // It may be back already: its end was marked before came_back() took the mutex.
   if (attempt.phase() == Attempt::Phase::Ended) return;
+  // Cancelled and overdue: one word is enough.
+  if (std::ranges::find(told_, &attempt, &Told::attempt) != told_.end()) return;
   const std::uint64_t token = next_token_++;
   told_.push_back({token, &attempt, timers_.schedule(time_after(clock_.steady_ns(), after_), *this, token)});
 }
@@ -41,7 +43,7 @@ void StuckAttempts::on_timer(std::uint64_t token) noexcept {
     if (found == told_.end()) return;  // it is back
     found->said = true;
     found->attempt->lane->count_stuck(1);
-    line = fmt::format("{}, is stuck: it heeds neither its time limit nor the wish to stop",
+    line = fmt::format("{}, is stuck: it does not heed the wish to end",
                        found->attempt->lane->describe(*found->attempt));
   }
   log_(Severity::Warning, line);

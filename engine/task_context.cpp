@@ -62,4 +62,11 @@ std::expected<void, Error> TaskContext::save() {
   return services_.stage_context(event_, text);
 }
 
+std::expected<void, TaskError> TaskContext::begin_coroutine(const CoroutineFunction& function) {
+  coroutine_ = &function;
+  return std::unexpected(
+      TaskError("the task is a coroutine, which this executor does not run; ThreadTaskExecutor does")
+          .for_good());
+}
+
 }  // namespace leat

@@ -58,6 +58,9 @@ std::uint64_t Workflow::version() const noexcept {
 std::string_view Workflow::definition() const noexcept {
   return definition_->text;
 }
+std::span<const std::string> Workflow::warnings() const noexcept {
+  return definition_->warnings;
+}
 std::span<const TaskDefinition> Workflow::tasks() const noexcept {
   return definition_->tasks;
 }

@@ -85,6 +85,12 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   task.trigger = options.trigger;
   task.executor = options.executor;
   task.config = std::move(*config);
+  if (options.durability && *options.durability != Durability::Memory) {
+    return fail(Code::InvalidOption,
+                fmt::format("task {}: durability: {} (accepted: memory; else it has the pipeline's)",
+                            quoted(name), to_string(*options.durability)));
+  }
+  task.at_memory = options.durability.has_value();  // see raise_levels()
   return {};
 }
 
@@ -124,7 +130,7 @@ class WorkflowBuild {
   Failure run() {
     using Pass = Failure (WorkflowBuild::*)();
     for (const Pass pass : {&WorkflowBuild::name_workflow, &WorkflowBuild::name_tasks,
-                            &WorkflowBuild::link_after, &WorkflowBuild::sort}) {
+                            &WorkflowBuild::link_after, &WorkflowBuild::sort, &WorkflowBuild::raise_levels}) {
       if (Failure failure = (this->*pass)()) return failure;
     }
     result_.version = hash_definition(result_);
@@ -270,6 +276,23 @@ class WorkflowBuild {
     }
     if (result_.order.size() == waiting.size()) return {};
     return fail(Code::CyclicDependency, "tasks wait for each other: " + show_cycle(waiting));
+  }
+
+  /// A task may forget its end only if all that depend on it may.
+  Failure raise_levels() {
+    for (std::size_t i = result_.order.size(); i-- > 0;) {
+      TaskDefinition& task = result_.tasks[result_.order[i]];
+      const auto keeps = [this](std::uint32_t successor) { return !result_.tasks[successor].at_memory; };
+      if (!task.at_memory) continue;
+      const auto keeper = std::ranges::find_if(task.successors, keeps);
+      if (keeper == task.successors.end()) continue;
+      task.at_memory = false;
+      result_.warnings.push_back(
+          fmt::format("task {} asks for durability memory, and {}, which depends on it, does not: it has the "
+                      "pipeline's",
+                      quoted(task.name), quoted(result_.tasks[*keeper].name)));
+    }
+    return {};
   }
 
   /// @param waiting  by task: how many of its dependencies could not be ordered. A task for which that is

@@ -22,6 +22,7 @@ struct Workflow::Definition {
   std::string name;
   std::string full_name;
   std::string text;  ///< as given to Builder::definition()
+  std::vector<std::string> warnings;
   std::string version_tag;
   std::uint64_t version = 0;
 

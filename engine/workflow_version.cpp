@@ -19,6 +19,7 @@ constexpr std::string_view kEncoding = "leat workflow 1";
 
 /// Stands where the next task's name would; no name is that long. So versions from before these options stay.
 constexpr std::uint64_t kMoreOptions = ~std::uint64_t{0};
+constexpr std::uint64_t kAtMemory = ~std::uint64_t{1};  // likewise
 
 class Encoder {
  public:
@@ -64,6 +65,7 @@ class Encoder {
     text(task.trigger.to_json());
     text(task.executor);
     text(task.config);
+    if (task.at_memory) number(kAtMemory);
     if (task.queue_timeout.count() == 0 && task.total_timeout.count() == 0) return;
     number(kMoreOptions);
     duration(task.queue_timeout);

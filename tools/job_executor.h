@@ -64,6 +64,7 @@ class JobExecutor final : public TaskExecutor {
       : timer_(timer), processes_(processes), time_scale_(time_scale) {}
 
   void start(const TaskReadyEvent& event, CompletionToken token) override;
+  bool brakes() const noexcept override { return false; }
   std::string_view name() const override { return "job"; }
 
  private:

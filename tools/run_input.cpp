@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <random>
 #include <string_view>
@@ -166,6 +167,7 @@ std::expected<RunInput, std::string> read_run_input(const RunOptions& options) {
   for (const WorkflowPlan& plan : plans) {
     auto workflow = build_workflow(plan, to_definition(plan, input.settings));
     if (!workflow) return std::unexpected(std::move(workflow.error()));
+    for (const std::string& line : workflow->warnings()) fmt::print(stderr, "leat: {}\n", line);
     input.workflows.push_back(std::move(*workflow));
   }
   return input;

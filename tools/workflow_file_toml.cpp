@@ -186,7 +186,7 @@ class TomlReader {
     task.place = place(table.source().begin);
     Step step = only(table, "[[task]]",
                      {"name", "after", "run", "sleep", "busy", "timeout", "queue_timeout", "total_timeout",
-                      "executor", "retry", "trigger", "config"});
+                      "durability", "executor", "retry", "trigger", "config"});
     if (step) step = get(table, "name", "a string", task.name);
     if (!step) return step;
     if (task.name.empty()) return wrong(table, "a task has no name (accepted: name = \"...\")");
@@ -199,6 +199,7 @@ class TomlReader {
     if (step) step = get_duration(table, "queue_timeout", task.options.queue_timeout);
     if (step) step = get_duration(table, "total_timeout", task.options.total_timeout);
     if (step) step = get(table, "executor", "an executor key", task.options.executor);
+    if (step) step = read_durability(table, task.options.durability);
     if (step) step = read_retry(table, task.options.retry);
     if (step) step = read_trigger(table, task.options.trigger);
     if (step) step = read_work(table, task);
@@ -266,6 +267,17 @@ class TomlReader {
     return wrong(
         *table->get("backoff"),
         fmt::format("backoff \"{}\" is unknown (accepted: \"fixed\", \"linear\", \"exponential\")", backoff));
+  }
+
+  Step read_durability(const toml::table& task, std::optional<Durability>& durability) const {
+    std::string word;
+    if (Step step = get(task, "durability", "\"memory\"", word); !step || word.empty()) return step;
+    durability = parse_durability(word);
+    if (durability == Durability::Memory) return {};
+    return wrong(
+        *task.get("durability"),
+        fmt::format("durability \"{}\" is none of a task's (accepted: \"memory\"; else it has the run's)",
+                    word));
   }
 
   Step read_trigger(const toml::table& task, TriggerRule& trigger) const {

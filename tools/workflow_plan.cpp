@@ -48,6 +48,7 @@ Json task_json(const TaskPlan& task) {
     json["trigger"] = task.options.trigger.to_json();
   }
   if (!task.options.executor.empty()) json["executor"] = task.options.executor;
+  if (task.options.durability) json["durability"] = to_string(*task.options.durability);
   return json;
 }
 
@@ -68,6 +69,8 @@ TaskPlan task_of(const Json& json) {
     if (rule) task.options.trigger = std::move(*rule);
   }
   task.options.executor = json.value("executor", std::string());
+  if (json.contains("durability"))
+    task.options.durability = parse_durability(json.at("durability").get<std::string>());
   return task;
 }
 

@@ -65,6 +65,7 @@ void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
                   .fate = choose(),
                   .has_run = false,
                   .twice = false,
+                  .deferred = false,
                   .due_ns = {},
                   .result = {}};
   const std::uint32_t later =
@@ -90,7 +91,26 @@ void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
   if (pending.fate != Fate::Late) {
     pending.token.on_cancel([this, number = pending.number] { told_to_stop(number); });
   }
+  if (pending.fate != Fate::Hangs && stage_.choices.pick(4) == 1) {
+    pending.deferred = pending.token.defer();
+    if (pending.deferred) note("is deferred", event);
+  }
   pending_.push_back(std::move(pending));
+}
+
+/// A deferred attempt ends once it has slot and permit again, or at once: as executors may.
+void SimExecutor::come_back(Pending pending) {
+  pending.deferred = false;
+  if (stage_.choices.pick(4) == 1) return end(std::move(pending));
+  const std::uint64_t number = pending.number;
+  returning_.push_back(std::move(pending));
+  returning_.back().token.take_again([this, number] {
+    const auto back = std::ranges::find(returning_, number, &Pending::number);
+    if (back == returning_.end()) return;  // the process is dead
+    Pending returned = std::move(*back);
+    returning_.erase(back);
+    end(std::move(returned));
+  });
 }
 
 /// As ThreadTaskExecutor runs it.
@@ -149,7 +169,7 @@ void SimExecutor::end_one() {
       static_cast<std::ptrdiff_t>(due[stage_.choices.pick(static_cast<std::uint32_t>(due.size()))]);
   Pending pending = std::move(pending_[static_cast<std::size_t>(chosen)]);
   pending_.erase(pending_.begin() + chosen);
-  end(std::move(pending));
+  pending.deferred ? come_back(std::move(pending)) : end(std::move(pending));
 }
 
 bool SimExecutor::end_hanging() {
@@ -170,8 +190,8 @@ void SimExecutor::told_to_stop(std::uint64_t number) {
 }
 
 void SimExecutor::drop_all() {
-  const std::vector<Pending> gone = std::move(pending_);
-  pending_.clear();
+  const std::vector<Pending> gone = std::exchange(pending_, {});
+  const std::vector<Pending> returning = std::exchange(returning_, {});
 }
 
 }  // namespace leat::sim

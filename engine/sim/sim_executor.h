@@ -1,5 +1,5 @@
-// The executor of a simulated run: runs the workflow's own functions, now or later, and lies, throws, hangs and
-// comes late as fate wants it.
+// The executor of a simulated run: runs the workflow's own functions, now or later, and lies, throws, hangs,
+// defers and comes late as fate wants it.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ class SimExecutor : public TaskExecutor {
   /// Ends one of those that are due.
   void end_one();
   /// Attempts that have not ended.
-  std::size_t pending() const noexcept { return pending_.size(); }
+  std::size_t pending() const noexcept { return pending_.size() + returning_.size(); }
   /// Ends one that hangs. @return false: none does
   bool end_hanging();
   /// The process is dead: what it ran is gone.
@@ -40,6 +40,7 @@ class SimExecutor : public TaskExecutor {
     Fate fate;
     bool has_run;
     bool twice;
+    bool deferred;                       // slot and permit are given back
     std::optional<std::int64_t> due_ns;  // nothing: hangs
     std::optional<ExecutionResult> result;
   };
@@ -47,12 +48,14 @@ class SimExecutor : public TaskExecutor {
   Fate choose();
   ExecutionResult run(const TaskReadyEvent& event, CompletionToken& token);
   void end(Pending pending);
+  void come_back(Pending pending);
   void told_to_stop(std::uint64_t number);
   void note(const char* what, const TaskReadyEvent& event);
 
   Stage& stage_;
   std::uint64_t started_ = 0;
-  std::vector<Pending> pending_;  // in the order of their starts
+  std::vector<Pending> pending_;    // in the order of their starts
+  std::vector<Pending> returning_;  // deferred, and in line for slot and permit
 };
 
 }  // namespace leat::sim

@@ -75,7 +75,8 @@ void World::be_born() {
   parts.order = this;
   parts.stall_after = {};
   parts.checkpoint.journal_bytes = stage_.checkpoint_bytes;
-  parts.journal.cells = std::bit_ceil(std::max(kCellsMin, concurrent * keys.size() + 2));
+  parts.journal.cells =
+      std::bit_ceil(2 * std::max(kCellsMin, concurrent * keys.size() + 2));  // half for what is deferred
   const auto refused = [this](const Error& error) {
     const bool sick = runner_ != nullptr && !runner_->health();
     if (stage_.alive && !sick) stage_.ledger.violate(Rule::Opens, error.message);
@@ -240,10 +241,10 @@ void World::look_at_engine(RunnerState& state, bool idle) {
   std::vector<LaneView> lanes;
   for (Lane* const lane : state.lanes.lanes()) {
     const std::uint64_t parked = lane->parked();
-    const auto holding = std::ranges::count_if(
-        lane->attempts(), [](const Attempt& attempt) { return attempt.slot.count() > 0; });
-    lanes.push_back({lane->key(), lane->in_flight(), lane->slots(), lane->flow().waiting - parked,
-                     static_cast<std::uint64_t>(holding), parked, !lane->executor().has_capacity()});
+    std::uint64_t holding = lane->returning();
+    lane->for_each_attempt([&](const Attempt& attempt) { holding += attempt.slot.count(); });
+    lanes.push_back({lane->key(), lane->in_flight(), lane->slots(), lane->flow().waiting - parked, holding,
+                     parked, lane->looks_soon() || !lane->executor().has_capacity()});
   }
   stage_.ledger.look_at(lanes, idle);
   std::vector<EngineView> pipelines;

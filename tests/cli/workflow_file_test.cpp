@@ -94,6 +94,14 @@ config = {model = "small", depth = 3, nested = {on = true}}
                 .max_attempts = 7, .backoff = Backoff::Linear, .initial = 10ms, .cap = 2s, .jitter = false}));
 }
 
+TEST(WorkflowFileToml, LetsATaskDropToMemoryAndNoFurther) {
+  EXPECT_EQ(options_of("sleep = \"1s\"\n").durability, std::nullopt);
+  EXPECT_EQ(options_of("sleep = \"1s\"\ndurability = \"memory\"\n").durability, Durability::Memory);
+  const auto refused = toml(one_task("name = \"a\"\nsleep = \"1s\"\ndurability = \"disk\"\n"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error(), HasSubstr("accepted: \"memory\"; else it has the run's"));
+}
+
 TEST(WorkflowFileToml, ReadsTriggersAsWordsAndTables) {
   EXPECT_EQ(options_of("sleep = \"1s\"\ntrigger = \"all_done\"").trigger, TriggerRule::all_done());
   EXPECT_EQ(options_of("sleep = \"1s\"\ntrigger = \"none_failed\"").trigger, TriggerRule::none_failed());

@@ -1,5 +1,5 @@
-// 64 producers, executors that come and go, tasks that throw, dispatch, hold on, and pipelines that are cancelled:
-// afterwards nothing is lost and nothing is twice. Once with all CPUs, once with one.
+// 64 producers, executors that come and go, tasks that throw, dispatch, hold on, and defer, and pipelines that are
+// cancelled: afterwards nothing is lost and nothing is twice. Once with all CPUs, once with one.
 #include <gtest/gtest.h>
 #include <sched.h>
 
@@ -62,8 +62,10 @@ class Crowd {
     for (std::uint32_t i = 0; i < kKeys; ++i) {
       names_[i] =
           *runner.register_task("t::p::" + key(i) + "::task", [this](TaskContext& task) { run(task); });
-      children_[i] =
-          *runner.register_task("t::p::" + key(i) + "::child", [this](TaskContext&) { ++children_ran_; });
+      children_[i] = *runner.register_task("t::p::" + key(i) + "::child", [this](TaskContext&) -> Task {
+        co_await defer(sleep_for(std::chrono::microseconds(children_ran_ % 50)));
+        ++children_ran_;
+      });
     }
   }
 
@@ -100,7 +102,7 @@ class Crowd {
       executed += metrics.total_executed;
       failed += metrics.total_failed;
       rejected += metrics.total_rejected;
-      EXPECT_EQ(metrics.parked_tasks + metrics.queued_tasks, 0U) << audit.key;
+      EXPECT_EQ(metrics.parked_tasks + metrics.queued_tasks + metrics.deferred_tasks, 0U) << audit.key;
       EXPECT_EQ(metrics.total_late, 0U) << audit.key;
     }
     EXPECT_EQ(executed, ran_.size() + children_ran_ + pipeline_tasks_ran_);
@@ -176,11 +178,17 @@ class Crowd {
       ++thrown_;
       throw std::runtime_error("as planned");
     };
+    const auto waits = [this](TaskContext&) -> Task {
+      ++pipeline_tasks_ran_;
+      int asked = 0;
+      co_await defer_until([&asked] { return ++asked == 3; }, 20us);
+      co_await sleep_for(20us);
+    };
     for (std::uint32_t i = 0; !done && i < 200; ++i) {
       const auto workflow = *Workflow::builder(key(i % kKeys))
                                  .task("first", count)
                                  .task("second", throws, {.after = {"first"}, .retry = {.max_attempts = 1}})
-                                 .task("third", count, {.after = {"first"}})
+                                 .task("third", waits, {.after = {"first"}})
                                  .build();
       auto handle = runner_.submit_async(workflow, {.durability = Durability::Memory});
       ASSERT_TRUE(handle) << handle.error().message;

@@ -18,6 +18,7 @@ enum class ErrorCode : std::uint8_t {
   Storage,        ///< the store refused or failed
   Locked,         ///< another process has the store open
   Damaged,        ///< acknowledged data is missing or altered
+  Cancelled,      ///< who waits was told to end
 };
 
 /// @return the enumerator's name

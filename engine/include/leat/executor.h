@@ -100,6 +100,16 @@ class CompletionToken {
   /// the work is started.
   void on_cancel(std::function<void()> callback);
 
+  /// Gives slot and run permit back while the work waits for something, so that other tasks run: the attempt stays
+  /// Running, in the journal and after a crash, and its sub-state is Deferred. A stop interrupts it without waiting
+  /// for its deadline. It may be completed as it is, or take both again first.
+  ///
+  /// @return false: it keeps both, because it is over or deferred already, or too many are
+  bool defer() noexcept;
+  /// Takes both again, before parked and queued tasks do, and calls back on a worker of the lane; told to end, it
+  /// calls back without them. A token that is completed or dropped before may be called back for, or not.
+  void take_again(std::function<void()> callback);
+
   /// Tells of the same wish to end early, for code that polls.
   std::stop_token stop_token() const noexcept;
 
@@ -173,9 +183,13 @@ class TaskExecutor {
   virtual bool adopt(const TaskReadyEvent& event, std::string_view external_ref, CompletionToken& token);
 
   /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides
-  /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches and by the journal's
-  /// committer: it must not block or throw.
+  /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches, by the lane's workers, and by
+  /// the timer's thread, which watches; never by the journal's committer. It must not throw, and not block for long.
   virtual bool has_capacity() const;
+
+  /// Whether has_capacity() is to be asked. An executor that does not override it says false, which saves each
+  /// parked task the way to a worker who asks.
+  virtual bool brakes() const noexcept { return true; }
 
   /// The default is what its lanes count; all zero before registration.
   virtual ExecutorMetrics metrics() const;

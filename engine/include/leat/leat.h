@@ -28,6 +28,7 @@
 #include "leat/store_image.h"
 #include "leat/store_reader.h"
 #include "leat/store_verifier.h"
+#include "leat/task.h"
 #include "leat/task_context.h"
 #include "leat/task_error.h"
 #include "leat/task_event.h"

@@ -21,6 +21,7 @@ struct ExecutorMetrics {
   std::uint64_t active_tasks = 0;
   std::uint64_t queued_tasks = 0;
   std::uint64_t parked_tasks = 0;      ///< Ready tasks that wait outside for a slot
+  std::uint64_t deferred_tasks = 0;    ///< running attempts that have given slot and permit back, see defer()
   std::uint64_t completing_tasks = 0;  ///< ended, slot and permit given back, the end not yet in the store
   std::uint64_t max_concurrent = 0;
   std::uint64_t max_queued = 0;
@@ -48,10 +49,12 @@ struct ExecutorMetrics {
 struct SlotAudit {
   std::string key;
   std::uint64_t slots_taken = 0;  ///< as admission counts them
-  std::uint64_t slots_found = 0;  ///< with queued and running tasks
+  std::uint64_t slots_found = 0;  ///< with queued and running tasks, and those that go on
   std::uint64_t permits_taken = 0;
   std::uint64_t permits_found = 0;        ///< with running tasks
   std::vector<std::string> holders = {};  ///< one line for each running attempt: task, age, thread
+  /// Likewise for each deferred one: a running attempt that has given both back.
+  std::vector<std::string> deferred = {};
 
   bool balanced() const noexcept { return slots_taken == slots_found && permits_taken == permits_found; }
 };

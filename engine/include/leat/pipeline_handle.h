@@ -36,6 +36,16 @@ struct PipelineResult {
   std::string context;  ///< JSON text: that of the Completed task that ended last, else the initial one
 };
 
+/// How a Running task runs: what its state does not say, and the journal does not know.
+enum class SubState : std::uint8_t {
+  None,      ///< it is not Running
+  Active,    ///< it has slot and permit
+  Deferred,  ///< it has given them back while it waits, see <leat/task.h>
+};
+
+/// @return the enumerator's name
+std::string_view to_string(SubState state) noexcept;
+
 class Pipeline;
 
 /// A pipeline seen from outside. Copying is cheap; dropping it cancels nothing; it may outlive the Runner.
@@ -96,6 +106,7 @@ class PipelineHandle {
 
   /// How each task stands now, in the workflow's order.
   std::vector<TaskState> task_states() const;
+  std::vector<SubState> sub_states() const;
 
  private:
   friend class Pipeline;

@@ -89,6 +89,7 @@ class ProcessExecutor final : public TaskExecutor {
  public:
   explicit ProcessExecutor(std::chrono::nanoseconds kill_grace = std::chrono::seconds(2));
   void start(const TaskReadyEvent& event, CompletionToken token) override;
+  bool brakes() const noexcept override { return false; }
   std::string_view name() const override { return "process"; }
 
   /// Runs one attempt as `config` says; `start` is this with the task's own config.

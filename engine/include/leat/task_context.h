@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -33,6 +34,10 @@ class AttemptControl {
  protected:
   ~AttemptControl() = default;
 };
+
+class CoroutineTask;
+/// Makes the coroutine of a coroutine task; see <leat/task.h>.
+using CoroutineFunction = std::function<CoroutineTask(TaskContext&)>;
 
 /// One attempt as its task function sees it. The context is loaded at the first look at it, so that a task
 /// which never looks costs nothing; what it changes is saved with Completed, what it leaves alone is
@@ -110,6 +115,14 @@ class TaskContext {
     if (control_ != nullptr) control_->append_output(text);
   }
 
+  /// For make_task_function(): the task is a coroutine, which `function` makes and the executor begins.
+  ///
+  /// @return the error of an executor that cannot
+  std::expected<void, TaskError> begin_coroutine(const CoroutineFunction& function);
+  /// For executors, after the task function was called: what it was told to begin; null: it is no coroutine, and
+  /// has returned what it returns.
+  const CoroutineFunction* coroutine() const noexcept { return coroutine_; }
+
   /// For executors, after the task function succeeded: stages the context if it was changed.
   ///
   /// @return nothing, or the error of load(), of the size limit or of the services: the attempt has
@@ -127,11 +140,13 @@ class TaskContext {
   const TaskReadyEvent& event_;
   ExecutorServices& services_;
   AttemptControl* const control_;
+  const CoroutineFunction* coroutine_ = nullptr;
   std::unique_ptr<Loaded> loaded_;               // at the first look at the context
   std::unique_ptr<const std::stop_token> stop_;  // at the first look at it
 };
 
-/// What can be a task: called with TaskContext&, returns nothing or std::expected<void, TaskError>.
+/// What can be a task: called with TaskContext&, returns nothing, std::expected<void, TaskError>, or a coroutine
+/// of <leat/task.h>.
 template <class F>
 concept TaskCallable =
     std::copy_constructible<std::decay_t<F>> && std::invocable<std::decay_t<F>&, TaskContext&>;
@@ -145,9 +160,14 @@ TaskFunction make_task_function(F&& callable) {
       run(task);
       return {};
     };
+  } else if constexpr (requires { typename Result::promise_type; }) {
+    return [make = CoroutineFunction(std::forward<F>(callable))](TaskContext& task) {
+      return task.begin_coroutine(make);
+    };
   } else {
-    static_assert(std::convertible_to<Result, std::expected<void, TaskError>>,
-                  "a task returns nothing or std::expected<void, leat::TaskError>");
+    static_assert(
+        std::convertible_to<Result, std::expected<void, TaskError>>,
+        "a task returns nothing, std::expected<void, leat::TaskError>, leat::Task or leat::TryTask");
     return std::forward<F>(callable);
   }
 }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "leat/durability.h"
 #include "leat/executor.h"
 #include "leat/retry_policy.h"
 #include "leat/task_context.h"
@@ -58,6 +59,9 @@ struct TaskOptions {
   TriggerRule trigger = {};
   std::string executor = {};  ///< an executor key that outweighs the routes; empty: none
   std::string config = "{}";  ///< free JSON for the executor
+  /// Memory: its end is not waited for: what depends on it begins at once, and a crash may make both run again. Only
+  /// where all that depend on it are at Memory, too: else it keeps the pipeline's level, see Workflow::warnings().
+  std::optional<Durability> durability = {};
 };
 
 /// One task of a built workflow. What it refers to lives as long as the workflow.
@@ -73,7 +77,8 @@ struct TaskDefinition {
   std::chrono::nanoseconds total_timeout{0};
   TriggerRule trigger;
   std::string executor;
-  std::string config;  ///< JSON text without spaces, keys in the order of their bytes
+  bool at_memory = false;  ///< its end is not waited for, nor is that of any task that depends on it
+  std::string config;      ///< JSON text without spaces, keys in the order of their bytes
 };
 
 /// A checked workflow. Copies share one definition.
@@ -107,6 +112,8 @@ class Workflow {
   /// As given to Builder::definition().
   std::string_view definition() const noexcept;
 
+  /// What build() did not do as it was told: one line each.
+  std::span<const std::string> warnings() const noexcept;
   std::span<const TaskDefinition> tasks() const noexcept;
   /// @param task  a task's name, or its whole namespace
   /// Complexity: O(1), one hash.
