@@ -51,6 +51,8 @@ class PipelineHost {
   virtual LentThreads* lent() noexcept = 0;
   /// Where pipelines with a concurrency key wait until they may begin.
   virtual ConcurrencyGate& gate() noexcept = 0;
+  /// The schedule of a pipeline that one submitted, and the time that it stands for.
+  virtual std::pair<std::string, std::int64_t> firing_of(const Pipeline& pipeline) const = 0;
   /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
   virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                        Slots slot) noexcept = 0;
@@ -92,7 +94,8 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::uint64_t pipeline_no;
     Durability level;
     Priority priority = Priority::Normal;
-    bool keyed = false;  ///< it has a concurrency key, which the host's gate knows
+    bool keyed : 1 = false;      ///< it has a concurrency key, which the host's gate knows
+    bool scheduled : 1 = false;  ///< a schedule submitted it: the host knows which, and for which time
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
@@ -143,6 +146,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   Durability level() const noexcept { return identity_.level; }
   /// Whether it has a concurrency key.
   bool keyed() const noexcept { return identity_.keyed; }
+  bool scheduled() const noexcept { return identity_.scheduled; }
   /// Whether the task is to run alone. @pre the task is being released
   /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late attempt
   /// is back, is a task like others.

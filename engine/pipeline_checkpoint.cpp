@@ -1,5 +1,6 @@
 // A pipeline as a row of the checkpoint: what the journal amounts to for it, from the engine's own state, so
 // that nothing has to be folded.
+#include <tuple>
 #include <utility>
 
 #include "lane.h"
@@ -44,7 +45,11 @@ PipelineImage Pipeline::image() noexcept {
   image.created_ns = created_ns_;
   if (rare_ != nullptr) image.finished_ns = rare_->finished_ns;
   image.context = remembered_context();
-  if (identity_.keyed) image.concurrency_key = host_.gate().key_of(*this);
+  if (identity_.keyed) image.traits.touch().concurrency_key = host_.gate().key_of(*this);
+  if (identity_.scheduled) {
+    TraitsImage& traits = image.traits.touch();
+    std::tie(traits.schedule, traits.scheduled_ns) = host_.firing_of(*this);
+  }
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));

@@ -15,18 +15,6 @@ std::unexpected<Error> fail(ErrorCode code, std::string message) {
   return std::unexpected(Error{code, std::move(message)});
 }
 
-std::unexpected<Error> journal_closed() {
-  return fail(ErrorCode::Stopped,
-              "the journal takes nothing more: the Runner is stopping or its store has failed");
-}
-
-/// Whether some task of it has ever run. (Its state says Running also where roots were skipped.)
-bool has_begun(const PipelineImage& image) {
-  return std::ranges::any_of(image.tasks, [](const TaskImage& task) {
-    return task.key_no != 0 || task.state == TaskState::Running;  // Running: known from the board alone
-  });
-}
-
 }  // namespace
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
@@ -42,36 +30,9 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       lent_(lent),
       continuations_(std::move(continuations)),
       isolation_(lanes),
+      schedules_(clock, timers, journal, *this),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
-
-void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
-  remember_submissions(image.submissions());
-  MutexLock lock(mutex_);
-  closed_cleanly_ = closed;
-  board_ = board;
-  remember_pauses(image.pauses());
-  if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
-  suspects_remembered_ = has_suspects(image, unrecorded_starts_);
-  next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
-  next_workflow_no_ = image.next_workflow_no();
-  next_key_no_ = image.next_key_no();
-  for (const auto& [number, workflow] : image.workflows()) {
-    remembered_.emplace(number, Remembered{workflow, {}});
-    remembered_numbers_.emplace(workflow.version, number);
-  }
-  for (const auto& [number, key] : image.keys()) key_numbers_.emplace(key, number);
-  // Each moves where it is: millions may live, and two copies of them would be the peak of a start.
-  for (auto pipelines = image.take_pipelines(); !pipelines.empty();) {
-    auto moved = pipelines.extract(pipelines.begin());
-    const PipelineImage& pipeline = moved.mapped();
-    const bool begun = has_begun(pipeline) || unrecorded_starts_.contains(pipeline.pipeline_no);
-    if (begun && !pipeline.concurrency_key.empty())
-      gate_.hold(pipeline.pipeline_no, pipeline.concurrency_key);
-    auto& of_workflow = remembered_.at(pipeline.workflow_no).pipelines;
-    of_workflow.insert(of_workflow.end(), std::move(moved));
-  }
-}
 
 std::vector<Scheduler::Registered> Scheduler::known_workflows() const {
   std::vector<Registered> known;
@@ -104,6 +65,7 @@ std::expected<void, Error> Scheduler::start() {
   }
   isolation_.all_expected();
   gate_.open();
+  schedules_.start();
   return {};
 }
 
@@ -154,6 +116,8 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
   if (auto checked = check_executors(*registered); !checked)
     return std::unexpected(std::move(checked.error()));
   if (auto adopted = adopt(registered); !adopted) return std::unexpected(std::move(adopted.error()));
+  schedules_.look_again();
+  schedules_.look_again();
   return registered;
 }
 
@@ -225,69 +189,6 @@ std::expected<void, Error> Scheduler::check_executors(const RegisteredWorkflow& 
                     "', which is not registered; registered are: " + lanes_.known_keys());
   }
   return {};
-}
-
-/// Carries on the unfinished pipelines of a workflow.
-std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
-  std::map<std::uint64_t, PipelineImage> images;
-  {
-    MutexLock lock(mutex_);
-    const auto found = remembered_.find(workflow->workflow_no);
-    if (found == remembered_.end()) return {};
-    images.swap(found->second.pipelines);
-    ++adopting_;
-  }
-  const Adopting adopting(*this);
-  for (; !images.empty(); images.erase(images.begin())) {
-    PipelineImage& image = images.begin()->second;
-    std::vector<BoardLine::Task> starts;
-    PauseImage pause;
-    {
-      MutexLock lock(mutex_);
-      if (auto found = unrecorded_starts_.extract(image.pipeline_no)) starts = std::move(found.mapped());
-      if (const PauseImage* const found = find_pause(image)) pause = *found;
-    }
-    if (!record_starts(image, starts)) return journal_closed();
-    const auto running = std::ranges::count(image.tasks, TaskState::Running, &TaskImage::state);
-    if (!journal_->reserve(static_cast<std::size_t>(running) + 1)) return journal_closed();
-    Pipeline& pipeline = Pipeline::make(*this, workflow,
-                                        {.id = image.id,
-                                         .pipeline_no = image.pipeline_no,
-                                         .level = image.level,
-                                         .keyed = !image.concurrency_key.empty()},
-                                        std::string(image.context));
-    if (pipeline.keyed()) gate_.join(pipeline, image.concurrency_key, has_begun(image));
-    const PipelineHandle handle = pipeline.handle();
-    {
-      MutexLock lock(mutex_);
-      resumed_.push_back(handle);
-      add_live(pipeline);
-    }
-    pipeline.restore(std::move(image), starts, pause);
-  }
-  return {};
-}
-
-void Scheduler::forget_starts() noexcept {
-  MutexLock lock(mutex_);
-  if (board_ == nullptr) return;
-  for (BoardLine& line : board_->left_behind()) {
-    if (!unrecorded_starts_.contains(line.task().pipeline_no)) line.end_task();
-  }
-}
-
-/// Records the starts that only the board knows, so that each is rescued as one that the journal knew.
-bool Scheduler::record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts) {
-  for (const BoardLine::Task& start : starts) {
-    TaskImage& task = image.tasks[start.task];
-    if (task.state == TaskState::Running) continue;  // two lines of one start, or an adoption's
-    if (!journal_->reserve(1)) return false;
-    journal_->publish(
-        {clock_.unix_ns(), TaskStarted{start.pipeline_no, start.task, start.attempt, start.key_no}},
-        image.level, nullptr, 0);
-    task.state = TaskState::Running;
-  }
-  return true;
 }
 
 std::expected<Namespace, Error> Scheduler::register_task(std::string_view name, TaskFunction function) {
@@ -376,7 +277,7 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
 std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& id, Beginning&& how) {
   const std::size_t credits = how.level == Durability::Memory ? 0 : 2;
   const std::string_view key = how.traits.concurrency_key;
-  if (credits > 0 && !journal_->reserve(credits)) return std::nullopt;
+  if (credits > 0 && !how.has_credits && !journal_->reserve(credits)) return std::nullopt;
   // relaxed: only the number itself matters.
   const std::uint64_t number = next_pipeline_no_.fetch_add(1, std::memory_order_relaxed);
   Pipeline& pipeline = Pipeline::make(*this, std::move(workflow),
@@ -385,6 +286,7 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
                                        .level = how.level,
                                        .priority = how.priority,
                                        .keyed = !key.empty(),
+                                       .scheduled = !how.traits.firing.schedule.empty(),
                                        .max_attempts = how.max_attempts},
                                       std::move(how.context));
   bool taken = credits == 0 || journal_->failure() == nullptr;
@@ -400,6 +302,7 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
   }
   PipelineHandle handle = pipeline.handle();  // before it begins: it may have ended when start() returns
   if (pipeline.keyed()) gate_.join(pipeline, key, false);
+  if (pipeline.scheduled()) schedules_.note(number, how.traits.firing);
   pipeline.start(std::move(how.slot), how.traits, how.writes);
   return handle;
 }
@@ -448,6 +351,7 @@ void Scheduler::add_live(Pipeline& pipeline) noexcept {
 
 void Scheduler::ended(Pipeline& pipeline) noexcept {
   if (pipeline.keyed()) gate_.leave(pipeline);
+  if (pipeline.scheduled()) schedules_.ended(pipeline.number());
   // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
   unfinished_.fetch_sub(1, std::memory_order_release);
 }

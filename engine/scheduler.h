@@ -37,12 +37,13 @@
 #include "leat_locks/mutex.h"
 #include "pipeline.h"
 #include "registered_workflow.h"
+#include "schedule_table.h"
 #include "timer_queue.h"
 
 namespace leat {
 
 /// Thread-safety: any number of threads.
-class Scheduler final : public PipelineHost {
+class Scheduler final : public PipelineHost, public ScheduleHost {
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes, LentThreads& lent,
@@ -56,6 +57,9 @@ class Scheduler final : public PipelineHost {
   void remember(StoreImage&& image, InFlightBoard* board, bool closed);
   InFlightBoard* board() const noexcept { return board_; }
   ConcurrencyGate& gate() noexcept override { return gate_; }
+  ScheduleTable& schedules() noexcept { return schedules_; }
+  /// A journal credit, where there is a journal, for a record that is not a task's. @return false: it is stopped
+  bool reserve_record() { return journal_ == nullptr || reserve_one(); }
   /// All is in the store: what the board said of pipelines that were carried on is told there.
   void forget_starts() noexcept;
   /// Every executor that a registered workflow names is there.
@@ -123,6 +127,9 @@ class Scheduler final : public PipelineHost {
   LentThreads* lent() noexcept override { return lent_.empty() ? nullptr : &lent_; }
   void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
                Slots slot) noexcept override;
+  std::pair<std::string, std::int64_t> firing_of(const Pipeline& pipeline) const override {
+    return schedules_.firing_of(pipeline.number());
+  }
   bool take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept override;
   void ended(Pipeline& pipeline) noexcept override;
   void unused(Pipeline& pipeline) noexcept override;
@@ -133,6 +140,13 @@ class Scheduler final : public PipelineHost {
   }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
+
+  // ScheduleHost
+  std::shared_ptr<const RegisteredWorkflow> find_workflow(const ScheduleDefinition& definition) const override;
+  std::optional<PipelineHandle> fire(std::shared_ptr<const RegisteredWorkflow> workflow,
+                                     const ScheduleDefinition& definition, const ScheduleFiring& firing,
+                                     std::string context) override;
+  bool admits() override;
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
@@ -161,6 +175,7 @@ class Scheduler final : public PipelineHost {
     std::vector<std::pair<std::string, std::uint32_t>> keys;
     std::vector<PauseImages::key_type> pauses;
     std::string last_submission;  // that has its row
+    std::vector<std::string> schedules;
   };
 
   /// Ends a call of adopt() for the checkpoint.
@@ -187,6 +202,7 @@ class Scheduler final : public PipelineHost {
     Slots slot = {};
     PipelineTraits traits = {};
     const CallerWrites* writes = nullptr;
+    bool has_credits = false;  // two are reserved
   };
 
   /// What an idempotency key stands for.
@@ -235,6 +251,7 @@ class Scheduler final : public PipelineHost {
   const std::shared_ptr<Continuations> continuations_;
   Isolation isolation_;
   ConcurrencyGate gate_;
+  ScheduleTable schedules_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone

@@ -20,6 +20,7 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   // relaxed: a number that is given out meanwhile is used in the journal behind the minimum, or never
   const std::uint64_t next_pipeline_no = next_pipeline_no_.load(std::memory_order_relaxed);
   const std::vector<Registered> known = known_workflows();
+  std::vector<std::string> schedules = schedules_.names();
   MutexLock lock(mutex_);
   round_ = Round();
   round_.phase = Round::Phase::Submissions;
@@ -30,6 +31,7 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   // In an order of their own, so that a simulated run does not depend on that of a hash table.
   std::ranges::sort(round_.remembered, std::greater());
   round_.waiting = round_.remembered;
+  round_.schedules = std::move(schedules);
   round_.keys.assign(key_numbers_.begin(), key_numbers_.end());
   std::ranges::sort(round_.keys, std::greater(), &std::pair<std::string, std::uint32_t>::second);
   for (const auto& [place, pause] : pauses_) {
@@ -88,6 +90,13 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
   }
   if (!round_.pauses.empty()) {
     keep_pause();
+    return true;
+  }
+  if (!round_.schedules.empty()) {
+    const bool kept = schedules_.keep(round_.schedules.back(), round_.generation,
+                                      [this](TransitionGroup&& row) { keep_row(std::move(row)); });
+    if (!kept) journal_->release(1);
+    round_.schedules.pop_back();
     return true;
   }
   if (!round_.registered.empty()) {

@@ -18,11 +18,6 @@ std::unexpected<Error> fail(ErrorCode code, std::string message) {
   return std::unexpected(Error{code, std::move(message)});
 }
 
-std::unexpected<Error> journal_closed() {
-  return fail(ErrorCode::Stopped,
-              "the journal takes nothing more: the Runner is stopping or its store has failed");
-}
-
 /// Unix time; 0: at once.
 std::expected<std::int64_t, Error> start_of(const SubmitOptions& options) {
   if (!options.start_at) return 0;

@@ -1,6 +1,8 @@
 // A store's error in the words of the engine.
 #pragma once
 
+#include <expected>
+
 #include "leat/error.h"
 #include "leat/store_error.h"
 
@@ -26,6 +28,12 @@ inline Error to_error(const StoreError& error) {
       break;
   }
   return {ErrorCode::Storage, error.message};
+}
+
+/// What it means that the journal gives no credit.
+inline std::unexpected<Error> journal_closed() {
+  return std::unexpected(Error{
+      ErrorCode::Stopped, "the journal takes nothing more: the Runner is stopping or its store has failed"});
 }
 
 }  // namespace leat

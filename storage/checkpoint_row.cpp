@@ -86,6 +86,7 @@ class TransitionGroup::Row : public Writer {
   static TransitionGroup make(const KeyKept& record);
   static TransitionGroup make(const PauseKept& record);
   static TransitionGroup make(const SubmissionKept& record);
+  static TransitionGroup make(const ScheduleKept& record);
   static TransitionGroup make(const RoundEnded& record);
 };
 
@@ -130,11 +131,12 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     out.raw(pipeline.id.bytes.data(), pipeline.id.bytes.size());
     out.varint(pipeline.workflow_no);
     const auto state = static_cast<unsigned>(pipeline.state) << flag::kStateShift;
-    const PipelineTraits traits{.concurrency_key = pipeline.concurrency_key};
-    out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(pipeline.level) | state |
-                                     (pipeline.context.empty() ? 0U : flag::kContext) |
-                                     (pipeline.finished_ns != 0 ? flag::kFinished : 0U) |
-                                     (traits.empty() ? 0U : flag::kTraits)));
+    const PipelineTraits traits{
+        .concurrency_key = pipeline.traits->concurrency_key,
+        .firing = {.schedule = pipeline.traits->schedule, .time_ns = pipeline.traits->scheduled_ns}};
+    out.u8(static_cast<std::uint8_t>(
+        static_cast<unsigned>(pipeline.level) | state | (pipeline.context.empty() ? 0U : flag::kContext) |
+        (pipeline.finished_ns != 0 ? flag::kFinished : 0U) | (traits.empty() ? 0U : flag::kTraits)));
     out.u64(static_cast<std::uint64_t>(pipeline.created_ns));
     if (pipeline.finished_ns != 0) {
       out.varint(record_format::zigzag(record_format::difference(pipeline.finished_ns, pipeline.created_ns)));
@@ -216,6 +218,15 @@ TransitionGroup TransitionGroup::Row::make(const SubmissionKept& record) {
   return group;
 }
 
+TransitionGroup TransitionGroup::Row::make(const ScheduleKept& record) {
+  TransitionGroup group;
+  {
+    Row out(group, Kind::ScheduleKept, record.generation);
+    out.schedule_changed(record.schedule);
+  }
+  return group;
+}
+
 TransitionGroup TransitionGroup::Row::make(const RoundEnded& record) {
   TransitionGroup group;
   {
@@ -238,6 +249,9 @@ TransitionGroup make_row(const PauseKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const SubmissionKept& record) {
+  return TransitionGroup::Row::make(record);
+}
+TransitionGroup make_row(const ScheduleKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const RoundEnded& record) {
@@ -306,7 +320,12 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
   const std::uint64_t completed = in.varint();
   if (completed > kTasksPerPipelineMax) in.fail();
   if (completed != 0) pipeline.last_completed = static_cast<std::uint32_t>(completed - 1);
-  if ((bits & flag::kTraits) != 0) pipeline.concurrency_key = in.traits().concurrency_key;
+  if ((bits & flag::kTraits) != 0) {
+    const PipelineTraits traits = in.traits();
+    pipeline.traits.touch() = {.concurrency_key = std::string(traits.concurrency_key),
+                               .schedule = std::string(traits.firing.schedule),
+                               .scheduled_ns = traits.firing.time_ns};
+  }
   pipeline.tasks = parse_tasks(in);
   return pipeline;
 }

@@ -123,6 +123,9 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
     case Kind::SubmissionKept:
       row_ = parse_submission_kept(in, generation_);
       break;
+    case Kind::ScheduleKept:
+      row_ = ScheduleKept{generation_, in.schedule_changed()};
+      break;
     case Kind::PipelineKept:
       row_ = parse_pipeline_kept(in);
       break;

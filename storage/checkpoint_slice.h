@@ -45,8 +45,8 @@ class CheckpointSliceWriter {
 };
 
 /// A row as it was unpacked: a pipeline by value, the rest as views into the bytes and the reader.
-using CheckpointRow = std::variant<RoundBegun, WorkflowKept, KeyKept, PauseKept, SubmissionKept, PipelineImage, TasksKept,
-                                   RoundEnded>;
+using CheckpointRow = std::variant<RoundBegun, WorkflowKept, KeyKept, PauseKept, SubmissionKept, ScheduleKept,
+                                   PipelineImage, TasksKept, RoundEnded>;
 
 /// Unpacks one slice.
 class CheckpointSliceReader {

@@ -70,7 +70,7 @@ class CommitWriter {
 };
 
 using GroupRecord = std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded,
-                                 PipelineChanged, TaskReferred, PauseChanged, GroupsLeftOut>;
+                                 PipelineChanged, TaskReferred, PauseChanged, ScheduleChanged, GroupsLeftOut>;
 
 /// @return  the number of the pipeline that the record is about; none: it is about none
 std::optional<std::uint64_t> pipeline_of(const GroupRecord& record);

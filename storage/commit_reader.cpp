@@ -225,6 +225,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       group_.transitions = in.varint();
       group_.record = GroupsLeftOut{group_.transitions};
       break;
+    case Kind::ScheduleChanged:
+      group_.record = in.schedule_changed();
+      break;
     default:
       return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));
   }

@@ -71,10 +71,27 @@ class TransitionGroup::Writer {
     text(record.key);
   }
 
+  void schedule_changed(const ScheduleChanged& record) {
+    namespace flag = record_format::schedule;
+    std::uint8_t flags = 0;
+    if (record.removed) flags |= flag::kRemoved;
+    if (record.paused) flags |= flag::kPaused;
+    if (record.queued_ns != 0) flags |= flag::kQueued;
+    if (!record.definition.empty()) flags |= flag::kDefinition;
+    text(record.name);
+    varint(record.version);
+    u8(flags);
+    u64(static_cast<std::uint64_t>(record.cursor_ns));
+    u64(static_cast<std::uint64_t>(record.last_ns));
+    if ((flags & flag::kQueued) != 0) u64(static_cast<std::uint64_t>(record.queued_ns));
+    if ((flags & flag::kDefinition) != 0) text(record.definition);
+  }
+
   void traits(const PipelineTraits& traits) {
     namespace flag = record_format::traits;
     std::uint8_t flags = 0;
     if (!traits.concurrency_key.empty()) flags |= flag::kConcurrencyKey;
+    if (!traits.firing.schedule.empty()) flags |= flag::kFiring;
     if (traits.start_at_ns != 0) flags |= flag::kStartAt;
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     u8(flags);
@@ -84,6 +101,11 @@ class TransitionGroup::Writer {
       text(traits.idempotency_key);
       u64(static_cast<std::uint64_t>(traits.key_ends_ns));
     }
+    if ((flags & flag::kFiring) == 0) return;
+    text(traits.firing.schedule);
+    varint(traits.firing.version);
+    u64(static_cast<std::uint64_t>(traits.firing.time_ns));
+    u64(static_cast<std::uint64_t>(traits.firing.cursor_ns));
   }
 
   void changes(std::span<const Successor> successors) {

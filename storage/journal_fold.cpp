@@ -21,7 +21,7 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
          a.level == b.level && a.state == b.state && a.created_ns == b.created_ns &&
          a.finished_ns == b.finished_ns && a.open_tasks == b.open_tasks &&
          a.last_completed == b.last_completed && a.context == b.context &&
-         a.concurrency_key == b.concurrency_key &&
+         a.traits == b.traits &&
          std::ranges::equal(a.tasks, b.tasks, [](const auto& x, const auto& y) { return agree(x, y); });
 }
 
@@ -84,6 +84,7 @@ std::string disagreement(const StoreImage& older, const StoreImage& newer) {
                       found->second.definition == workflow.definition;
     if (!same) return fmt::format("workflow {} is another one", number);
   }
+  if (older.schedules() != newer.schedules()) return "the schedules are others";
   if (older.keys() != newer.keys()) return "the executor keys are others";
   // A round leaves out idempotency keys whose windows are over.
   for (const auto& [key, submission] : newer.submissions()) {

@@ -79,6 +79,15 @@
 //           text            the executor key or the pattern
 //           text            reason, where paused
 //
+// 12 ScheduleChanged        takes no sequence number
+//           text            name
+//           varint          version: the number of the change, from 1
+//           u8              1 removed | 2 paused | 4 queued | 8 definition
+//           i64             cursor: Unix time in ns, up to where its times are dealt with
+//           i64             last: the time that was fired last; 0: none
+//           i64             queued, where flagged: a time that waits for the pipeline before it
+//           text            definition, where flagged; else as before
+//
 // 15 GroupsLeftOut          takes transitions; in carried commits alone
 //           varint          transitions: that groups of others took here
 //
@@ -86,6 +95,8 @@
 //           text            1: concurrency key
 //           i64             2: start: Unix time in ns, before which no task begins
 //           text, i64       4: idempotency key, its end: Unix time in ns
+//           firing          8: it was submitted by a schedule, whose change is a part of this record:
+//             text          name, varint version, i64 time, i64 cursor
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -130,6 +141,7 @@
 // 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id, text reason;
 //                           a Paused pipeline's follows its row
 // 23 SubmissionKept         text idempotency key, 16 bytes id of its pipeline, i64 its end: Unix time in ns
+// 28 ScheduleKept           as ScheduleChanged, always with its definition
 //
 // What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
 // a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of others. Its
@@ -185,6 +197,7 @@ enum class Kind : std::uint8_t {
   PipelineChanged = 6,
   TaskReferred = 7,
   PauseChanged = 8,
+  ScheduleChanged = 12,
   GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
   WorkflowKept = 17,
@@ -194,6 +207,7 @@ enum class Kind : std::uint8_t {
   TasksKept = 21,
   PauseKept = 22,
   SubmissionKept = 23,
+  ScheduleKept = 28,
 };
 
 namespace created {
@@ -208,8 +222,17 @@ namespace traits {
 inline constexpr std::uint8_t kConcurrencyKey = 1;
 inline constexpr std::uint8_t kStartAt = 2;
 inline constexpr std::uint8_t kIdempotencyKey = 4;
-inline constexpr std::uint8_t kAll = kConcurrencyKey | kStartAt | kIdempotencyKey;
+inline constexpr std::uint8_t kFiring = 8;
+inline constexpr std::uint8_t kAll = kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring;
 }  // namespace traits
+
+namespace schedule {
+inline constexpr std::uint8_t kRemoved = 1;
+inline constexpr std::uint8_t kPaused = 2;
+inline constexpr std::uint8_t kQueued = 4;
+inline constexpr std::uint8_t kDefinition = 8;
+inline constexpr std::uint8_t kAll = kRemoved | kPaused | kQueued | kDefinition;
+}  // namespace schedule
 
 namespace ended {
 inline constexpr std::uint8_t kAttempt = 1;

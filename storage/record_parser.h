@@ -106,6 +106,7 @@ class RecordParser {
   WorkflowDefined workflow_defined(std::vector<std::string_view>& names);
   KeyDefined key_defined();
   PipelineTraits traits();
+  ScheduleChanged schedule_changed();
 
   /// Takes nothing more.
   void fail() {
@@ -147,7 +148,30 @@ inline PipelineTraits RecordParser::traits() {
     traits.idempotency_key = text();
     traits.key_ends_ns = static_cast<std::int64_t>(u64());
   }
+  if ((bits & flag::kFiring) != 0) {
+    traits.firing.schedule = text();
+    traits.firing.version = varint();
+    traits.firing.time_ns = static_cast<std::int64_t>(u64());
+    traits.firing.cursor_ns = static_cast<std::int64_t>(u64());
+    if (traits.firing.schedule.empty()) fail();
+  }
   return traits;
+}
+
+inline ScheduleChanged RecordParser::schedule_changed() {
+  namespace flag = record_format::schedule;
+  ScheduleChanged record{};
+  record.name = text();
+  record.version = varint();
+  const std::uint8_t bits = flags(flag::kAll);
+  record.removed = (bits & flag::kRemoved) != 0;
+  record.paused = (bits & flag::kPaused) != 0;
+  record.cursor_ns = static_cast<std::int64_t>(u64());
+  record.last_ns = static_cast<std::int64_t>(u64());
+  if ((bits & flag::kQueued) != 0) record.queued_ns = static_cast<std::int64_t>(u64());
+  if ((bits & flag::kDefinition) != 0) record.definition = text();
+  if (record.name.empty() || record.version == 0) fail();
+  return record;
 }
 
 }  // namespace leat

@@ -97,6 +97,7 @@ struct StoreImage::State {
   std::map<std::uint32_t, std::string> keys;
   PauseImages pauses;
   SubmissionImages submissions;
+  std::map<std::string, ScheduleImage> schedules;
 };
 
 /// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
@@ -119,8 +120,12 @@ class StoreImage::Fold {
   const char* operator()(const TaskReferred& record);
   const char* operator()(const PauseChanged& record);
   const char* operator()(const GroupsLeftOut& record);
+  const char* operator()(const ScheduleChanged& record);
 
  private:
+  const char* fire(const ScheduleFiring& firing);
+  /// A record without a number of its own may stand in the rows.
+  bool may_be_in_rows() const { return sequence_ <= state_.round_end; }
   bool is_folded() const { return sequence_ < pipeline_->folded_to; }
   const char* find(std::uint64_t pipeline_no);
   const char* find(std::uint64_t pipeline_no, std::uint32_t task);
@@ -247,10 +252,49 @@ const char* StoreImage::Fold::operator()(const KeyDefined& record) {
   return in_rows ? kFolded : "defines an executor key's number twice, or as 0";
 }
 
+/// The schedule's part of a pipeline's creation.
+const char* StoreImage::Fold::fire(const ScheduleFiring& firing) {
+  if (state_.carries) return kFolded;  // below all rows
+  const auto found = state_.schedules.find(std::string(firing.schedule));
+  if (found == state_.schedules.end()) return may_be_in_rows() ? kFolded : "fires an unknown schedule";
+  ScheduleImage& schedule = found->second;
+  if (firing.version <= schedule.version) return may_be_in_rows() ? kFolded : "fires a schedule twice";
+  schedule.version = firing.version;
+  schedule.cursor_ns = firing.cursor_ns;
+  schedule.last_ns = firing.time_ns;
+  if (schedule.queued_ns == firing.time_ns) schedule.queued_ns = 0;
+  return nullptr;
+}
+
+const char* StoreImage::Fold::operator()(const ScheduleChanged& record) {
+  const std::string name(record.name);
+  const auto found = state_.schedules.find(name);
+  if (record.removed) {
+    if (found != state_.schedules.end()) return state_.schedules.erase(found), nullptr;
+    return may_be_in_rows() ? kFolded : "removes an unknown schedule";
+  }
+  if (found == state_.schedules.end() && record.definition.empty()) {
+    return may_be_in_rows() ? kFolded : "changes an unknown schedule";
+  }
+  ScheduleImage& schedule = state_.schedules[name];
+  if (record.version <= schedule.version) return may_be_in_rows() ? kFolded : "changes a schedule twice";
+  schedule.version = record.version;
+  schedule.paused = record.paused;
+  schedule.cursor_ns = record.cursor_ns;
+  schedule.last_ns = record.last_ns;
+  schedule.queued_ns = record.queued_ns;
+  if (!record.definition.empty()) schedule.definition = record.definition;
+  return nullptr;
+}
+
 const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (!record.traits.idempotency_key.empty()) {
     state_.submissions.insert_or_assign(std::string(record.traits.idempotency_key),
                                         SubmissionImage{record.id, record.traits.key_ends_ns});
+  }
+  if (!record.traits.firing.schedule.empty()) {
+    const char* const wrong = fire(record.traits.firing);
+    if (wrong != nullptr && wrong != kFolded) return wrong;
   }
   const auto workflow = state_.workflows.find(record.workflow_no);
   if (workflow == state_.workflows.end()) return "names an unknown workflow";
@@ -272,7 +316,11 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   pipeline_->created_ns = time_ns_;
   pipeline_->open_tasks = record.task_count;
   pipeline_->context = record.context;
-  pipeline_->concurrency_key = record.traits.concurrency_key;
+  if (!record.traits.empty()) {
+    pipeline_->traits.touch() = {.concurrency_key = std::string(record.traits.concurrency_key),
+                                 .schedule = std::string(record.traits.firing.schedule),
+                                 .scheduled_ns = record.traits.firing.time_ns};
+  }
   pipeline_->tasks.resize(record.task_count);
   for (std::uint32_t task = 0; task < record.task_count; ++task) {
     emit(task, 1, std::nullopt, TaskState::NotStarted, TransitionReason::Created);
@@ -429,6 +477,15 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
     } else if (const auto* submission = std::get_if<SubmissionKept>(*row)) {
       state.submissions.insert_or_assign(std::string(submission->key),
                                          SubmissionImage{submission->pipeline, submission->ends_ns});
+    } else if (const auto* schedule = std::get_if<ScheduleKept>(*row)) {
+      const ScheduleChanged& record = schedule->schedule;
+      state.schedules.insert_or_assign(std::string(record.name),
+                                       ScheduleImage{.version = record.version,
+                                                     .paused = record.paused,
+                                                     .cursor_ns = record.cursor_ns,
+                                                     .last_ns = record.last_ns,
+                                                     .queued_ns = record.queued_ns,
+                                                     .definition = std::string(record.definition)});
     } else if (auto* pipeline = std::get_if<PipelineImage>(*row)) {
       // One that was carried on meanwhile comes twice: the later row counts.
       pipeline->folded_to = reader->sequence();
@@ -537,6 +594,9 @@ const PauseImages& StoreImage::pauses() const noexcept {
 }
 const SubmissionImages& StoreImage::submissions() const noexcept {
   return state_->submissions;
+}
+const std::map<std::string, ScheduleImage>& StoreImage::schedules() const noexcept {
+  return state_->schedules;
 }
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;

@@ -125,6 +125,12 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PauseChanged& recor
   if (record.paused) out.text(record.reason);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const ScheduleChanged& record) : time_ns_(time_ns) {
+  Writer out(*this);
+  out.kind(Kind::ScheduleChanged);
+  out.schedule_changed(record);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

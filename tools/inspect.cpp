@@ -12,6 +12,7 @@
 #include "exit_status.h"
 #include "inspect_pipeline.h"
 #include "leat/history.h"
+#include "leat/schedule.h"
 #include "leat/store_reader.h"
 #include "leat/uuid.h"
 #include "task_times.h"
@@ -49,6 +50,16 @@ constexpr std::array<Column, 10> kTaskColumns = {{{"pipeline"},
                                                   {"finished_ns", true}}};
 
 constexpr std::array<Column, 4> kPauseColumns = {{{"scope"}, {"what"}, {"since_ns", true}, {"reason"}}};
+constexpr std::array<Column, 10> kScheduleColumns = {{{"schedule"},
+                                                      {"workflow"},
+                                                      {"cron"},
+                                                      {"time_zone"},
+                                                      {"overlap"},
+                                                      {"misfire"},
+                                                      {"paused", true},
+                                                      {"last_ns", true},
+                                                      {"cursor_ns", true},
+                                                      {"queued_ns", true}}};
 
 std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
   return workflow.name + "::" + workflow.tasks.at(task);
@@ -58,7 +69,8 @@ std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
 int inspect_events(const InspectOptions& options, const InspectFilter& filter) {
   RowWriter writer(stdout, options.format, kEventColumns);
   const auto image = read_rocksdb_store(options.store, [&](const TransitionEvent& event) {
-    if (!filter.shows(event.pipeline->id) || !filter.shows(event.to) || !filter.shows_time(event.time_ns)) return;
+    if (!filter.shows(event.pipeline->id) || !filter.shows(event.to) || !filter.shows_time(event.time_ns))
+      return;
     writer.row(std::array<std::string, 9>{
         fmt::to_string(event.sequence), fmt::to_string(event.time_ns), event.pipeline->id.to_string(),
         task_namespace(*event.workflow, event.task), fmt::to_string(event.attempt),
@@ -143,13 +155,29 @@ int inspect_pauses(const InspectOptions& options) {
   return kGood;
 }
 
+int inspect_schedules(const StoreImage& image, RowFormat format) {
+  RowWriter writer(stdout, format, kScheduleColumns);
+  for (const auto& [name, schedule] : image.schedules()) {
+    const auto definition = ScheduleDefinition::parse(schedule.definition);
+    if (!definition)
+      return fail({kStoreFailure, fmt::format("schedule '{}': {}", name, definition.error().message)});
+    const ScheduleOptions& options = definition->options;
+    writer.row(std::array<std::string, 10>{
+        name, definition->workflow, options.cron, options.time_zone, std::string(to_string(options.overlap)),
+        std::string(to_string(options.misfire)), fmt::to_string(schedule.paused),
+        fmt::to_string(schedule.last_ns), fmt::to_string(schedule.cursor_ns),
+        fmt::to_string(schedule.queued_ns)});
+  }
+  writer.finish();
+  return kGood;
+}
+
 }  // namespace
 
 int inspect(const InspectOptions& options) {
   const bool one = options.what == "pipeline";
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto filter =
-      InspectFilter::make(options.words, options.what, std::chrono::nanoseconds(now).count());
+  const auto filter = InspectFilter::make(options.words, options.what, std::chrono::nanoseconds(now).count());
   if (!filter) return fail({kBadInput, filter.error()});
   const std::optional<Uuid> id = one ? Uuid::parse(options.pipeline) : std::nullopt;
   if (one != !options.pipeline.empty() || (one && !id)) {
@@ -180,6 +208,7 @@ int inspect(const InspectOptions& options) {
                                                 })
                            : read_rocksdb_store(options.store);
   if (!image) return fail(opening_failure(image.error()));
+  if (options.what == "schedules") return inspect_schedules(*image, options.format);
   if (one) return inspect_pipeline(*image, times, *id, options.store);
   if (pipelines) {
     if (auto written = write_history(options, *filter, &*image, writer); !written) {

@@ -10,7 +10,7 @@ namespace leat::tools {
 
 struct InspectOptions {
   std::string store = "./leat.db";
-  std::string what = "pipelines";  ///< "pipelines", "tasks", "events", "pauses" or "pipeline"
+  std::string what = "pipelines";  ///< or "tasks", "events", "pauses", "schedules", "pipeline"
   std::string pipeline;            ///< its id, for "pipeline"
   InspectWords words;
   RowFormat format = RowFormat::Table;

@@ -55,10 +55,11 @@ void add_retention(CLI::App* command, std::string& events, std::string& history,
     return limits ? std::string() : limits.error();
   };
   command
-      ->add_option("--keep-events", events,
-                   "How long transitions stay: 7d, a count, 10GiB, several with commas, or all; older ones go as "
-                   "the journal grows, those of unfinished pipelines never [" +
-                       events_fallback + "]")
+      ->add_option(
+          "--keep-events", events,
+          "How long transitions stay: 7d, a count, 10GiB, several with commas, or all; older ones go as "
+          "the journal grows, those of unfinished pipelines never [" +
+              events_fallback + "]")
       ->check(is_retention);
   command
       ->add_option("--keep-history", history,
@@ -105,16 +106,19 @@ void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
 void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
   CLI::App* command =
       add_command(app, chosen, "inspect", "Show what a store remembers; changes nothing", options, inspect);
-  command->add_option("what", options.what, "pipelines, tasks, events or pauses; pipeline ID: one of them as a tree")
+  command
+      ->add_option("what", options.what,
+                   "pipelines, tasks, events, pauses or schedules; pipeline ID: one as a tree")
       ->capture_default_str()
-      ->check(CLI::IsMember({"pipelines", "tasks", "events", "pauses", "pipeline"}));
+      ->check(CLI::IsMember({"pipelines", "tasks", "events", "pauses", "schedules", "pipeline"}));
   command->add_option("id", options.pipeline, "Of the pipeline");
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
   command->add_option("--pipeline", options.words.pipeline, "Only of this ID");
   command->add_option("--state", options.words.state,
                       "Only in this state: pipelines, tasks; events that lead to it");
-  command->add_option("--since", options.words.since,
-                      "Only what ended, or events that came, from 2026-11-23, 2026-11-23T15:00:00Z or 90m ago on");
+  command->add_option(
+      "--since", options.words.since,
+      "Only what ended, or events that came, from 2026-11-23, 2026-11-23T15:00:00Z or 90m ago on");
   command->add_option("--until", options.words.until, "... and before this");
   command
       ->add_option_function<std::string>(

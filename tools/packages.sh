@@ -3,7 +3,7 @@
 
 # What the library and the command line need to build. ccache: leat is compiled again as part of an outside project.
 leat_build_packages=(
-  g++ cmake ninja-build ccache libtbb-dev libconcurrentqueue-dev librocksdb-dev libxxhash-dev libfmt-dev nlohmann-json3-dev
+  g++ cmake ninja-build ccache libtbb-dev libconcurrentqueue-dev librocksdb-dev libxxhash-dev libfmt-dev libhowardhinnant-date-dev nlohmann-json3-dev
   libcli11-dev libtomlplusplus-dev)
 # What tests and benchmarks need besides.
 leat_test_packages=(

@@ -263,7 +263,7 @@ TEST(ConcurrencyKeys, HoldAfterACrashBehindEachCommit) {
     ASSERT_TRUE(before) << before.error().message;
     std::vector<std::uint64_t> begun, waiting;
     for (const auto& [number, pipeline] : before->pipelines()) {
-      EXPECT_EQ(pipeline.concurrency_key, "k");
+      EXPECT_EQ(pipeline.traits->concurrency_key, "k");
       (pipeline.tasks[0].key_no != 0 ? begun : waiting).push_back(number);
     }
     EXPECT_LE(begun.size(), 2U) << "behind commit " << commits;
@@ -352,7 +352,7 @@ TEST(ConcurrencyKeys, SurviveACheckpoint) {
   const auto image = recover_unfinished(*make_memory_store(std::make_shared<MemoryMedium>(*medium)));
   ASSERT_TRUE(image) << image.error().message;
   ASSERT_EQ(image->pipelines().size(), 20U);
-  for (const auto& [number, pipeline] : image->pipelines()) EXPECT_EQ(pipeline.concurrency_key, "k");
+  for (const auto& [number, pipeline] : image->pipelines()) EXPECT_EQ(pipeline.traits->concurrency_key, "k");
   held = false;
   Visits again;
   Runner runner = make_runner(medium);

@@ -321,5 +321,45 @@ TEST(StoreImage, RefusesAMissingCommit) {
   EXPECT_FALSE(apply(2, 2));  // nothing is applied after a refusal
 }
 
+TransitionGroup schedule_changed(std::uint64_t version, std::int64_t cursor_ns,
+                                 std::string_view definition = "") {
+  return TransitionGroup(
+      5, ScheduleChanged{.name = "s", .version = version, .cursor_ns = cursor_ns, .definition = definition});
+}
+
+TransitionGroup fired(std::uint64_t pipeline_no, const ScheduleFiring& firing) {
+  return TransitionGroup(
+      6, PipelineCreated{
+             .pipeline_no = pipeline_no, .workflow_no = 1, .task_count = 3, .traits = {.firing = firing}});
+}
+
+TEST(StoreImage, MovesAScheduleWithThePipelineThatItSubmits) {
+  Folded folded;
+  folded.with_pipeline();
+  EXPECT_EQ(folded.apply(schedule_changed(1, 100, "d")), "");
+  EXPECT_EQ(folded.apply(fired(2, {.schedule = "s", .version = 2, .time_ns = 150, .cursor_ns = 160})), "");
+  const ScheduleImage& schedule = folded.image.schedules().at("s");
+  EXPECT_EQ(schedule, (ScheduleImage{.version = 2, .cursor_ns = 160, .last_ns = 150, .definition = "d"}));
+  EXPECT_EQ(folded.image.pipelines().at(2).traits->schedule, "s");
+  EXPECT_EQ(folded.image.pipelines().at(2).traits->scheduled_ns, 150);
+}
+
+TEST(StoreImage, RefusesWhatNoScheduleCanDo) {
+  Folded folded;
+  folded.with_pipeline();
+  EXPECT_THAT(folded.apply(schedule_changed(1, 100)), HasSubstr("changes an unknown schedule"));
+  Folded twice;
+  twice.with_pipeline();
+  EXPECT_EQ(twice.apply(schedule_changed(1, 100, "d")), "");
+  EXPECT_EQ(twice.apply(fired(2, {.schedule = "s", .version = 2})), "");
+  EXPECT_THAT(twice.apply(fired(3, {.schedule = "s", .version = 2})), HasSubstr("fires a schedule twice"));
+  Folded gone;
+  gone.with_pipeline();
+  EXPECT_EQ(gone.apply(schedule_changed(1, 100, "d")), "");
+  EXPECT_EQ(gone.apply(TransitionGroup(7, ScheduleChanged{.name = "s", .version = 2, .removed = true})), "");
+  EXPECT_TRUE(gone.image.schedules().empty());
+  EXPECT_THAT(gone.apply(fired(2, {.schedule = "s", .version = 3})), HasSubstr("fires an unknown schedule"));
+}
+
 }  // namespace
 }  // namespace leat::test

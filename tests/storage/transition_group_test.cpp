@@ -109,6 +109,40 @@ TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   EXPECT_EQ(record.traits.concurrency_key, "customer-7");
 }
 
+TEST(TransitionGroup, PipelineCreatedByAScheduleIsReadBack) {
+  Packed packed(TransitionGroup(
+      kNoon,
+      PipelineCreated{
+          .pipeline_no = 1,
+          .task_count = 1,
+          .traits = {.firing = {.schedule = "nightly", .version = 7, .time_ns = -5, .cursor_ns = 9}}}));
+  const auto record = packed.only<PipelineCreated>();
+  EXPECT_EQ(record.traits.concurrency_key, "");
+  EXPECT_EQ(record.traits.firing.schedule, "nightly");
+  EXPECT_EQ(record.traits.firing.version, 7U);
+  EXPECT_EQ(record.traits.firing.time_ns, -5);
+  EXPECT_EQ(record.traits.firing.cursor_ns, 9);
+}
+
+TEST(TransitionGroup, ScheduleChangedIsReadBack) {
+  Packed packed(TransitionGroup(kNoon, ScheduleChanged{.name = "nightly",
+                                                       .version = 300,
+                                                       .removed = true,
+                                                       .paused = true,
+                                                       .cursor_ns = 1,
+                                                       .last_ns = 2,
+                                                       .queued_ns = 3,
+                                                       .definition = "{}"}));
+  const auto record = packed.only<ScheduleChanged>();
+  EXPECT_EQ(record.name, "nightly");
+  EXPECT_EQ(record.version, 300U);
+  EXPECT_TRUE(record.removed && record.paused);
+  EXPECT_EQ(record.cursor_ns, 1);
+  EXPECT_EQ(record.last_ns, 2);
+  EXPECT_EQ(record.queued_ns, 3);
+  EXPECT_EQ(record.definition, "{}");
+}
+
 TEST(TransitionGroup, TaskStartedIsReadBack) {
   Packed packed(
       TransitionGroup(kNoon, TaskStarted{.pipeline_no = 9, .task = 1234, .attempt = 3, .key_no = 2}));
@@ -308,7 +342,12 @@ TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {  // row 195
       TransitionGroup(kNoon, TaskStarted{.pipeline_no = 1}),
       TransitionGroup(kNoon, TaskEnded{.pipeline_no = 1, .successors = successors, .output = "out"}),
       TransitionGroup(kNoon, PipelineChanged{.pipeline_no = 1, .successors = successors, .reason = "r"}),
-      TransitionGroup(kNoon, TaskReferred{.pipeline_no = 1, .external_ref = "job"}));
+      TransitionGroup(kNoon, TaskReferred{.pipeline_no = 1, .external_ref = "job"}),
+      TransitionGroup(kNoon, ScheduleChanged{.name = "s", .version = 1, .queued_ns = 5, .definition = "d"}),
+      TransitionGroup(kNoon, PipelineCreated{.pipeline_no = 2,
+                                             .task_count = 1,
+                                             .traits = {.concurrency_key = "k",
+                                                        .firing = {.schedule = "s", .version = 2}}}));
   int refused = 0;
   for (int round = 0; round < 20000; ++round) {
     std::vector<std::byte> bytes = packed.bytes();

@@ -22,6 +22,7 @@
 #include "leat/router.h"
 #include "leat/routing_config.h"
 #include "leat/runner.h"
+#include "leat/schedule.h"
 #include "leat/state_store.h"
 #include "leat/states.h"
 #include "leat/store_error.h"

@@ -27,6 +27,7 @@
 #include "leat/rng.h"
 #include "leat/router.h"
 #include "leat/routing_config.h"
+#include "leat/schedule.h"
 #include "leat/state_store.h"
 #include "leat/states.h"
 #include "leat/store_health.h"
@@ -141,6 +142,21 @@ class Runner {
   /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
 
+  /// Has pipelines of a workflow begin by the clock, from now on and across restarts: a schedule is kept in the store
+  /// and goes on as soon as a version of its workflow is registered. Registers the workflow. The same name again
+  /// redefines it; where its times stay the same, so does how far it is. Returns once it is on the disk.
+  ///
+  /// @param name  1 to 128 bytes
+  /// @return      InvalidArgument or NotFound, which name the field and what it accepts; WouldDeadlock inside a task
+  std::expected<void, Error> schedule(std::string_view name, const Workflow& workflow, ScheduleOptions options);
+  /// By name.
+  std::vector<ScheduleInfo> schedules() const;
+  /// Times that come until resume_schedule() are left out. @return NotFound, or WouldDeadlock inside a task
+  std::expected<void, Error> pause_schedule(std::string_view name);
+  std::expected<void, Error> resume_schedule(std::string_view name);
+  /// Its pipelines go on.
+  std::expected<void, Error> remove_schedule(std::string_view name);
+
   /// How often tasks of an executor key may begin, retries included; in force from now on, and until this Runner ends.
   /// What must wait is queued, then parked, as ever. For tasks of certain names: route them to a key of their own,
   /// which may share the executor.
@@ -234,6 +250,7 @@ class Runner {
   friend class RunnerState;
   explicit Runner(std::unique_ptr<RunnerState> state) noexcept;
   std::expected<void, Error> check_lends() const;
+  std::expected<void, Error> change_schedule(const std::function<std::expected<void, Error>()>& change);
   std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);
   std::unique_ptr<RunnerState> state_;
 };

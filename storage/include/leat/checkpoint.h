@@ -55,6 +55,11 @@ struct SubmissionKept {
   std::int64_t ends_ns = 0;
 };
 
+struct ScheduleKept {
+  std::uint64_t generation = 0;
+  ScheduleChanged schedule = {};
+};
+
 /// A live pipeline as all groups that it published before left it. Captured output stays in the journal.
 /// Worker and step race for a Ready task: it may be Ready here though its TaskStarted was published before.
 struct PipelineKept {
@@ -75,6 +80,7 @@ TransitionGroup make_row(const WorkflowKept& record);
 TransitionGroup make_row(const KeyKept& record);
 TransitionGroup make_row(const PauseKept& record);
 TransitionGroup make_row(const SubmissionKept& record);
+TransitionGroup make_row(const ScheduleKept& record);
 TransitionGroup make_row(const RoundEnded& record);
 /// @return  one row, or more for a pipeline with much text: to be published one after the other
 std::vector<TransitionGroup> make_rows(const PipelineKept& record);

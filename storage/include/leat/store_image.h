@@ -35,6 +35,15 @@ struct WorkflowImage {
   friend bool operator==(const WorkflowImage&, const WorkflowImage&) = default;
 };
 
+/// What few pipelines have, see PipelineTraits.
+struct TraitsImage {
+  std::string concurrency_key;    ///< empty: it has none
+  std::string schedule;           ///< that submitted it; empty: none did
+  std::int64_t scheduled_ns = 0;  ///< the time that it stands for
+
+  friend bool operator==(const TraitsImage&, const TraitsImage&) = default;
+};
+
 struct PipelineImage {
   std::uint64_t pipeline_no = 0;
   Uuid id;
@@ -44,7 +53,7 @@ struct PipelineImage {
   std::int64_t finished_ns = 0;  ///< 0 while unfinished
   std::uint64_t folded_to = 0;   ///< a checkpoint's row: the groups below this number are in it
   RareText context;
-  RareText concurrency_key;  ///< empty: it has none
+  Rare<TraitsImage> traits;
   TaskImages tasks;
   OptionalTask last_completed;  ///< the task that completed last
   Durability level = Durability::Disk;
@@ -78,6 +87,18 @@ struct SubmissionImage {
 
 /// By idempotency key, with its workflow's name before it. Those whose time is over are left out, some day.
 using SubmissionImages = std::map<std::string, SubmissionImage, std::less<>>;
+
+/// See ScheduleChanged.
+struct ScheduleImage {
+  std::uint64_t version = 0;
+  bool paused = false;
+  std::int64_t cursor_ns = 0;
+  std::int64_t last_ns = 0;
+  std::int64_t queued_ns = 0;
+  std::string definition;
+
+  friend bool operator==(const ScheduleImage&, const ScheduleImage&) = default;
+};
 
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
@@ -158,6 +179,7 @@ class StoreImage {
   const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
   const PauseImages& pauses() const noexcept;
   const SubmissionImages& submissions() const noexcept;
+  const std::map<std::string, ScheduleImage>& schedules() const noexcept;    ///< by name
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

@@ -49,6 +49,34 @@ class RareText {
   std::unique_ptr<const std::string> text_;
 };
 
+/// What most have not: a word where it was never touched, which is as good as T().
+template <class T>
+class Rare {
+ public:
+  Rare() noexcept = default;
+  Rare(const Rare& other) : value_(other.value_ == nullptr ? nullptr : std::make_unique<T>(*other.value_)) {}
+  Rare(Rare&&) noexcept = default;
+  Rare& operator=(Rare other) noexcept {
+    value_.swap(other.value_);
+    return *this;
+  }
+
+  const T& operator*() const noexcept {
+    static const T none{};
+    return value_ == nullptr ? none : *value_;
+  }
+  const T* operator->() const noexcept { return &**this; }
+  T& touch() {
+    if (value_ == nullptr) value_ = std::make_unique<T>();
+    return *value_;
+  }
+
+  friend bool operator==(const Rare& a, const Rare& b) noexcept { return *a == *b; }
+
+ private:
+  std::unique_ptr<T> value_;
+};
+
 /// A task's number, or none, in half the bytes of a std::optional.
 class OptionalTask {
  public:

@@ -39,6 +39,14 @@ struct KeyDefined {
   std::string_view key = {};
 };
 
+/// A schedule submits a pipeline: its cursor moves with that, or neither happens.
+struct ScheduleFiring {
+  std::string_view schedule = {};  ///< its name; empty: none submitted it
+  std::uint64_t version = 0;       ///< see ScheduleChanged
+  std::int64_t time_ns = 0;        ///< the time that it stands for; Unix time
+  std::int64_t cursor_ns = 0;
+};
+
 /// What few pipelines have.
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
@@ -46,9 +54,10 @@ struct PipelineTraits {
   std::int64_t start_at_ns = 0;           ///< Unix time before which no task begins; 0: none; not in rows
   std::string_view idempotency_key = {};  ///< with its workflow's name before it; empty: none; not in rows
   std::int64_t key_ends_ns = 0;           ///< Unix time until which that key stands for this pipeline
+  ScheduleFiring firing = {};             ///< only its name and time in rows
 
   bool empty() const noexcept {
-    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty();
+    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() && firing.schedule.empty();
   }
 };
 
@@ -139,6 +148,18 @@ struct PauseChanged {
   std::string_view reason = {};  ///< where paused
 };
 
+/// A schedule was made, redefined, paused, moved on without a pipeline, or removed. Takes no transition.
+struct ScheduleChanged {
+  std::string_view name = {};  ///< unique among those that are
+  std::uint64_t version = 0;   ///< from 1 in steps of 1, firings included: so what a row holds is not told twice
+  bool removed = false;
+  bool paused = false;
+  std::int64_t cursor_ns = 0;  ///< up to where its times are dealt with; Unix time
+  std::int64_t last_ns = 0;    ///< the time that was fired last; 0: none
+  std::int64_t queued_ns = 0;  ///< a time that waits for the pipeline before it; 0: none
+  std::string_view definition = {};  ///< free bytes of the definer; empty: as before
+};
+
 /// One encoded transition group, ready to be published. Movable; small groups live inside the object.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
@@ -158,6 +179,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const TaskReferred& record);
   TransitionGroup(std::int64_t time_ns, const PauseChanged& record);
   TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
+  TransitionGroup(std::int64_t time_ns, const ScheduleChanged& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
   TransitionGroup& operator=(TransitionGroup&& other) noexcept;
