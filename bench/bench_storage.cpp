@@ -302,18 +302,11 @@ void BM_Group_EncodeCompleted(benchmark::State& state) {
 }
 BENCHMARK(BM_Group_EncodeCompleted)->UseRealTime();
 
-/// One item: a live task of a store that was not closed, opened and folded.
-void BM_Store_Recover(benchmark::State& state) {
-  const auto live = static_cast<std::uint64_t>(state.range(0));
-  constexpr std::string_view kTasks[] = {"only"};
-  const TemporaryDirectory directory;
-  const std::string place = directory.path() / "store";
-  const auto open = [&place] {
-    auto store = open_rocksdb_store(place);
-    if (!store) give_up(store.error().message);
-    return std::move(*store);
-  };
-  {
+/// A store with so many live tasks that was not closed.
+class LiveStore {
+ public:
+  explicit LiveStore(std::uint64_t live) {
+    constexpr std::string_view kTasks[] = {"only"};
     const auto store = open();
     Journal journal(*store, {.waits_commit = true});
     const auto publish = [&journal](TransitionGroup&& group) {
@@ -324,10 +317,26 @@ void BM_Store_Recover(benchmark::State& state) {
     for (std::uint64_t number = 1; number <= live; ++number) publish(created(number));
     if (auto done = journal.flush(Durability::Disk); !done) give_up(done.error().message);
   }
+  std::unique_ptr<StateStore> open() const {
+    auto store = open_rocksdb_store(place_);
+    if (!store) give_up(store.error().message);
+    return std::move(*store);
+  }
+  const std::string& place() const { return place_; }
+
+ private:
+  const TemporaryDirectory directory_;
+  const std::string place_ = directory_.path() / "store";
+};
+
+/// One item: a live task of a store that was not closed, opened and folded.
+void BM_Store_Recover(benchmark::State& state) {
+  const auto live = static_cast<std::uint64_t>(state.range(0));
+  const LiveStore made(live);
   const std::int64_t before = resident_bytes();
   std::int64_t grown = 0;
   for (auto _ : state) {
-    const auto store = open();
+    const auto store = made.open();
     StoreImage image(StoreImage::Keep::Unfinished);
     auto done = store->replay([&image](std::uint64_t first, std::span<const std::byte> commit) {
       return image.apply(first, commit);
@@ -339,12 +348,48 @@ void BM_Store_Recover(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(live));
   state.counters["bytes_per_live_task"] = static_cast<double>(grown) / static_cast<double>(live);
 }
-BENCHMARK(BM_Store_Recover)
-    ->ArgName("live")
-    ->Arg(10'000)
-    ->Arg(1'000'000)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
+
+/// The floor of recovery: RocksDB alone opens the same bytes, and every value is read once.
+void BM_Store_RawScan(benchmark::State& state) {
+  const auto live = static_cast<std::uint64_t>(state.range(0));
+  const LiveStore made(live);
+  std::vector<std::string> names;
+  if (const auto status = rocksdb::DB::ListColumnFamilies({}, made.place(), &names); !status.ok())
+    give_up(status.ToString());
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const std::string& name : names) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  const std::int64_t before = resident_bytes();
+  std::int64_t grown = 0;
+  std::uint64_t bytes = 0;
+  for (auto _ : state) {
+    rocksdb::DB* opened = nullptr;
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    if (const auto status = rocksdb::DB::OpenForReadOnly({}, made.place(), families, &handles, &opened);
+        !status.ok())
+      give_up(status.ToString());
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    for (rocksdb::ColumnFamilyHandle* const handle : handles) {
+      const std::unique_ptr<rocksdb::Iterator> at(db->NewIterator({}, handle));
+      for (at->SeekToFirst(); at->Valid(); at->Next()) {
+        for (const char byte : at->value().ToStringView()) bytes += static_cast<std::uint8_t>(byte);
+      }
+      if (!at->status().ok()) give_up(at->status().ToString());
+    }
+    grown = std::max(grown, resident_bytes() - before);
+    for (rocksdb::ColumnFamilyHandle* const handle : handles)
+      db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  }
+  benchmark::DoNotOptimize(bytes);
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(live));
+  state.counters["bytes_per_live_task"] = static_cast<double>(grown) / static_cast<double>(live);
+}
+
+void with_live_tasks(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgName("live")->Arg(10'000)->Arg(1'000'000)->Arg(10'000'000);
+  benchmark->Unit(benchmark::kMillisecond)->UseRealTime();
+}
+BENCHMARK(BM_Store_Recover)->Apply(with_live_tasks);
+BENCHMARK(BM_Store_RawScan)->Apply(with_live_tasks);
 
 template <class Run>
 void register_benchmark(const std::string& name, const Run& run) {

@@ -3,10 +3,12 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -81,7 +83,46 @@ void run_ack(benchmark::State& state, std::size_t threads) {
   report_percentiles(state, std::move(waits_ns));
 }
 
+/// One item: a pipeline of one task, submitted at its time whether earlier ones are acknowledged or not. Each
+/// waits from that time on, so that what holds the submitter up counts as well.
+void run_ack_at_rate(benchmark::State& state, std::int64_t per_second) {
+  const auto count = static_cast<std::size_t>(per_second / 2);
+  const std::chrono::nanoseconds period = std::chrono::seconds(1) / per_second;
+  BenchRunner runner({.level = Durability::Disk, .max_queued = 1 << 20});
+  const Workflow workflow = take(Workflow::builder("single").task("nothing", do_nothing).build(), "workflow");
+  take(runner->register_workflow(workflow), "register_workflow");
+  std::vector<std::int64_t> waits_ns;
+  std::vector<std::optional<PipelineHandle>> handles(count);
+  for (auto _ : state) {
+    std::atomic<std::size_t> sent{0};
+    const auto begin = std::chrono::steady_clock::now();
+    std::jthread waiter([&] {
+      for (std::size_t index = 0; index < count; ++index) {
+        sent.wait(index, std::memory_order_acquire);  // (1) pairs with (2)
+        take(handles[index]->acknowledged(), "acknowledged");
+        const auto intended = begin + static_cast<std::int64_t>(index) * period;
+        waits_ns.push_back(std::chrono::nanoseconds(std::chrono::steady_clock::now() - intended).count());
+      }
+    });
+    for (std::size_t index = 0; index < count; ++index) {
+      std::this_thread::sleep_until(begin + static_cast<std::int64_t>(index) * period);
+      handles[index] = take(runner->submit_async(workflow, {.durability = Durability::Disk}), "submit_async");
+      sent.store(index + 1, std::memory_order_release);  // (2) publishes the handle
+      sent.notify_one();
+    }
+    waiter.join();
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(count));
+  report_percentiles(state, std::move(waits_ns));
+}
+
 [[maybe_unused]] const bool kRegistered = [] {
+  for (const std::int64_t per_second : {1'000, 10'000, 100'000}) {
+    const std::string name = "BM_AckAtRate_Leat/per_second:" + std::to_string(per_second);
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      run_ack_at_rate(state, per_second);
+    })->UseRealTime();
+  }
   for (const Durability level : {Durability::Disk, Durability::Process}) {
     const std::string name = "BM_Durable_Leat/level:" + std::string(to_string(level));
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {

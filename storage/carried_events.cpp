@@ -27,8 +27,8 @@ EventCarrier::EventCarrier(const JournalDb& journal, const CheckpointMark& from,
 void EventCarrier::enter(Phase phase) {
   phase_ = phase;
   const bool in_journal = phase == Phase::Younger || phase == Phase::Journal;
-  at_ = phase == Phase::Done ? nullptr
-                             : journal_.scan(in_journal ? journal_.family() : journal_.checkpoint());
+  at_ =
+      phase == Phase::Done ? nullptr : journal_.scan(in_journal ? journal_.family() : journal_.checkpoint());
   switch (phase) {
     case Phase::Rows:
       return at_->Seek(row_key(to_.generation, 0));
@@ -151,7 +151,8 @@ std::expected<void, StoreError> EventCarrier::carry(std::uint64_t first, std::sp
     writer.add(time_ns, (*group)->bytes, (*group)->transitions);
     ++kept;
     // Backwards, its creation is the last that is met of it.
-    const bool is_last = phase_ == Phase::Journal && std::holds_alternative<PipelineCreated>((*group)->record);
+    const bool is_last =
+        phase_ == Phase::Journal && std::holds_alternative<PipelineCreated>((*group)->record);
     if (is_last) found(*place);
   }
   if (kept == 0) return {};

@@ -1,5 +1,6 @@
-// Old events of what still lives: when the journal's beginning goes, the groups of the pipelines that live are
-// copied out of it, into commits that say of all others only how many numbers they took. Private: includes RocksDB.
+// Old events of what still lives: when the journal's beginning goes, the groups of the pipelines that live
+// are copied out of it, into commits that say of all others only how many numbers they took. Private:
+// includes RocksDB.
 #pragma once
 
 #include <rocksdb/iterator.h>
@@ -19,12 +20,13 @@
 
 namespace leat {
 
-/// Copies what lies before round `to` of the pipelines that have a row in it, under its generation: from the journal
-/// behind round `from` and from what was carried to that one. Reads the journal backwards, so that it ends where the
-/// oldest of them was created.
+/// Copies what lies before round `to` of the pipelines that have a row in it, under its generation: from the
+/// journal behind round `from` and from what was carried to that one. Reads the journal backwards, so that it
+/// ends where the oldest of them was created.
 ///
 /// Thread-safety: one thread at a time, beside the committer. Ends before the database is closed.
-/// Invariant: what it has written counts only once `to` is the oldest round; done once more, it writes the same.
+/// Invariant: what it has written counts only once `to` is the oldest round; done once more, it writes the
+/// same.
 class EventCarrier {
  public:
   EventCarrier(const JournalDb& journal, const CheckpointMark& from, const CheckpointMark& to);

@@ -1,7 +1,7 @@
 // Which rounds of the checkpoint a store keeps, and how the list of them lies on disk:
 //
-// u8 version: 2; varint count; for each round: varint generation, minimum, end, u64 hash (absent in version 1),
-// i64 ended_ns, varint journal_bytes, row_bytes; u64 checksum: XXH3-64 of all bytes before it.
+// u8 version: 2; varint count; for each round: varint generation, minimum, end, u64 hash (absent in version
+// 1), i64 ended_ns, varint journal_bytes, row_bytes; u64 checksum: XXH3-64 of all bytes before it.
 #include <xxhash.h>
 
 #include <algorithm>

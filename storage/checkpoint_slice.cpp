@@ -1,14 +1,13 @@
 // Packs and unpacks slices of the checkpoint.
 #include "checkpoint_slice.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "check.h"
+#include "checked_frame.h"
 #include "checkpoint_row.h"
 #include "record_format.h"
 #include "record_parser.h"
@@ -19,13 +18,11 @@ namespace {
 using record_format::Kind;
 using record_format::kVarintBytesMax;
 
-constexpr std::uint8_t kSliceVersion = 1;
+constexpr FrameKind kSlice = {.name = "checkpoint slice", .version = 1};
 constexpr std::size_t kHeaderBytesMax = 1 + 2 * kVarintBytesMax;
 
 std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
-  return std::unexpected(
-      StoreError{StoreErrorCode::Damaged,
-                 "checkpoint slice " + std::to_string(first_sequence) + ": " + std::string(what)});
+  return damaged_frame(kSlice, first_sequence, what);
 }
 
 }  // namespace
@@ -58,33 +55,17 @@ std::span<const std::byte> CheckpointSliceWriter::finish() {
   LEAT_CHECK(rows_ > 0);
   std::byte header[kHeaderBytesMax];
   std::byte* out = header;
-  *out++ = std::byte{kSliceVersion};
+  *out++ = std::byte{kSlice.version};
   out = record_format::put_varint(out, generation_);
   out = record_format::put_varint(out, rows_);
-  const auto header_size = static_cast<std::size_t>(out - header);
-  const std::size_t start = kHeaderBytesMax - header_size;
-  std::memcpy(buffer_.data() + start, header, header_size);
-  const std::size_t checked = buffer_.size() - start;
-  buffer_.resize(buffer_.size() + record_format::kChecksumBytes);
-  std::byte* const first = buffer_.data() + start;
-  record_format::put_u64(first + checked, XXH3_64bits_withSeed(first, checked, first_sequence_));
-  return {first, checked + record_format::kChecksumBytes};
+  return close_frame(buffer_, kHeaderBytesMax, {header, out}, first_sequence_);
 }
 
 std::expected<CheckpointSliceReader, StoreError> CheckpointSliceReader::open(
     std::uint64_t first_sequence, std::span<const std::byte> slice) {
-  if (slice.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
-  const auto checked = slice.first(slice.size() - record_format::kChecksumBytes);
-  if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) !=
-      record_format::get_u64(checked.data() + checked.size())) {
-    return damaged(first_sequence, "checksum mismatch");
-  }
-  RecordParser in(checked);
-  if (const std::uint8_t version = in.u8(); version != kSliceVersion) {
-    return std::unexpected(StoreError{
-        StoreErrorCode::NewerFormat,
-        "checkpoint slice " + std::to_string(first_sequence) + " has format " + std::to_string(version)});
-  }
+  auto opened = open_frame(kSlice, first_sequence, slice);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  RecordParser& in = *opened;
   CheckpointSliceReader reader;
   reader.first_sequence_ = first_sequence;
   reader.generation_ = in.varint();

@@ -37,8 +37,8 @@ struct CommitHeader {
 /// The hash of a packed commit, unchecked. @pre it is one
 std::uint64_t hash_of_commit(std::span<const std::byte> commit) noexcept;
 
-/// Packs groups, each commit linked to the one before. Reuses its buffer, so that packing allocates nothing once
-/// the buffer has grown.
+/// Packs groups, each commit linked to the one before. Reuses its buffer, so that packing allocates nothing
+/// once the buffer has grown.
 class CommitWriter {
  public:
   /// @param link  the hash of the commit before the first one; 0: there is none

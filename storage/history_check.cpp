@@ -12,8 +12,9 @@ namespace leat {
 namespace {
 
 std::unexpected<StoreError> disagree(std::uint64_t first, std::string_view what) {
-  return std::unexpected(StoreError{
-      StoreErrorCode::Damaged, fmt::format("the history and the journal disagree at commit {}: {}", first, what)});
+  return std::unexpected(
+      StoreError{StoreErrorCode::Damaged,
+                 fmt::format("the history and the journal disagree at commit {}: {}", first, what)});
 }
 
 std::uint32_t count(const PipelineImage& pipeline, TaskState state) {
@@ -79,8 +80,8 @@ std::expected<void, StoreError> HistoryCheck::compare(std::uint64_t first,
   if (!has_pack && (expected.empty() || !begin_ || first < *begin_)) return {};
   if (!has_pack) return disagree(first, fmt::format("pipeline {} finished", expected.front().id.to_string()));
   const rocksdb::Slice value = at_->value();
-  auto pack = HistoryPackReader::open(
-      first, {reinterpret_cast<const std::byte*>(value.data()), value.size()});
+  auto pack =
+      HistoryPackReader::open(first, {reinterpret_cast<const std::byte*>(value.data()), value.size()});
   if (!pack) return std::unexpected(std::move(pack.error()));
   auto next_expected = expected.begin();
   for (;;) {
@@ -103,27 +104,27 @@ std::expected<void, StoreError> rebuild_history(JournalDb& journal) {
   FinishedPipelines finished;
   StoreImage image(StoreImage::Keep::Unfinished);
   image.on_finish([&finished](const PipelineImage& pipeline) { finished.add(pipeline); });
-  return journal.replay([&](std::uint64_t first,
-                            std::span<const std::byte> commit) -> std::expected<void, StoreError> {
-    finished.clear();
-    if (auto done = image.apply(first, commit); !done) return done;
-    if (finished.summaries().empty()) return {};
-    HistoryPackWriter writer(tail);
-    writer.begin(first);
-    for (const PipelineSummary& summary : finished.summaries()) {
-      // Any group carries a summary; its record does not come along.
-      TransitionGroup group(summary.finished_ns, KeyDefined());
-      group.add_summary(summary);
-      writer.add(group);
-    }
-    const std::span<const std::byte> pack = writer.finish();
-    tail = writer.tail();
-    const rocksdb::Status status =
-        journal.db().Put({}, journal.history(), history_key(first),
-                         rocksdb::Slice(reinterpret_cast<const char*>(pack.data()), pack.size()));
-    if (!status.ok()) return std::unexpected(to_store_error(status, "writing the history anew"));
-    return {};
-  });
+  return journal.replay(
+      [&](std::uint64_t first, std::span<const std::byte> commit) -> std::expected<void, StoreError> {
+        finished.clear();
+        if (auto done = image.apply(first, commit); !done) return done;
+        if (finished.summaries().empty()) return {};
+        HistoryPackWriter writer(tail);
+        writer.begin(first);
+        for (const PipelineSummary& summary : finished.summaries()) {
+          // Any group carries a summary; its record does not come along.
+          TransitionGroup group(summary.finished_ns, KeyDefined());
+          group.add_summary(summary);
+          writer.add(group);
+        }
+        const std::span<const std::byte> pack = writer.finish();
+        tail = writer.tail();
+        const rocksdb::Status status =
+            journal.db().Put({}, journal.history(), history_key(first),
+                             rocksdb::Slice(reinterpret_cast<const char*>(pack.data()), pack.size()));
+        if (!status.ok()) return std::unexpected(to_store_error(status, "writing the history anew"));
+        return {};
+      });
 }
 
 }  // namespace leat

@@ -1,4 +1,5 @@
-// Whether the history says what the journal says, and the history anew from the journal. Private: includes RocksDB.
+// Whether the history says what the journal says, and the history anew from the journal. Private: includes
+// RocksDB.
 #pragma once
 
 #include <rocksdb/iterator.h>

@@ -1,13 +1,13 @@
 // Summaries to bytes and back.
 #include "history_pack.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "check.h"
+#include "checked_frame.h"
 #include "group_writer.h"
 #include "record_format.h"
 #include "record_parser.h"
@@ -18,13 +18,11 @@ namespace {
 namespace flag = record_format::summary;
 using record_format::kVarintBytesMax;
 
-constexpr std::uint8_t kPackVersion = 1;
+constexpr FrameKind kPack = {.name = "history of commit", .version = 1};
 constexpr std::size_t kHeaderBytesMax = 1 + 3 * kVarintBytesMax + 16;
 
 std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
-  return std::unexpected(
-      StoreError{StoreErrorCode::Damaged,
-                 "history of commit " + std::to_string(first_sequence) + ": " + std::string(what)});
+  return damaged_frame(kPack, first_sequence, what);
 }
 
 constexpr std::size_t kIdTimeBytes = 6;
@@ -102,39 +100,24 @@ std::span<const std::byte> HistoryPackWriter::finish() {
   LEAT_CHECK(count_ > 0);
   std::byte header[kHeaderBytesMax];
   std::byte* out = header;
-  *out++ = std::byte{kPackVersion};
+  *out++ = std::byte{kPack.version};
   out = record_format::put_varint(out, count_);
   out = record_format::put_varint(out, tail_.count);
   out = record_format::put_varint(out, tail_.bytes);
   out = record_format::put_u64(out, static_cast<std::uint64_t>(base_ns_));
   out = record_format::put_u64(out, static_cast<std::uint64_t>(tail_.high_ns));
-  const auto header_size = static_cast<std::size_t>(out - header);
-  const std::size_t start = kHeaderBytesMax - header_size;
-  std::memcpy(buffer_.data() + start, header, header_size);
-  const std::size_t checked = buffer_.size() - start;
-  buffer_.resize(buffer_.size() + record_format::kChecksumBytes);
-  std::byte* const first = buffer_.data() + start;
-  record_format::put_u64(first + checked, XXH3_64bits_withSeed(first, checked, first_sequence_));
-  const std::size_t size = checked + record_format::kChecksumBytes;
+  const std::span<const std::byte> pack =
+      close_frame(buffer_, kHeaderBytesMax, {header, out}, first_sequence_);
   tail_.count += count_;
-  tail_.bytes += size;
-  return {first, size};
+  tail_.bytes += pack.size();
+  return pack;
 }
 
 std::expected<HistoryPackReader, StoreError> HistoryPackReader::open(std::uint64_t first_sequence,
                                                                      std::span<const std::byte> pack) {
-  if (pack.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
-  const auto checked = pack.first(pack.size() - record_format::kChecksumBytes);
-  if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) !=
-      record_format::get_u64(checked.data() + checked.size())) {
-    return damaged(first_sequence, "checksum mismatch");
-  }
-  RecordParser in(checked);
-  if (const std::uint8_t version = in.u8(); version != kPackVersion) {
-    return std::unexpected(StoreError{
-        StoreErrorCode::NewerFormat,
-        "history of commit " + std::to_string(first_sequence) + " has format " + std::to_string(version)});
-  }
+  auto opened = open_frame(kPack, first_sequence, pack);
+  if (!opened) return std::unexpected(std::move(opened.error()));
+  RecordParser& in = *opened;
   HistoryPackReader reader;
   reader.first_sequence_ = first_sequence;
   reader.count_ = reader.left_ = in.varint();

@@ -46,8 +46,8 @@ std::unexpected<StoreError> wrong_row_key() {
       StoreError{StoreErrorCode::Damaged, "the checkpoint holds a key that is not a row's"});
 }
 
-/// RocksDB's log of itself lies beside its data, and on a full device Debian's assertion build aborts the process
-/// in it, even in a background thread.
+/// RocksDB's log of itself lies beside its data, and on a full device Debian's assertion build aborts the
+/// process in it, even in a background thread.
 class NoLog final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
@@ -381,13 +381,14 @@ std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known) 
         if (!commit) return std::unexpected(commit.error());
         const CommitHeader& header = commit->header();
         if (end.sequence != 0 && header.previous_end() != end.sequence) {
-          return std::unexpected(
-              StoreError{StoreErrorCode::Damaged, fmt::format("commits are missing: from number {} to {}",
-                                                              end.sequence, header.previous_end())});
+          return std::unexpected(StoreError{
+              StoreErrorCode::Damaged,
+              fmt::format("commits are missing: from number {} to {}", end.sequence, header.previous_end())});
         }
         if (end.hash != 0 && header.link && *header.link != end.hash) {
-          return std::unexpected(StoreError{
-              StoreErrorCode::Damaged, fmt::format("commit {} is not linked to the one before it", sequence)});
+          return std::unexpected(
+              StoreError{StoreErrorCode::Damaged,
+                         fmt::format("commit {} is not linked to the one before it", sequence)});
         }
         const auto after = end_of(header, known);
         if (!after) return std::unexpected(after.error());

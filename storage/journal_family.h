@@ -2,8 +2,8 @@
 // RocksDB.
 //
 // journal      one pair per group commit; key: first sequence number, big endian
-// checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a slice;
-//              key 'c', the same: a commit that was carried to that round
+// checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a
+//              slice; key 'c', the same: a commit that was carried to that round
 // history      key: first sequence number, big endian, and a zero byte: a pack
 #pragma once
 
@@ -132,8 +132,8 @@ class JournalDb {
   /// @return       Damaged also where another commit ends there than is known
   std::expected<JournalEnd, StoreError> end(const JournalEnd& known) const;
 
-  /// Checks the checksum of every commit from the newest round of the checkpoint on, and that each is linked to
-  /// the one before.
+  /// Checks the checksum of every commit from the newest round of the checkpoint on, and that each is linked
+  /// to the one before.
   ///
   /// @param known  as for end()
   std::expected<JournalEnd, StoreError> check(const JournalEnd& known) const;
@@ -143,7 +143,6 @@ class JournalDb {
 
   std::expected<void, StoreError> replay_range(const std::string& first, const std::string& end,
                                                const StateStore::Visitor& visit) const;
-
 
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;

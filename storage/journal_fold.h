@@ -24,8 +24,8 @@ struct FoldHooks {
 std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const CheckpointMark& mark,
                                                 StoreImage::Keep keep);
 
-/// The same, of the round where the store's events begin, with what was carried to it: pipelines are folded from
-/// their own groups as far as they are there, and every event that the store still holds is told.
+/// The same, of the round where the store's events begin, with what was carried to it: pipelines are folded
+/// from their own groups as far as they are there, and every event that the store still holds is told.
 std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
                                                   StoreImage::Keep keep, const FoldHooks& hooks = {});
 

@@ -3,15 +3,14 @@
 
 #include <fmt/format.h>
 #include <rocksdb/convenience.h>
-#include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <atomic>
 #include <utility>
 
-#include "check.h"
 #include "carried_events.h"
+#include "check.h"
 #include "checkpoint_round.h"
 #include "commit.h"
 #include "file_board.h"
@@ -20,7 +19,7 @@
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
 #include "rocksdb_embedding.h"
-#include "space_guard.h"
+#include "surroundings.h"
 
 namespace leat {
 namespace {
@@ -31,40 +30,6 @@ constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 StoreError at_place(const std::string& directory, const StoreError& what) {
   return {what.code, fmt::format("{}: {}", directory, what.message)};
 }
-
-/// Whether RocksDB slows writes down or holds them up: too much waits to be flushed or compacted.
-class StallListener final : public rocksdb::EventListener {
- public:
-  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
-    condition_.store(info.condition.cur, std::memory_order_relaxed);  // relaxed: any recent value
-  }
-  rocksdb::WriteStallCondition condition() const noexcept {
-    return condition_.load(std::memory_order_relaxed);  // relaxed: as above
-  }
-
- private:
-  std::atomic<rocksdb::WriteStallCondition> condition_{rocksdb::WriteStallCondition::kNormal};
-};
-
-/// An environment with another file system.
-class GuardedEnv final : public rocksdb::EnvWrapper {
- public:
-  GuardedEnv(rocksdb::Env& below, const std::shared_ptr<SpaceGuard>& guard) : EnvWrapper(&below) {
-    file_system_ = guard;
-    system_clock_ = below.GetSystemClock();
-  }
-};
-
-/// What RocksDB runs on while a store is open for writing. Outlives it.
-struct Surroundings {
-  Surroundings(rocksdb::Env& below, const std::string& directory)
-      : guard(std::make_shared<SpaceGuard>(below.GetFileSystem(), directory)),
-        env(std::make_unique<GuardedEnv>(below, guard)) {}
-
-  std::shared_ptr<SpaceGuard> guard;
-  std::unique_ptr<rocksdb::Env> env;
-  std::shared_ptr<StallListener> stalls = std::make_shared<StallListener>();
-};
 
 class RocksdbStateStore final : public StateStore {
  public:
@@ -144,7 +109,7 @@ class RocksdbStateStore final : public StateStore {
   const std::uint64_t next_sequence_;  // at opening
   std::uint64_t written_;
   std::uint64_t synced_;
-  std::uint64_t hash_;  // of what is written
+  std::uint64_t hash_;     // of what is written
   CheckpointMarks marks_;  // the committer's at the end of a round, tidy()'s until the next one begins
   std::optional<EventCarrier> carrier_;
   CheckpointRound round_;
@@ -238,7 +203,8 @@ std::expected<void, StoreError> RocksdbStateStore::replay_rows(std::uint64_t gen
   return journal_.replay_rows(generation, visit);
 }
 
-/// Adds rows to the batch; where they complete a round, also the round's mark. What it replaces goes with tidy().
+/// Adds rows to the batch; where they complete a round, also the round's mark. What it replaces goes with
+/// tidy().
 rocksdb::Status RocksdbStateStore::put_rows(const CommitRows& rows, std::uint64_t first_sequence,
                                             std::uint64_t end_sequence) {
   rocksdb::ColumnFamilyHandle* const family = journal_.checkpoint();
@@ -358,7 +324,8 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
     block.reserved_end = end_sequence + kReservedNumbers;
     if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
   }
-  if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(commit.size());
+  if (!journal_.is_borrowed())
+    surroundings_.guard->take_reserve(commit.size() + rows.slice.size() + rows.history.size());
   if (rows.caller == nullptr) {
     batch_.Clear();
   } else {

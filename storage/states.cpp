@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "leat/store_image.h"
+
 namespace leat {
 namespace {
 
@@ -75,6 +77,32 @@ bool may_become(TaskState from, TaskState to) noexcept {
 }
 bool may_become(PipelineState from, PipelineState to) noexcept {
   return lookup(kPipelineTable, from, to);
+}
+
+std::string_view to_string(TransitionReason reason) noexcept {
+  switch (reason) {
+    case TransitionReason::Created:
+      return "Created";
+    case TransitionReason::Dependencies:
+      return "Dependencies";
+    case TransitionReason::Started:
+      return "Started";
+    case TransitionReason::Result:
+      return "Result";
+    case TransitionReason::Retry:
+      return "Retry";
+    case TransitionReason::Rescue:
+      return "Rescue";
+    case TransitionReason::Interrupted:
+      return "Interrupted";
+    case TransitionReason::Cancel:
+      return "Cancel";
+    case TransitionReason::Abandoned:
+      return "Abandoned";
+    case TransitionReason::TriggerRule:
+      return "TriggerRule";
+  }
+  return "";
 }
 
 }  // namespace leat

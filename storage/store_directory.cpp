@@ -147,8 +147,8 @@ bool take_line(std::string_view& text, std::string_view name, std::uint64_t& val
 std::string Superblock::to_text() const {
   const std::string text = fmt::format(
       "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\njournal_hash {}\nreserved_end {}\nmanifest {}\n",
-      kFirstWords, kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, journal_hash, reserved_end,
-      manifest);
+      kFirstWords, kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, journal_hash,
+      reserved_end, manifest);
   return fmt::format("{}checksum {:016x}\n", text, XXH3_64bits(text.data(), text.size()));
 }
 

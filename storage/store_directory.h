@@ -32,7 +32,8 @@
 
 namespace leat {
 
-/// 1: a journal alone; 2: with a checkpoint; 3: commits are linked by their hashes. An opening for writing makes the present one of it.
+/// 1: a journal alone; 2: with a checkpoint; 3: commits are linked by their hashes. An opening for writing
+/// makes the present one of it.
 inline constexpr std::uint32_t kStoreFormat = 3;
 
 struct Superblock {

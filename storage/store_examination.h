@@ -11,7 +11,8 @@ namespace leat {
 
 struct Finding {
   StoreError error;
-  std::string derived;  ///< the column family, of those that follow from the journal, that alone is wrong; or empty
+  std::string
+      derived;  ///< the column family, of those that follow from the journal, that alone is wrong; or empty
 };
 
 /// Reads everything once.

@@ -51,32 +51,6 @@ std::uint32_t open_among(std::span<const TaskImage> tasks) {
 
 }  // namespace
 
-std::string_view to_string(TransitionReason reason) noexcept {
-  switch (reason) {
-    case TransitionReason::Created:
-      return "Created";
-    case TransitionReason::Dependencies:
-      return "Dependencies";
-    case TransitionReason::Started:
-      return "Started";
-    case TransitionReason::Result:
-      return "Result";
-    case TransitionReason::Retry:
-      return "Retry";
-    case TransitionReason::Rescue:
-      return "Rescue";
-    case TransitionReason::Interrupted:
-      return "Interrupted";
-    case TransitionReason::Cancel:
-      return "Cancel";
-    case TransitionReason::Abandoned:
-      return "Abandoned";
-    case TransitionReason::TriggerRule:
-      return "TriggerRule";
-  }
-  return "";
-}
-
 struct StoreImage::State {
   Keep keep;
   bool refused = false;

@@ -1,4 +1,5 @@
-// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the result.
+// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the
+// result.
 #include <fmt/format.h>
 #include <rocksdb/env.h>
 
@@ -45,8 +46,9 @@ std::expected<std::string, StoreError> rebuild_current(const std::string& direct
 /// Whether the journal is whole from the store's first commit on, so that all else follows from it.
 bool holds_everything(const JournalDb& journal, const Superblock& block) {
   StoreImage image(StoreImage::Keep::Unfinished);
-  const auto done = journal.replay(
-      [&image](std::uint64_t first, std::span<const std::byte> commit) { return image.apply(first, commit); });
+  const auto done = journal.replay([&image](std::uint64_t first, std::span<const std::byte> commit) {
+    return image.apply(first, commit);
+  });
   return done && image.end_sequence() == block.journal_end && image.hash() == block.journal_hash;
 }
 
@@ -79,14 +81,15 @@ std::expected<std::vector<std::string>, StoreError> rebuild_families(StoreDirect
     const rocksdb::Status status = journal->renew(family);
     if (!status.ok()) return std::unexpected(to_store_error(status, fmt::format("renewing {}", family)));
     if (family == kHistoryFamily) {
-      if (auto rebuilt = rebuild_history(*journal); !rebuilt) return std::unexpected(std::move(rebuilt.error()));
+      if (auto rebuilt = rebuild_history(*journal); !rebuilt)
+        return std::unexpected(std::move(rebuilt.error()));
     }
     done.push_back(family == kHistoryFamily
                        ? std::string("history: rebuilt from the journal")
                        : std::string("checkpoint: dropped, the journal holds all that it held"));
   }
-  rocksdb::Status status = journal->db().Flush(
-      rocksdb::FlushOptions(), {journal->families().begin(), journal->families().end()});
+  rocksdb::Status status =
+      journal->db().Flush(rocksdb::FlushOptions(), {journal->families().begin(), journal->families().end()});
   if (status.ok()) status = journal->close();
   if (!status.ok()) return std::unexpected(to_store_error(status, fmt::format("closing {}", directory)));
   block.manifest = manifest_digest(directory, *rocksdb::Env::Default());

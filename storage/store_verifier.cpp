@@ -175,7 +175,8 @@ std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const st
       return std::vector<StoreError>{now.block.error()};
     }
     std::vector<StoreError> findings;
-    for (Finding& finding : examine_store(directory, *now.block)) findings.push_back(std::move(finding.error));
+    for (Finding& finding : examine_store(directory, *now.block))
+      findings.push_back(std::move(finding.error));
     if (findings.empty() || tries == kTries) return findings;
     // Nobody writes to a closed store; of another one the same is to be seen twice.
     const bool at_rest = Progress::of(directory) == now && (now.block->clean || earlier == now);

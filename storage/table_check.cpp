@@ -26,7 +26,8 @@ class FilesWithout final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions& options,
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
                                         rocksdb::IODebugContext* debug) override {
-    if (unreadable_(path.substr(path.rfind('/') + 1))) return rocksdb::IOStatus::IOError("not to be read", path);
+    if (unreadable_(path.substr(path.rfind('/') + 1)))
+      return rocksdb::IOStatus::IOError("not to be read", path);
     return FileSystemWrapper::NewRandomAccessFile(path, options, result, debug);
   }
   rocksdb::IOStatus GetChildren(const std::string& directory, const rocksdb::IOOptions& options,
@@ -74,7 +75,8 @@ std::expected<std::string, rocksdb::Status> checksum_of(const std::string& path,
 
 }  // namespace
 
-EnvWithout::EnvWithout(rocksdb::Env& below, std::function<bool(const std::string& name)> unreadable, bool logs)
+EnvWithout::EnvWithout(rocksdb::Env& below, std::function<bool(const std::string& name)> unreadable,
+                       bool logs)
     : EnvWrapper(&below) {
   file_system_ = std::make_shared<FilesWithout>(below.GetFileSystem(), std::move(unreadable), logs);
   system_clock_ = below.GetSystemClock();
@@ -91,13 +93,12 @@ std::expected<std::vector<AlteredTable>, StoreError> find_altered_tables(const s
     const std::string path = directory + "/" + name;
     const auto checksum = checksum_of(path, env);
     if (!checksum) {
-      altered.push_back(
-          {name, table.column_family_name, to_store_error(checksum.error(), fmt::format("reading {}", path))});
+      altered.push_back({name, table.column_family_name,
+                         to_store_error(checksum.error(), fmt::format("reading {}", path))});
     } else if (*checksum != table.file_checksum) {
-      altered.push_back(
-          {name,
-           table.column_family_name,
-           {StoreErrorCode::Damaged, fmt::format("{}: {} was altered", directory, name)}});
+      altered.push_back({name,
+                         table.column_family_name,
+                         {StoreErrorCode::Damaged, fmt::format("{}: {} was altered", directory, name)}});
     }
   }
   return altered;

@@ -1,5 +1,6 @@
-// Whether tables are as they were written, before RocksDB reads them: it parses a table's properties before it
-// looks at their checksum, and Debian's assertion build aborts at some altered bytes there. Private: includes RocksDB.
+// Whether tables are as they were written, before RocksDB reads them: it parses a table's properties before
+// it looks at their checksum, and Debian's assertion build aborts at some altered bytes there. Private:
+// includes RocksDB.
 #pragma once
 
 #include <rocksdb/env.h>

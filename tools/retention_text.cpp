@@ -97,10 +97,10 @@ std::expected<Retention, std::string> parse_retention(std::string_view text) {
   for (std::string_view rest = text;;) {
     const std::size_t comma = rest.find(',');
     if (!take_limit(rest.substr(0, comma), limits)) {
-      return std::unexpected(
-          fmt::format("\"{}\" says not how much to keep (accepted: all, or up to three with commas between: a "
-                      "duration like 7d or 36h, a count like 1000000, bytes like 10GiB)",
-                      text));
+      return std::unexpected(fmt::format(
+          "\"{}\" says not how much to keep (accepted: all, or up to three with commas between: a "
+          "duration like 7d or 36h, a count like 1000000, bytes like 10GiB)",
+          text));
     }
     if (comma == std::string_view::npos) return limits;
     rest.remove_prefix(comma + 1);
@@ -111,7 +111,8 @@ std::expected<std::int64_t, std::string> parse_moment(std::string_view text, std
   if (const auto date = parse_date(text)) return *date;
   if (const auto span = parse_span(text)) return now_ns - span->count();
   return std::unexpected(fmt::format(
-      "\"{}\" is no moment (accepted: 2026-11-23, 2026-11-23T15:00:00Z, or how long ago, like 90m or 7d)", text));
+      "\"{}\" is no moment (accepted: 2026-11-23, 2026-11-23T15:00:00Z, or how long ago, like 90m or 7d)",
+      text));
 }
 
 }  // namespace leat::tools

@@ -51,8 +51,9 @@ run = ["sh", "-c", "head -c 60000 /dev/zero | tr '\\0' x"]
   constexpr std::size_t kRuns = 6;
   constexpr std::size_t kPipelines = 40;  // 2.4 MB of output
   for (std::size_t runs = 0; runs < kRuns; ++runs) {
-    const CommandResult ran = leat({"run", file, "--durability", "process", "--repeat", std::to_string(kPipelines),
-                                    "--keep-events", "1MiB", "--keep-history", "30"});
+    const CommandResult ran =
+        leat({"run", file, "--durability", "process", "--repeat", std::to_string(kPipelines), "--keep-events",
+              "1MiB", "--keep-history", "30"});
     ASSERT_EQ(ran.status, 0) << ran.err;
   }
   const std::size_t pipelines = inspect("pipelines").size();

@@ -3,9 +3,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <initializer_list>
+#include <iostream>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -71,7 +78,8 @@ class CarriedEvents : public testing::Test {
     const std::uint64_t generation = ++generation_;
     std::vector<TransitionGroup> rows;
     rows.push_back(make_row(RoundBegun{generation, writer_->end(), 1000, 2, 2}));
-    rows.push_back(make_row(WorkflowKept{generation, 1, {.workflow_no = 1, .name = "p::e::w", .tasks = kTasks}}));
+    rows.push_back(
+        make_row(WorkflowKept{generation, 1, {.workflow_no = 1, .name = "p::e::w", .tasks = kTasks}}));
     rows.push_back(make_row(KeyKept{generation, {.key_no = 1, .key = "default"}}));
     for (const std::uint64_t number : live) {
       PipelineImage pipeline;
@@ -114,7 +122,7 @@ class CarriedEvents : public testing::Test {
     return lines;
   }
 
-  TemporaryDirectory directory_;
+  TemporaryDirectory directory_ = TemporaryDirectory::without_device();
   const std::string path_ = directory_.store();
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<JournalWriter> writer_;
@@ -210,6 +218,76 @@ TEST_F(CarriedEvents, OfWhatWasCreatedBehindTheRoundsBeginningAreTheJournals) {
   ASSERT_TRUE(writer_->sync());
   tidy();
   EXPECT_EQ(events_of(1), before);
+}
+
+/// Lives that write rounds and carry events until each is killed. This process opens no store, so that a
+/// child's threads are its own.
+class KilledCarrier : public CarriedEvents {
+ protected:
+  void SetUp() override {}
+
+  [[noreturn]] void live(int pipe) {
+    const bool is_first = !std::filesystem::exists(path_);
+    filler_ = 200'000;
+    if (is_first) {
+      CarriedEvents::SetUp();
+      pass(2, created(1), started(1, 0), ended(1, 0));
+    } else {
+      open();
+    }
+    if (HasFailure()) ::_exit(2);
+    generation_ = store_->next_generation() - 1;
+    const auto report = [pipe] {
+      if (::write(pipe, "r", 1) != 1) ::_exit(3);
+    };
+    for (;;) {
+      report();
+      for (int commits = 0; commits < 8; ++commits) pass(writer_->end());
+      report();
+      round({1});
+      report();
+      while (store_->tidy().value_or(false)) report();
+      if (HasFailure()) ::_exit(4);
+    }
+  }
+
+  /// @return  the child's status
+  static int wait_for(pid_t child) {
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return status;
+  }
+};
+
+TEST_F(KilledCarrier, LeavesEveryEventOfWhatLivesAndAWholeStore) {
+  const char* const given = std::getenv("LEAT_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::cout << "LEAT_SEED=" << seed << "\n";
+  std::mt19937_64 random(seed);
+  for (int life = 0; life < 12; ++life) {
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) live(pipe[1]);
+    ::close(pipe[1]);
+    char heard = 0;
+    for (std::uint64_t reports = 1 + random() % 16; reports > 0; --reports) {
+      if (::read(pipe[0], &heard, 1) != 1) break;
+    }
+    ::kill(child, SIGKILL);
+    ::close(pipe[0]);
+    const int status = wait_for(child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "life " << life << " ended with status " << WEXITSTATUS(status);
+    const pid_t looker = ::fork();
+    ASSERT_GE(looker, 0);
+    if (looker == 0) {
+      // A life that was killed in its first moments has written nothing yet.
+      const std::size_t events = events_of(1).size();
+      ::_exit(HasFailure() ? 1 : (events == 6 || life == 0) ? 0 : 2);
+    }
+    ASSERT_EQ(wait_for(looker), 0) << "after life " << life;
+  }
 }
 
 TEST(GroupsLeftOut, AreRefusedInTheJournal) {

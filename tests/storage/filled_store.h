@@ -15,7 +15,8 @@
 
 namespace leat::test {
 
-/// Pipeline 1 failed and has a summary, pipeline 2 runs and is a row of round 1, pipeline 3 was created behind it.
+/// Pipeline 1 failed and has a summary, pipeline 2 runs and is a row of round 1, pipeline 3 was created
+/// behind it.
 ///
 /// @param events  what the round leaves of the journal before it
 inline void write_filled_store(const std::string& directory, const Retention& events) {
@@ -33,8 +34,11 @@ inline void write_filled_store(const std::string& directory, const Retention& ev
                                                   .ready = kReady,
                                                   .context = "{\"a\":1}"});
   };
-  const WorkflowDefined workflow{
-      .workflow_no = 1, .name = "public::embedded::etl", .version = 42, .tasks = kTasks, .definition = "[workflow]"};
+  const WorkflowDefined workflow{.workflow_no = 1,
+                                 .name = "public::embedded::etl",
+                                 .version = 42,
+                                 .tasks = kTasks,
+                                 .definition = "[workflow]"};
   const KeyDefined key{.key_no = 1, .key = "default"};
 
   auto store = open_rocksdb_store(directory);

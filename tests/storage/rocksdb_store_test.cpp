@@ -126,7 +126,8 @@ TEST_F(RocksdbStore, NewerFormatIsRefusedWithBothNumbers) {
   std::snprintf(checksum, sizeof checksum, "checksum %016llx\n",
                 static_cast<unsigned long long>(XXH3_64bits(text.data(), text.size())));
   write(path_ + "/LEAT", text + checksum);
-  expect_refused(StoreErrorCode::NewerFormat, "has format 7, this leat knows formats up to " + std::to_string(kStoreFormat));
+  expect_refused(StoreErrorCode::NewerFormat,
+                 "has format 7, this leat knows formats up to " + std::to_string(kStoreFormat));
 }
 
 TEST_F(RocksdbStore, DirectoryWithForeignFilesIsNotAStore) {

@@ -76,8 +76,8 @@ class StoreVerifier : public testing::Test {
     }
   }
 
-  /// Puts a commit that is valid for itself in the place of another one of a closed store, and lets the superblock
-  /// agree with the files.
+  /// Puts a commit that is valid for itself in the place of another one of a closed store, and lets the
+  /// superblock agree with the files.
   void exchange(std::uint64_t first, const TransitionGroup& group) {
     auto place = StoreDirectory::open(path_);
     ASSERT_TRUE(place);
@@ -122,7 +122,7 @@ class StoreVerifier : public testing::Test {
     return files;
   }
 
-  TemporaryDirectory directory_;
+  TemporaryDirectory directory_ = TemporaryDirectory::without_device();
   const std::string path_ = directory_.store();
   std::unique_ptr<StateStore> store_;
   std::unique_ptr<JournalWriter> writer_;
@@ -174,7 +174,8 @@ TEST_F(StoreVerifier, ReportsALastCommitThatWasExchanged) {
   EXPECT_FALSE(open_rocksdb_store(path_));
 }
 
-/// Each byte of every file, one bit of it flipped: one byte in kStride in one run, all with LEAT_EXHAUSTIVE=1.
+/// Each byte of every file, one bit of it flipped: one byte in kStride in one run, all with
+/// LEAT_EXHAUSTIVE=1.
 TEST_F(StoreVerifier, ReportsAFlippedByteAtAnyPlaceThatHoldsData) {
   constexpr std::size_t kStride = 5;
   const char* const given = std::getenv("LEAT_SEED");
@@ -296,16 +297,17 @@ class DerivedFamily : public StoreVerifier, public testing::WithParamInterface<c
   }
   std::vector<std::string> history() {
     std::vector<std::string> lines;
-    const auto read = read_rocksdb_history(path_, {}, [&](const PipelineSummary& summary, std::string_view name) {
-      lines.push_back(fmt_line(summary, name));
-    });
+    const auto read =
+        read_rocksdb_history(path_, {}, [&](const PipelineSummary& summary, std::string_view name) {
+          lines.push_back(fmt_line(summary, name));
+        });
     EXPECT_TRUE(read) << read.error().message;
     return lines;
   }
   static std::string fmt_line(const PipelineSummary& summary, std::string_view name) {
     return summary.id.to_string() + std::string(name) + std::to_string(summary.finished_ns) +
-           std::to_string(summary.created_ns) + std::to_string(summary.failed) + std::to_string(summary.skipped) +
-           std::string(summary.error);
+           std::to_string(summary.created_ns) + std::to_string(summary.failed) +
+           std::to_string(summary.skipped) + std::string(summary.error);
   }
 };
 
@@ -354,12 +356,14 @@ TEST_F(StoreVerifier, ReportsAHistoryThatDisagreesWithTheJournalAndRepairsIt) {
     fs::remove_all(path_);
     open();
     define();
-    const TransitionGroup created(2, PipelineCreated{.pipeline_no = 1, .workflow_no = 1, .task_count = 1, .ready = kReady});
+    const TransitionGroup created(
+        2, PipelineCreated{.pipeline_no = 1, .workflow_no = 1, .task_count = 1, .ready = kReady});
     TransitionGroup ended(4, TaskEnded{.pipeline_no = 1, .pipeline = PipelineState::Completed});
     PipelineSummary summary{
         .workflow_no = 1, .tasks = 1, .completed = 1, .created_ns = invented ? 3 : 2, .finished_ns = 4};
     ended.add_summary(summary);
-    ASSERT_TRUE(writer_->append(created, TransitionGroup(3, TaskStarted{.pipeline_no = 1, .key_no = 1}), ended));
+    ASSERT_TRUE(
+        writer_->append(created, TransitionGroup(3, TaskStarted{.pipeline_no = 1, .key_no = 1}), ended));
     ASSERT_TRUE(store_->close());
     store_.reset();
     const auto found = findings();

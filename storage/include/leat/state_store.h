@@ -115,8 +115,8 @@ class StateStore {
                                                       std::uint64_t end_sequence,
                                                       std::span<const std::byte> commit,
                                                       const CommitRows& rows);
-  /// Drops what a complete round lets go, in small steps: events and summaries beyond their retention. Events of
-  /// pipelines that live stay readable.
+  /// Drops what a complete round lets go, in small steps: events and summaries beyond their retention. Events
+  /// of pipelines that live stay readable.
   ///
   /// @pre     the round is synced, and the next one has not begun
   /// @return  whether there is more to do

@@ -155,7 +155,8 @@ class StoreImage {
   /// @return  Damaged or NewerFormat
   std::expected<void, StoreError> load(std::uint64_t first_sequence, std::span<const std::byte> slice);
 
-  /// From here on the groups of a pipeline count, and not its row, where the one that created it is among them.
+  /// From here on the groups of a pipeline count, and not its row, where the one that created it is among
+  /// them.
   void prefer_events() noexcept;
   /// Takes over the groups of one commit that were carried when the journal before that round went.
   ///

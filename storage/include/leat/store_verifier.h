@@ -17,10 +17,10 @@ namespace leat {
 ///          where it could not be examined
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory);
 
-/// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the result:
-/// CURRENT from the manifests that are there, FLOOR from the superblock; the checkpoint and the history where they
-/// are damaged or disagree with the journal, and the journal goes back to the store's first commit. Touches nothing
-/// else.
+/// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the
+/// result: CURRENT from the manifests that are there, FLOOR from the superblock; the checkpoint and the
+/// history where they are damaged or disagree with the journal, and the journal goes back to the store's
+/// first commit. Touches nothing else.
 ///
 /// @return  one line for each thing done; empty: nothing was to be done, or could be. Or NotFound, NotAStore,
 ///          NewerFormat, NotWritable, Locked, Io
