@@ -97,7 +97,10 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
   if (!broken()) first_slot_ = std::move(slot);  // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
-  std::span<const std::uint32_t> ready = workflow_->workflow.roots();
+  std::vector<std::uint32_t> due;
+  if (!traits.tasks_done.empty()) due = take_over_done(traits.tasks_done);
+  std::span<const std::uint32_t> ready =
+      traits.tasks_done.empty() ? workflow_->workflow.roots() : std::span<const std::uint32_t>(due);
   const auto starts = [this](std::uint32_t root) { return verdict(root); };
   std::vector<std::uint32_t> some;
   if (!std::ranges::all_of(ready, starts)) {  // the others stay as they are until skip_roots()
@@ -122,8 +125,34 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
     host_.journal()->publish_with(std::move(group), identity_.level, *new StartWithWrites(*this, *writes),
                                   token_of(created, kCreatedFlag));
   }
-  skip_roots();
+  skip_roots(due.empty() ? workflow_->workflow.roots() : due);
   drain();
+}
+
+/// Sets the tasks that an earlier pipeline has done. @return those that wait for nothing more, and are to be done
+std::vector<std::uint32_t> Pipeline::take_over_done(std::string_view tasks_done) {
+  const Workflow& workflow = workflow_->workflow;
+  decode_done(tasks_done, [&](const TaskDone& done) {
+    set_state(done.task, done.state, 1);
+    count_terminal(done.state);
+    for (const std::uint32_t successor : workflow.tasks()[done.task].successors) --tasks_[successor].waiting;
+    if (done.state == TaskState::Completed) {
+      const std::string context(done.context);
+      save_context(done.task, context.empty() ? nullptr : &context);
+      last_completed_ = done.task;
+    }
+    return true;
+  });
+  return waiting_for_nothing();
+}
+
+/// Tasks that have not begun though nothing is left to wait for.
+std::vector<std::uint32_t> Pipeline::waiting_for_nothing() const {
+  std::vector<std::uint32_t> tasks;
+  for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
+    if (state_of(i) == TaskState::NotStarted && tasks_[i].waiting == 0) tasks.push_back(i);
+  }
+  return tasks;
 }
 
 void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> starts,
@@ -166,15 +195,16 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   if (cancelling_) {
     host_.journal()->release(1);
   } else {
-    skip_roots();
+    skip_roots(waiting_for_nothing());
   }
   drain();
 }
 
-/// Ends the roots whose trigger rules are false, with what follows. Uses up a credit.
-void Pipeline::skip_roots() noexcept {
+/// Ends those of the tasks that have not become Ready, because their trigger rules are false, with what follows.
+/// Uses up a credit.
+void Pipeline::skip_roots(std::span<const std::uint32_t> roots) noexcept {
   Step step;
-  for (const std::uint32_t root : workflow_->workflow.roots()) {
+  for (const std::uint32_t root : roots) {
     if (state_of(root) == TaskState::NotStarted) end_unstarted(root, TaskState::Skipped, step);
   }
   publish_change(step, "trigger rules not satisfied");

@@ -177,6 +177,11 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
+  const std::string& initial_context() const noexcept { return *initial_context_; }
+  bool belongs_to(const PipelineHost& host) const noexcept { return &host_ == &host; }
+  /// What a pipeline that does the tasks in `again` anew takes over from this one, as encode_done() gives it.
+  /// @pre  it has ended
+  std::string done_but(const std::vector<bool>& again) const;
   /// Nothing of it begins any more, what runs goes on; both return once that is at its level.
   std::expected<void, Error> pause(std::string_view reason);
   std::expected<void, Error> resume();
@@ -286,7 +291,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   void finish_overdue(Attempt& attempt) noexcept;
   void take_back(Attempt& attempt) noexcept;
   void give_back(Attempt& attempt) noexcept;
-  void skip_roots() noexcept;
+  void skip_roots(std::span<const std::uint32_t> roots) noexcept;
+  std::vector<std::uint32_t> take_over_done(std::string_view tasks_done);
+  std::vector<std::uint32_t> waiting_for_nothing() const;
   void rescue(std::uint32_t task, std::uint32_t& credits) noexcept;
   void cancel_tasks() noexcept;
   void interrupt_tasks() noexcept;

@@ -108,6 +108,10 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   /// Every row of the round is published. @param bytes  set to their size
   bool all_kept(std::uint64_t& bytes) const noexcept;
 
+  /// In scheduler_again.cpp: a pipeline that does the failed and cancelled tasks of an ended one again, or a task,
+  /// and what depends on them.
+  std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
+                                                    std::optional<std::string_view> from);
   // In scheduler_pause.cpp.
   /// Keeps tasks of a key, or of matching namespaces, from beginning; remembered until resume().
   std::expected<void, Error> pause(PauseScope scope, std::string_view what, std::string_view reason);

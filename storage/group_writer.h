@@ -94,6 +94,7 @@ class TransitionGroup::Writer {
     if (!traits.firing.schedule.empty()) flags |= flag::kFiring;
     if (traits.start_at_ns != 0) flags |= flag::kStartAt;
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
+    if (!traits.tasks_done.empty()) flags |= flag::kTasksDone;
     u8(flags);
     if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
     if ((flags & flag::kStartAt) != 0) u64(static_cast<std::uint64_t>(traits.start_at_ns));
@@ -101,6 +102,7 @@ class TransitionGroup::Writer {
       text(traits.idempotency_key);
       u64(static_cast<std::uint64_t>(traits.key_ends_ns));
     }
+    if ((flags & flag::kTasksDone) != 0) text(traits.tasks_done);
     if ((flags & flag::kFiring) == 0) return;
     text(traits.firing.schedule);
     varint(traits.firing.version);

@@ -97,6 +97,7 @@
 //           text, i64       4: idempotency key, its end: Unix time in ns
 //           firing          8: it was submitted by a schedule, whose change is a part of this record:
 //             text          name, varint version, i64 time, i64 cursor
+//           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, text context
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -223,7 +224,9 @@ inline constexpr std::uint8_t kConcurrencyKey = 1;
 inline constexpr std::uint8_t kStartAt = 2;
 inline constexpr std::uint8_t kIdempotencyKey = 4;
 inline constexpr std::uint8_t kFiring = 8;
-inline constexpr std::uint8_t kAll = kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring;
+inline constexpr std::uint8_t kTasksDone = 16;
+inline constexpr std::uint8_t kAll =
+    kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone;
 }  // namespace traits
 
 namespace schedule {

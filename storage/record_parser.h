@@ -148,6 +148,7 @@ inline PipelineTraits RecordParser::traits() {
     traits.idempotency_key = text();
     traits.key_ends_ns = static_cast<std::int64_t>(u64());
   }
+  if ((bits & flag::kTasksDone) != 0) traits.tasks_done = text();
   if ((bits & flag::kFiring) != 0) {
     traits.firing.schedule = text();
     traits.firing.version = varint();

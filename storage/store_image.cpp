@@ -296,8 +296,17 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
                                  .scheduled_ns = record.traits.firing.time_ns};
   }
   pipeline_->tasks.resize(record.task_count);
+  const bool taken = decode_done(record.traits.tasks_done, [this](const TaskDone& done) {
+    if (done.task >= pipeline_->tasks.size() || is_terminal(pipeline_->tasks[done.task].state)) return false;
+    pipeline_->tasks[done.task].state = done.state;
+    pipeline_->tasks[done.task].context = done.context;
+    if (done.state == TaskState::Completed) pipeline_->last_completed = done.task;
+    --pipeline_->open_tasks;
+    return true;
+  });
+  if (!taken) return "takes over tasks that it does not have";
   for (std::uint32_t task = 0; task < record.task_count; ++task) {
-    emit(task, 1, std::nullopt, TaskState::NotStarted, TransitionReason::Created);
+    emit(task, 1, std::nullopt, pipeline_->tasks[task].state, TransitionReason::Created);
   }
   for (const std::uint32_t task : record.ready) {
     if (pipeline_->tasks[task].state != TaskState::NotStarted) return "makes a task Ready twice";

@@ -167,17 +167,18 @@ class Workload {
       if (pick(random, 16) == 0) toggle(runner, random);
       (shape % kWaitingEvery == 0 ? waiting_ : passing).push_back(std::move(*handle));
       if (passing.size() < 16) continue;
-      end(passing);
+      end(runner, passing);
       batches_.fetch_add(1, std::memory_order_relaxed);  // relaxed: only looked at
     }
-    end(passing);
+    end(runner, passing);
   }
 
  private:
-  void end(std::vector<PipelineHandle>& passing) {
+  void end(Runner& runner, std::vector<PipelineHandle>& passing) {
     for (PipelineHandle& one : passing) {
       (void)one.resume();  // it need not be paused
       ASSERT_TRUE(one.wait(kLong));
+      if (const auto again = runner.retry_failed(one)) waiting_.push_back(*again);  // where something failed
     }
     passing.clear();
   }

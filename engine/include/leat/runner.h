@@ -121,6 +121,17 @@ class Runner {
   std::expected<std::vector<PipelineHandle>, Error> submit_bulk(const Workflow& workflow,
                                                                 std::span<const SubmitOptions> options);
 
+  /// Does the failed and cancelled tasks of an ended pipeline again, and all that depend on them: in a new pipeline
+  /// of the same workflow and level, which begins with the states and contexts of what stays, in one record. The old
+  /// one remains as it ended. Works for as long as there is a handle of the ended pipeline; waits as submit().
+  ///
+  /// @return  its handle; InvalidState: it has not ended, or nothing of it failed or was cancelled; InvalidArgument: a
+  ///          handle of another Runner, or more than 32 MiB of contexts stay
+  std::expected<PipelineHandle, Error> retry_failed(const PipelineHandle& ended);
+  /// The same for one task, whatever became of it, and what depends on it; other failed ones stay Failed.
+  /// @return also NotFound: the workflow has no such task
+  std::expected<PipelineHandle, Error> restart_from(const PipelineHandle& ended, std::string_view task);
+
   /// Makes a task known that is dispatched alone.
   ///
   /// @param name      four segments
@@ -252,6 +263,8 @@ class Runner {
   std::expected<void, Error> check_lends() const;
   std::expected<void, Error> change_schedule(const std::function<std::expected<void, Error>()>& change);
   std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);
+  std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
+                                                    std::optional<std::string_view> from);
   std::unique_ptr<RunnerState> state_;
 };
 

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "leat/durability.h"
@@ -47,6 +49,18 @@ struct ScheduleFiring {
   std::int64_t cursor_ns = 0;
 };
 
+/// A task that a pipeline takes over from an earlier one of the same workflow: it comes to be in this state.
+struct TaskDone {
+  std::uint32_t task = 0;
+  TaskState state = TaskState::Completed;  ///< Completed, Failed or Skipped
+  std::string_view context = {};           ///< JSON text; empty: as it came in
+};
+
+/// For PipelineTraits::tasks_done. @param tasks  in an order in which dependencies come first
+std::string encode_done(std::span<const TaskDone> tasks);
+/// @return  false: the bytes are damaged
+bool decode_done(std::string_view bytes, const std::function<bool(const TaskDone&)>& take);
+
 /// What few pipelines have.
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
@@ -55,9 +69,11 @@ struct PipelineTraits {
   std::string_view idempotency_key = {};  ///< with its workflow's name before it; empty: none; not in rows
   std::int64_t key_ends_ns = 0;           ///< Unix time until which that key stands for this pipeline
   ScheduleFiring firing = {};             ///< only its name and time in rows
+  std::string_view tasks_done = {};       ///< by an earlier pipeline, as encode_done() gives them; not in rows
 
   bool empty() const noexcept {
-    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() && firing.schedule.empty();
+    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() && firing.schedule.empty() &&
+           tasks_done.empty();
   }
 };
 
