@@ -418,9 +418,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::atomic<PipelineState> state_{PipelineState::Pending};
   std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
   bool in_engine_ = true;                  // [who drops the last hold, then abandon()]
+  bool held_by_step_ = true;               // [owned] a byte of its own: the committer of the end reads the next one
   bool cancelling_ : 1 = false;            // [owned]
   bool started_ : 1 = false;               // [owned] some task has been Running, as far as the step knows
-  bool held_by_step_ : 1 = true;           // [owned]
 
   std::int64_t created_ns_ = 0;  // [const] Unix time
   Pipeline* earlier_ = nullptr;  // [the list's]
