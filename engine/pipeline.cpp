@@ -84,7 +84,7 @@ void Pipeline::add_reference() noexcept {
 }
 
 void Pipeline::drop_reference() noexcept {
-  // (28) acq_rel: whoever drops the last one sees that the others are done with the object.
+  // (31) acq_rel: whoever drops the last one sees that the others are done with the object.
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 

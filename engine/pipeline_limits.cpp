@@ -76,7 +76,7 @@ void Pipeline::reach_limit(std::uint64_t token) noexcept {
   const TaskDefinition& definition = workflow_->definitions[index];
   const bool total = (token & kTotalLimit) != 0;
   std::uint32_t credits = identity_.level == Durability::Memory ? 0 : 1;
-  // (21) acquire: pairs with (6) of begin().
+  // (35) acquire: pairs with (6) of begin().
   std::uint32_t word = tasks_[index].word.load(std::memory_order_acquire);
   if (total) limits()[index].total_over = true;
   if (state_in(word) == TaskState::Ready && !cancelling_ &&
@@ -96,7 +96,7 @@ void Pipeline::reach_limit(std::uint64_t token) noexcept {
               .error = error},
              credits);
   } else if (total && state_in(word) == TaskState::Running) {
-    // (22) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
+    // (36) acquire: pairs with (8): a worker is between the two steps of begin() for a few instructions only.
     while (!tasks_[index].begun.load(std::memory_order_acquire)) std::this_thread::yield();
     // (27) acquire: pairs with (23), an adopted task's; another's was seen with (8).
     Attempt* const attempt = tasks_[index].running.load(std::memory_order_acquire);

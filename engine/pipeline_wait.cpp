@@ -58,7 +58,7 @@ class Pipeline::Visit {
 
   /// @pre (13) or (19) saw that the pipeline had not ended. @return false: now it has, and the engine may be gone
   bool stay() noexcept {
-    // (27) acquire: who finds no hold finds the end; pairs with (5).
+    // (32) acquire: who finds no hold finds the end; pairs with (5).
     std::uint32_t holds = pipeline_.holds_.load(std::memory_order_acquire);
     while (!stays_ && holds > 0) {
       stays_ = pipeline_.holds_.compare_exchange_weak(holds, holds + 1, std::memory_order_acquire);
@@ -176,7 +176,7 @@ TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
 std::vector<SubState> Pipeline::sub_states() {
   std::vector<SubState> states(workflow_->tasks.size(), SubState::None);
   Visit visit(*this);
-  // (29) seq_cst: as (13).
+  // (34) seq_cst: as (13).
   if (phase_.load(std::memory_order_seq_cst) >= static_cast<std::uint32_t>(Phase::Ended) || !visit.stay())
     return states;
   for (std::uint32_t i = 0; i < states.size(); ++i) {
@@ -210,7 +210,7 @@ std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string
         Error{ErrorCode::WouldDeadlock, "a callback of on_cancel() must not wait for a pipeline"});
   }
   Visit visit(*this);
-  // (28) seq_cst: as (13).
+  // (33) seq_cst: as (13).
   if (phase_.load(std::memory_order_seq_cst) >= static_cast<std::uint32_t>(Phase::Ended) || !visit.stay()) {
     if (auto error = broken()) return std::unexpected(std::move(*error));
     return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
