@@ -1,0 +1,87 @@
+// The inside of a StoreImage, and the fold that fills it.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "commit.h"
+#include "leat/store_image.h"
+
+namespace leat {
+
+struct StoreImage::State {
+  Keep keep;
+  bool refused = false;
+  bool prefers_events = false;
+  bool carries = false;  // a carried commit is applied
+  std::uint64_t end_sequence = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t folded_bytes = 0;
+  std::uint64_t hash = 0;        // of the last commit applied
+  std::uint64_t round_end = 0;   // of the checkpoint with which it began, see CheckpointMark::end
+  std::uint64_t round_hash = 0;  // the same, see CheckpointMark::hash
+  std::uint64_t next_pipeline_no = 1;
+  std::uint32_t next_workflow_no = 1;
+  std::uint32_t next_key_no = 1;
+  std::function<void(const PipelineImage&)> on_finish;
+  std::map<std::uint64_t, PipelineImage> pipelines;
+  std::map<std::uint32_t, WorkflowImage> workflows;
+  std::map<std::uint32_t, std::string> keys;
+  PauseImages pauses;
+  SubmissionImages submissions;
+  std::map<std::string, ScheduleImage> schedules;
+};
+
+/// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
+class StoreImage::Fold {
+ public:
+  Fold(State& state, const OnEvent& on_event, std::uint64_t sequence, std::int64_t time_ns)
+      : state_(state), on_event_(on_event), sequence_(sequence), time_ns_(time_ns) {}
+
+  /// All groups of a commit.
+  static std::expected<void, StoreError> apply(State& state, CommitReader& reader, const OnEvent& on_event);
+  static std::unexpected<StoreError> refuse(State& state, std::uint64_t first_sequence,
+                                            std::string_view what);
+
+  const char* operator()(const WorkflowDefined& record);
+  const char* operator()(const KeyDefined& record);
+  const char* operator()(const PipelineCreated& record);
+  const char* operator()(const TaskStarted& record);
+  const char* operator()(const TaskEnded& record);
+  const char* operator()(const PipelineChanged& record);
+  const char* operator()(const TaskReferred& record);
+  const char* operator()(const PauseChanged& record);
+  const char* operator()(const GroupsLeftOut& record);
+  const char* operator()(const ScheduleChanged& record);
+
+ private:
+  const char* fire(const ScheduleFiring& firing);
+  /// A record without a number of its own may stand in the rows.
+  bool may_be_in_rows() const { return sequence_ <= state_.round_end; }
+  bool is_folded() const { return sequence_ < pipeline_->folded_to; }
+  const char* find(std::uint64_t pipeline_no);
+  const char* find(std::uint64_t pipeline_no, std::uint32_t task);
+  const char* start_again(const TaskStarted& record);
+  const char* end_again(const TaskEnded& record);
+  const char* change_pipeline(PipelineState to);
+  const char* apply(std::span<const Successor> successors);
+  void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt, TransitionReason reason);
+  void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to,
+            TransitionReason reason);
+  void forget_if_finished();
+
+  State& state_;
+  const OnEvent& on_event_;
+  std::uint64_t sequence_;  // of the next transition
+  const std::int64_t time_ns_;
+  PipelineImage* pipeline_ = nullptr;  // set by find()
+  TaskImage* task_ = nullptr;
+};
+
+}  // namespace leat
