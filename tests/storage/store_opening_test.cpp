@@ -2,15 +2,22 @@
 // store.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "leat/state_store.h"
 #include "leat/store_verifier.h"
@@ -22,30 +29,37 @@ namespace {
 constexpr int kUntraceable = 77;
 constexpr int kWrong = 1;
 
-bool changes_files(const __ptrace_syscall_info& call) {
-  switch (call.entry.nr) {
-    case SYS_openat:
-      return (call.entry.args[2] & O_CREAT) != 0;
-    case SYS_write:
-    case SYS_pwrite64:
-    case SYS_renameat2:
-    case SYS_unlinkat:
-    case SYS_mkdirat:
-    case SYS_ftruncate:
-    case SYS_fallocate:
-    case SYS_fsync:
-    case SYS_fdatasync:
+constexpr std::array kCalls = {
+    SYS_openat,  SYS_write,  SYS_pwrite64,  SYS_renameat2, SYS_unlinkat,
+    SYS_mkdirat, SYS_fsync,  SYS_fdatasync, SYS_ftruncate, SYS_fallocate,
 #ifdef SYS_rename
-    case SYS_rename:
-    case SYS_unlink:
-    case SYS_mkdir:
+    SYS_rename,  SYS_unlink, SYS_mkdir,
 #else
-    case SYS_renameat:
+    SYS_renameat,
 #endif
-      return true;
-    default:
-      return false;
+};
+
+/// Has the kernel stop this process and its threads before each of kCalls, and before no other: a stop at every call
+/// would be a hundred times as many. @return whether it may
+bool ask_to_be_traced() {
+  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return false;
+  ::raise(SIGSTOP);
+  std::vector<sock_filter> filter = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const auto call : kCalls) {
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1));
+    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE));
   }
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program = {.len = static_cast<unsigned short>(filter.size()), .filter = filter.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// @param thread  stopped before one of kCalls
+bool changes_files(pid_t thread) {
+  __ptrace_syscall_info call{};
+  ::ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof(call), &call);
+  return call.seccomp.nr != SYS_openat || (call.seccomp.args[2] & O_CREAT) != 0;
 }
 
 /// Runs `life` in a process of its own, whose pool threads are therefore its own.
@@ -65,28 +79,28 @@ int end(pid_t child) {
 /// @return  whether it came that far; else it ended by itself, and `status` is how
 template <class Life>
 bool killed_before(std::size_t call_number, const Life& life, int& status) {
-  const pid_t child = begin([&life] {
-    if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return kUntraceable;
-    ::raise(SIGSTOP);
-    return life();
-  });
+  const pid_t child = begin([&life] { return ask_to_be_traced() ? life() : kUntraceable; });
   ::waitpid(child, &status, 0);
   if (WIFEXITED(status)) return false;
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  ::ptrace(PTRACE_SETOPTIONS, child, nullptr,
+           PTRACE_O_TRACESECCOMP | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL);
+  ::ptrace(PTRACE_CONT, child, nullptr, nullptr);
   std::size_t calls = 0;
-  while (::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) == 0) {
-    ::waitpid(child, &status, 0);
-    if (!WIFSTOPPED(status)) return false;
-    __ptrace_syscall_info call{};
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
-    ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(call), &call);
-    if (call.op != PTRACE_SYSCALL_INFO_ENTRY || !changes_files(call) || ++calls < call_number) continue;
-    ::kill(child, SIGKILL);
-    while (::waitpid(child, &status, 0) == child && !WIFSIGNALED(status) && !WIFEXITED(status)) {
+  bool killed = false;
+  for (;;) {
+    const pid_t thread = ::waitpid(-1, &status, __WALL);
+    if (thread < 0) return killed;
+    if (!WIFSTOPPED(status)) {
+      if (thread == child) return killed;
+      continue;
     }
-    return true;
+    const bool before_call = status >> 8 == (SIGTRAP | PTRACE_EVENT_SECCOMP << 8);
+    if (!killed && before_call && changes_files(thread) && ++calls == call_number) {
+      killed = true;
+      ::kill(child, SIGKILL);
+    }
+    ::ptrace(PTRACE_CONT, thread, nullptr, nullptr);
   }
-  return false;
 }
 
 int open_and_close(const std::string& place) {
