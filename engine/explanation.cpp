@@ -65,14 +65,15 @@ std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
 /// @return  empty: the task is Ready, and nothing in its pipeline holds it. @pre owned, or the pipeline has ended
 std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   using Cause = TaskExplanation::Cause;
-  const TaskState state = state_of(task);
+  // (30) acquire: who sees Running sees the attempt that began it; pairs with (6) of begin().
+  const TaskState state = state_in(tasks_[task].word.load(std::memory_order_acquire));
   const auto because = [state](Cause cause, std::string text) {
     return TaskExplanation{.state = state, .cause = cause, .text = std::move(text)};
   };
   if (is_terminal(state)) return because(Cause::Ended, "it has ended");
   if (state == TaskState::Running) {
-    // (30) acquire: sees the attempt that begin() stored before (6).
-    const Attempt* const attempt = tasks_[task].running.load(std::memory_order_acquire);
+    // relaxed: stored before (6).
+    const Attempt* const attempt = tasks_[task].running.load(std::memory_order_relaxed);
     return because(Cause::Running,
                    attempt == nullptr ? "its work is elsewhere" : attempt->lane->describe(*attempt));
   }
