@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -163,7 +164,8 @@ class Workload {
       ASSERT_TRUE(handle) << handle.error().message;
       if (pick(random, 8) == 0) (void)handle->cancel();
       if (pick(random, 8) == 0) (void)handle->pause("why " + std::to_string(number));
-      if (!passing.empty() && pick(random, 8) == 0) (void)passing[pick(random, static_cast<std::uint32_t>(passing.size()))].pause();
+      if (!passing.empty() && pick(random, 8) == 0)
+        (void)passing[pick(random, static_cast<std::uint32_t>(passing.size()))].pause();
       if (pick(random, 16) == 0) toggle(runner, random);
       (shape % kWaitingEvery == 0 ? waiting_ : passing).push_back(std::move(*handle));
       if (passing.size() < 16) continue;
@@ -312,6 +314,10 @@ TEST(Checkpoint, KeepsTheJournalSmallWhileManyPassAndOneLives) {
   auto store = std::make_unique<RecordingStore>(record, false);
   RecordingStore& seen = *store;
   std::atomic<bool> hold{true};
+  const auto let_go = [&hold] {
+    hold = false;
+    hold.notify_all();
+  };
   auto runner = Runner::builder()
                     .state_store(std::move(store))
                     .retain_events(kNoEvents)
@@ -321,7 +327,8 @@ TEST(Checkpoint, KeepsTheJournalSmallWhileManyPassAndOneLives) {
   const auto old = Workflow::builder("old")
                        .task("wait",
                              [&](TaskContext& context) {
-                               while (hold && !context.stop_requested()) std::this_thread::sleep_for(1ms);
+                               const std::stop_callback stopped(context.stop_token(), let_go);
+                               hold.wait(true);
                              })
                        .build();
   const auto task = runner->register_task("a::b::c::nothing", [](TaskContext&) {});
@@ -338,7 +345,7 @@ TEST(Checkpoint, KeepsTheJournalSmallWhileManyPassAndOneLives) {
       std::this_thread::yield();
     }
   }
-  hold = false;
+  let_go();
   ASSERT_TRUE(handle->wait(kLong));
   ASSERT_TRUE(runner->wait_idle(kLong));
   std::size_t all = 0;

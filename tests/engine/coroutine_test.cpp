@@ -16,6 +16,7 @@
 #include "behaviours.h"
 #include "eventually.h"
 #include "leat/task.h"
+#include "one_task.h"
 
 namespace leat::behaviours {
 namespace {
@@ -69,20 +70,6 @@ Runner make_runner_of_one_thread(std::uint32_t concurrent, std::shared_ptr<Memor
   EXPECT_TRUE(runner) << runner.error().message;
   EXPECT_TRUE(runner->start());
   return std::move(*runner);
-}
-
-/// Of a workflow: its version does not see functions, so each gets another.
-std::string next_tag() {
-  static int made = 0;
-  return std::to_string(++made);
-}
-
-template <class F>
-Workflow one_task(F&& function, TaskOptions options = {.retry = kOnce}) {
-  return *Workflow::builder("w")
-              .version_tag(next_tag())
-              .task("a", std::forward<F>(function), std::move(options))
-              .build();
 }
 
 TEST(Coroutine, HoldsNoThreadWhileItWaits) {

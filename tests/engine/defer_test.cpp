@@ -12,6 +12,7 @@
 #include "behaviours.h"
 #include "eventually.h"
 #include "leat/task.h"
+#include "one_task.h"
 
 namespace leat::behaviours {
 namespace {
@@ -28,20 +29,6 @@ Runner make_narrow_runner(std::shared_ptr<MemoryMedium> medium = nullptr, std::u
   EXPECT_TRUE(runner) << runner.error().message;
   EXPECT_TRUE(runner->start());
   return std::move(*runner);
-}
-
-/// Of a workflow: its version does not see functions, so each gets another.
-std::string next_tag() {
-  static int made = 0;
-  return std::to_string(++made);
-}
-
-template <class F>
-Workflow one_task(F&& function, TaskOptions options = {.retry = kOnce}) {
-  return *Workflow::builder("w")
-              .version_tag(next_tag())
-              .task("a", std::forward<F>(function), std::move(options))
-              .build();
 }
 
 SlotAudit audit(const Runner& runner) {
