@@ -65,15 +65,13 @@ std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
 /// @return  empty: the task is Ready, and nothing in its pipeline holds it. @pre owned, or the pipeline has ended
 std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   using Cause = TaskExplanation::Cause;
-  // (30) acquire: who sees Running sees the attempt that began it; pairs with (6) of begin().
-  const TaskState state = state_in(tasks_[task].word.load(std::memory_order_acquire));
+  const TaskState state = state_of(task);
   const auto because = [state](Cause cause, std::string text) {
     return TaskExplanation{.state = state, .cause = cause, .text = std::move(text)};
   };
   if (is_terminal(state)) return because(Cause::Ended, "it has ended");
   if (state == TaskState::Running) {
-    // relaxed: stored before (6).
-    const Attempt* const attempt = tasks_[task].running.load(std::memory_order_relaxed);
+    const Attempt* const attempt = running(task, static_cast<std::int32_t>(task_attempt(task)));
     return because(Cause::Running,
                    attempt == nullptr ? "its work is elsewhere" : attempt->lane->describe(*attempt));
   }

@@ -158,7 +158,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// What the task is released with. @pre it is Ready, or was when it was released
   TaskReadyEvent event_of(std::uint32_t task) noexcept;
   /// The record of a task's attempt; null: the task does not run, or runs another attempt by now.
-  /// @pre called from within that attempt, so that the record stays its own
+  /// @pre called from within that attempt, or owned, so that the record stays its own
   Attempt* running(std::uint32_t task, std::int32_t attempt) const noexcept;
 
   // --- the handle's side ---
