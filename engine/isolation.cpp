@@ -47,6 +47,18 @@ void Isolation::suspect_ended() noexcept {
     const MutexLock lock(mutex_);
     one_runs_ = false;
     --expected_;
+    awaited_groups_ = journal_->published();
+    free = next();
+  }
+  send(std::move(free));
+}
+
+void Isolation::after_commit(std::uint64_t groups) noexcept {
+  if (!holding()) return;  // what a suspect waits for is published, and so committed, behind hold()
+  std::vector<Ready> free;
+  {
+    const MutexLock lock(mutex_);
+    groups_ = groups;
     free = next();
   }
   send(std::move(free));
@@ -55,7 +67,7 @@ void Isolation::suspect_ended() noexcept {
 /// Who may run now: the next suspect, or, behind the last one, everybody.
 std::vector<Isolation::Ready> Isolation::next() noexcept {
   std::vector<Ready> free;
-  if (!all_expected_ || one_runs_ || !holding()) return free;
+  if (!all_expected_ || one_runs_ || groups_ < awaited_groups_ || !holding()) return free;
   if (!suspects_.empty()) {
     free.push_back(std::move(suspects_.front()));
     suspects_.pop_front();

@@ -136,9 +136,9 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   /// Whether a task may keep its end's credit for long while others begin.
   bool may_defer() const noexcept;
-  /// What the task starts from: JSON text. @pre the task is Ready or Running
   /// What in the pipeline holds the task; empty: it is Ready, and nothing does.
   std::optional<TaskExplanation> explain(std::uint32_t task);
+  /// What the task starts from: JSON text. @pre the task is Ready or Running
   std::expected<std::shared_ptr<const std::string>, Error> input_context(std::uint32_t task) const;
   const RegisteredWorkflow& workflow() const noexcept { return *workflow_; }
   const Uuid& id() const noexcept { return identity_.id; }
@@ -147,7 +147,6 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Whether it has a concurrency key.
   bool keyed() const noexcept { return identity_.keyed; }
   bool scheduled() const noexcept { return identity_.scheduled; }
-  /// Whether the task is to run alone. @pre the task is being released
   /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late attempt
   /// is back, is a task like others.
   bool take_suspect(std::uint32_t task) noexcept {

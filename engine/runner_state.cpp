@@ -42,7 +42,10 @@ Journal::Options RunnerState::options_of(const Runner::Builder::Parts& parts) {
       observer->committed(first, commit);
     };
   }
-  options.committed = [this] { checkpointer.after_commit(); };
+  options.committed = [this](std::uint64_t groups) {
+    checkpointer.after_commit();
+    scheduler.after_commit(groups);
+  };
   if (all_lent) options.helper = &lent_committer;
   return options;
 }

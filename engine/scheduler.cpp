@@ -29,7 +29,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       lanes_(lanes),
       lent_(lent),
       continuations_(std::move(continuations)),
-      isolation_(lanes),
+      isolation_(lanes, journal),
       schedules_(clock, timers, journal, *this),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}

@@ -122,6 +122,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::vector<PipelineHandle> resumed() const;
   /// Every pipeline has ended.
   bool idle() const noexcept;
+  /// By the committer, at the end of each commit. @param groups  in the store now, of all that were published
+  void after_commit(std::uint64_t groups) noexcept { isolation_.after_commit(groups); }
 
   // PipelineHost
   Clock& clock() noexcept override { return clock_; }

@@ -404,7 +404,7 @@ std::size_t Journal::commit_some() noexcept {
   if (state.options.tap && state.healthy() && state.writer.groups() > 0)
     state.options.tap(state.writer.first_sequence(), state.commit);
   state.free_cells(end);
-  if (state.options.committed) state.options.committed();
+  if (state.options.committed) state.options.committed(end);
   return count;
 }
 
@@ -463,6 +463,10 @@ std::expected<void, StoreError> Journal::flush(Durability level) {
   }
   if (!listener.reached()) return std::unexpected(*failure());
   return {};
+}
+
+std::uint64_t Journal::published() const noexcept {
+  return state_->tickets.load(std::memory_order_relaxed);  // relaxed: what the caller knows of is in its past
 }
 
 std::uint64_t Journal::written() const noexcept {

@@ -81,7 +81,9 @@ class Journal {
     /// made it; must not wait for others. Empty: nobody is.
     std::function<void(std::uint64_t first_sequence, std::span<const std::byte> commit)> tap = {};
     /// Called at the end of each commit, by the thread that made it; must not block. Empty: nobody is.
-    std::function<void()> committed = {};
+    ///
+    /// @param groups  of all that were published, the first so many are in the store now
+    std::function<void(std::uint64_t groups)> committed = {};
   };
 
   Journal(StateStore& store, Options options);
@@ -141,6 +143,9 @@ class Journal {
   /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some(); a flush
   /// is either ahead of the stop, and committed before wait_for_work() says that it is over, or refused.
   void stop() noexcept;
+
+  /// How many groups were published, ever: the caller's own and all that it knows of are among them.
+  std::uint64_t published() const noexcept;
 
   /// Every transition below is in the operating system's hands / on the device.
   std::uint64_t written() const noexcept;
