@@ -149,8 +149,13 @@ void LaneTable::release(const TaskReadyEvent& event, std::optional<ExecutorKeyId
   lane_of(event, executor).admit_or_park(event, std::move(slot));
 }
 
-void LaneTable::reroute(
+bool LaneTable::reroute(
     const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of) {
+  const MutexLock walking(rerouting_);
+  {
+    const MutexLock lock(mutex_);
+    if (closed_) return false;
+  }
   for (Lane* const lane : lanes()) {
     for (const ParkedTask& parked : lane->unpark()) {
       const QueuedTask task = lane->unpack(parked);
@@ -161,6 +166,7 @@ void LaneTable::reroute(
       }
     }
   }
+  return true;
 }
 
 std::expected<void, Error> LaneTable::limit_rate(std::string_view key, const Rate& rate, TimerQueue& timers) {
@@ -285,7 +291,8 @@ std::expected<void, Error> LaneTable::start() {
 
 void LaneTable::close() noexcept {
   {
-    MutexLock lock(mutex_);
+    const MutexLock walking(rerouting_);
+    const MutexLock lock(mutex_);
     closed_ = true;
   }
   for (Lane* const lane : lanes()) lane->close();

@@ -74,7 +74,8 @@ class LaneTable {
   /// Where a Ready task goes now; its executor may have been taken away.
   Lane& lane_of(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor) const noexcept;
   /// Sends every parked task through the routes once more.
-  void reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
+  /// @return  false: the table is closed, what is parked waits for the next Runner
+  bool reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
 
   /// See Runner::limit_rate(). @param timers  ring when a token is there
   std::expected<void, Error> limit_rate(std::string_view key, const Rate& rate, TimerQueue& timers);
@@ -138,6 +139,7 @@ class LaneTable {
   std::unique_ptr<ArenaBudget> budget_ LEAT_GUARDED_BY(mutex_);
   bool started_ LEAT_GUARDED_BY(mutex_) = false;
   bool closed_ LEAT_GUARDED_BY(mutex_) = false;
+  Mutex rerouting_;  // ahead of mutex_; close() waits for it, so that no walk meets pipelines that a stop frees
   std::uint32_t arena_threads_ LEAT_GUARDED_BY(mutex_) = 0;  // lent so far
 };
 

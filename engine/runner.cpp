@@ -240,7 +240,8 @@ std::expected<RouteReport, Error> Runner::set_routing(const RoutingConfig& confi
   if (auto known = check_keys(config, executor_keys()); !known) return refused(known.error());
   auto report = state_->router->swap(config);
   if (!report) return refused(report.error());
-  state_->lanes.reroute(executor_of);
+  if (!state_->lanes.reroute(executor_of))
+    return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   return std::move(*report);
 }
 

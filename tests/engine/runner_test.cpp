@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "eventually.h"
 #include "leat/context.h"
 #include "leat/leat.h"
 
@@ -389,6 +390,28 @@ TEST(Runner, RefusesARouteToAnUnknownKeyWithTheKnownOnes) {  // row 10
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().message,
             "rule 1 'a::**' names the executor key 'gpuu', which no executor has; known keys: 'default'");
+}
+
+TEST(Runner, SetRoutingAfterAStopIsRefusedAndLooksAtNoParkedTask) {
+  auto runner = Runner::builder()
+                    .database_url("memory:")
+                    .default_limits({.max_concurrent = 1, .max_queued = 0})
+                    .build();
+  ASSERT_TRUE(runner && runner->start());
+  std::atomic<bool> release{false};
+  const auto workflow = Workflow::builder("w").task("t", [&](TaskContext&) { release.wait(false); }).build();
+  {
+    const auto running = runner->submit(*workflow);
+    const auto parked = runner->submit(*workflow);
+    ASSERT_EQ(runner->metrics("default").parked_tasks, 1U);
+    std::jthread stopping([&] { EXPECT_TRUE(runner->stop(kLong)); });
+    ASSERT_TRUE(eventually([&] { return !runner->submit(*workflow); }));
+    release = true;
+    release.notify_all();
+  }  // the pipelines are gone
+  const auto report = runner->set_routing(RoutingConfig().with_rule("public::**", "default"));
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().code, ErrorCode::Stopped);
 }
 
 TEST(Runner, SetRoutingReportsWhatChangesAndSendsParkedTasksTheNewWay) {

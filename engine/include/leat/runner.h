@@ -150,7 +150,8 @@ class Runner {
                                                ExecutorLimits limits = {});
   /// Takes a key's executor away: see Dispatcher::unregister_executor().
   std::expected<void, Error> unregister_executor(std::string_view key);
-  /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew.
+  /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew. Stopped once a
+  /// stop has begun.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
 
   /// Has pipelines of a workflow begin by the clock, from now on and across restarts: a schedule is kept in the store
