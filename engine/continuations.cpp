@@ -11,12 +11,12 @@
 namespace leat {
 
 void Continuations::add(const Pipeline& pipeline, EndListener& listener) {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   listeners_.emplace(&pipeline, &listener);
 }
 
 bool Continuations::remove(const Pipeline& pipeline, EndListener& listener) noexcept {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const auto [first, last] = listeners_.equal_range(&pipeline);
   for (auto found = first; found != last; ++found) {
     if (found->second != &listener) continue;
@@ -28,7 +28,7 @@ bool Continuations::remove(const Pipeline& pipeline, EndListener& listener) noex
 
 std::vector<EndListener*> Continuations::take(const Pipeline& pipeline) {
   std::vector<EndListener*> taken;
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   const auto [first, last] = listeners_.equal_range(&pipeline);
   for (auto found = first; found != last; ++found) taken.push_back(found->second);
   listeners_.erase(first, last);
@@ -36,7 +36,7 @@ std::vector<EndListener*> Continuations::take(const Pipeline& pipeline) {
 }
 
 std::expected<Lane*, Error> Continuations::lane_of(std::string_view executor) const {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (lanes_ == nullptr) return nullptr;
   if (Lane* const lane = lanes_->find_ever(executor)) return lane;
   return std::unexpected(
@@ -46,14 +46,14 @@ std::expected<Lane*, Error> Continuations::lane_of(std::string_view executor) co
 
 void Continuations::go_on(Lane* lane, Resumption& resumption) noexcept {
   {
-    const std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     if (lanes_ != nullptr && lane != nullptr) return lane->carry_on(resumption);
   }
   resumption.resume();
 }
 
 void Continuations::close() noexcept {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   lanes_ = nullptr;
 }
 

@@ -4,7 +4,6 @@
 
 #include <expected>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 
 #include "leat/error.h"
 #include "leat/runner.h"
+#include "leat_locks/mutex.h"
 #include "resumption.h"
 
 namespace leat {
@@ -57,10 +57,10 @@ class Continuations {
   void log(Severity severity, std::string_view line) const { log_(severity, line); }
 
  private:
-  mutable std::mutex mutex_;
-  LaneTable* lanes_;  // null after close()
+  mutable Mutex mutex_;
+  LaneTable* lanes_ LEAT_GUARDED_BY(mutex_);  // null after close()
   const Log log_;
-  std::unordered_multimap<const Pipeline*, EndListener*> listeners_;
+  std::unordered_multimap<const Pipeline*, EndListener*> listeners_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Builds the libFuzzer targets with clang, which refuses what touches a field without its mutex, and runs each on its
-# corpus. What is found anew is kept in build/fuzz/corpus; a failing input lies there as well, and is printed.
+# Builds the libFuzzer targets (preset asan: clang, which refuses what touches a field without its mutex) and runs each
+# on its corpus. What is found anew is kept in build/asan/corpus; a failing input lies there as well, and is printed.
 #   ./tools/fuzz.sh [SECONDS]            each target for so long (default 4)
-#   ./tools/fuzz.sh merge                writes what build/fuzz/corpus adds in coverage into tests/fuzz/corpus
+#   ./tools/fuzz.sh merge                writes what build/asan/corpus adds in coverage into tests/fuzz/corpus
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/packages.sh
 
-install_packages "${leat_build_packages[@]}" "${leat_fuzz_packages[@]}"
-configure fuzz LEAT_BUILD_FUZZERS=ON
-build fuzz leat_fuzzers
+install_packages "${leat_build_packages[@]}" "${leat_clang_packages[@]}"
+configure asan LEAT_BUILD_FUZZERS=ON
+build asan leat_fuzzers
 
 run() { # NAME SECONDS
-  local found=build/fuzz/corpus/$1
+  local found=build/asan/corpus/$1
   mkdir -p "$found"
   # The same seed: what a run in CI finds, it finds again.
-  "build/fuzz/tests/fuzz/fuzz_$1" -seed=1 -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -max_len=1024 \
+  "build/asan/tests/fuzz/fuzz_$1" -seed=1 -max_total_time="$2" -timeout=20 -rss_limit_mb=2048 -max_len=1024 \
     -artifact_prefix="$found/" -verbosity=0 -print_final_stats=1 "$found" "tests/fuzz/corpus/$1" >"$found.log" 2>&1 || {
     tail -n 60 "$found.log"
     echo "leat: fuzz_$1 failed (above)"
@@ -27,7 +27,7 @@ run() { # NAME SECONDS
 targets=(records route_table store values workflow_file)
 if [[ ${1:-} == merge ]]; then
   for name in "${targets[@]}"; do
-    "build/fuzz/tests/fuzz/fuzz_$name" -merge=1 -max_len=1024 "tests/fuzz/corpus/$name" "build/fuzz/corpus/$name"
+    "build/asan/tests/fuzz/fuzz_$name" -merge=1 -max_len=1024 "tests/fuzz/corpus/$name" "build/asan/corpus/$name"
   done
   exit
 fi

@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source tools/packages.sh
 
-install_packages "${leat_build_packages[@]}" "${leat_fuzz_packages[@]}" clang-tidy-19
-configure fuzz LEAT_BUILD_FUZZERS=ON
+install_packages "${leat_build_packages[@]}" "${leat_clang_packages[@]}" clang-tidy-19
+configure asan LEAT_BUILD_FUZZERS=ON
 (($#)) || set -- routing/*.cpp storage/*.cpp engine/*.cpp engine/sim/*.cpp tools/*.cpp
-printf '%s\n' "$@" | xargs -P "${LEAT_JOBS:-2}" -n 4 clang-tidy-19 -p build/fuzz --quiet
+printf '%s\n' "$@" | xargs -P "${LEAT_JOBS:-2}" -n 4 clang-tidy-19 -p build/asan --quiet
 echo "leat: nothing found in $# files"

@@ -10,8 +10,8 @@ leat_test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev libboost1.81-dev libsqlite3-dev libre2-dev libhyperscan-dev pkg-config
   prometheus) # for promtool
 
-# What the fuzz preset needs besides.
-leat_fuzz_packages=(clang-19 libclang-rt-19-dev)
+# What the preset asan needs besides.
+leat_clang_packages=(clang-19 libclang-rt-19-dev)
 
 # install_packages NAME...: returns only when all are there.
 install_packages() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds leat and runs its tests; installs what is missing first. A second run builds only what changed.
-#   ./tools/test.sh                      release: everything; then asan and tsan: the tests labelled "concurrency"
+#   ./tools/test.sh                      release: everything; then asan and tsan: the tests labelled "concurrency", and
+#                                        libFuzzer for some seconds (tools/fuzz.sh); locks are checked by clang
 #   LEAT_PRESET=tsan ./tools/test.sh     that preset alone (release, dev, asan, tsan), all tests
 #   LEAT_JOBS=8 ./tools/test.sh          with other than 2 jobs at once
 set -euo pipefail
@@ -20,7 +21,7 @@ case $preset in
     ;;
 esac
 
-install_packages "${leat_build_packages[@]}" "${leat_test_packages[@]}"
+install_packages "${leat_build_packages[@]}" "${leat_test_packages[@]}" "${leat_clang_packages[@]}"
 if [[ -n $preset ]]; then
   configure "$preset" LEAT_BUILD_TESTS=ON
   build "$preset" all
@@ -36,3 +37,4 @@ for preset in asan tsan; do
   build "$preset" leat_concurrency_tests
   run_tests "$preset" --label-regex '^concurrency$'
 done
+tools/fuzz.sh
