@@ -42,6 +42,7 @@ PipelineImage Pipeline::image() noexcept {
   image.id = identity_.id;
   image.workflow_no = workflow_->workflow_no;
   image.level = identity_.level;
+  image.priority = identity_.priority;
   image.created_ns = created_ns_;
   if (rare_ != nullptr) image.finished_ns = rare_->finished_ns;
   image.context = remembered_context();

@@ -263,8 +263,8 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
   auto pipeline = begin(find_task(event.task_namespace)->shared_from_this(), event.pipeline_execution_id,
                         {.level = level,
                          .max_attempts = event.max_attempts,
-                         .priority = event.priority,
-                         .slot = std::move(slot)});
+                         .slot = std::move(slot),
+                         .traits = {.priority = event.priority}});
   if (!pipeline) {
     const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
     return std::unexpected(
@@ -284,7 +284,7 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
                                       {.id = id,
                                        .pipeline_no = number,
                                        .level = how.level,
-                                       .priority = how.priority,
+                                       .priority = how.traits.priority,
                                        .keyed = !key.empty(),
                                        .scheduled = !how.traits.firing.schedule.empty(),
                                        .max_attempts = how.max_attempts},

@@ -203,7 +203,6 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   struct Beginning {
     Durability level;
     std::int32_t max_attempts = 0;
-    Priority priority = Priority::Normal;
     std::string context = {};
     Slots slot = {};
     PipelineTraits traits = {};

@@ -76,6 +76,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
                                         {.id = image.id,
                                          .pipeline_no = image.pipeline_no,
                                          .level = image.level,
+                                         .priority = image.priority,
                                          .keyed = !image.traits->concurrency_key.empty(),
                                          .scheduled = !image.traits->schedule.empty()},
                                         std::string(image.context));

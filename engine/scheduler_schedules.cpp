@@ -22,12 +22,12 @@ std::shared_ptr<const RegisteredWorkflow> Scheduler::find_workflow(
 std::optional<PipelineHandle> Scheduler::fire(Registered workflow, const ScheduleDefinition& definition,
                                               const ScheduleFiring& firing, std::string context) {
   const ScheduleOptions& options = definition.options;
-  return begin(std::move(workflow), ids_.next(),
-               {.level = journal_ == nullptr ? Durability::Memory : options.durability,
-                .priority = options.priority,
-                .context = std::move(context),
-                .traits = {.concurrency_key = options.concurrency_key, .firing = firing},
-                .has_credits = true});
+  return begin(
+      std::move(workflow), ids_.next(),
+      {.level = journal_ == nullptr ? Durability::Memory : options.durability,
+       .context = std::move(context),
+       .traits = {.concurrency_key = options.concurrency_key, .firing = firing, .priority = options.priority},
+       .has_credits = true});
 }
 
 bool Scheduler::admits() {

@@ -76,9 +76,10 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
                     " bytes (accepted: at most " + std::to_string(ConcurrencyGate::kKeyBytesMax) + ")");
   }
   Beginning how{.level = level,
-                .priority = options.priority,
                 .context = std::move(options.context),
-                .traits = {.concurrency_key = options.concurrency_key, .start_at_ns = *start_at_ns},
+                .traits = {.concurrency_key = options.concurrency_key,
+                           .start_at_ns = *start_at_ns,
+                           .priority = options.priority},
                 .writes = options.writes};
   if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
   auto pipeline = begin(std::move(registered), ids_.next(), std::move(how));

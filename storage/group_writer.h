@@ -95,6 +95,7 @@ class TransitionGroup::Writer {
     if (traits.start_at_ns != 0) flags |= flag::kStartAt;
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     if (!traits.tasks_done.empty()) flags |= flag::kTasksDone;
+    if (traits.priority != Priority::Normal) flags |= flag::kUrgency;
     u8(flags);
     if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
     if ((flags & flag::kStartAt) != 0) u64(static_cast<std::uint64_t>(traits.start_at_ns));
@@ -103,11 +104,13 @@ class TransitionGroup::Writer {
       u64(static_cast<std::uint64_t>(traits.key_ends_ns));
     }
     if ((flags & flag::kTasksDone) != 0) text(traits.tasks_done);
-    if ((flags & flag::kFiring) == 0) return;
-    text(traits.firing.schedule);
-    varint(traits.firing.version);
-    u64(static_cast<std::uint64_t>(traits.firing.time_ns));
-    u64(static_cast<std::uint64_t>(traits.firing.cursor_ns));
+    if ((flags & flag::kFiring) != 0) {
+      text(traits.firing.schedule);
+      varint(traits.firing.version);
+      u64(static_cast<std::uint64_t>(traits.firing.time_ns));
+      u64(static_cast<std::uint64_t>(traits.firing.cursor_ns));
+    }
+    if ((flags & flag::kUrgency) != 0) u8(static_cast<std::uint8_t>(traits.priority));
   }
 
   void changes(std::span<const Successor> successors) {

@@ -20,8 +20,8 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
   return a.pipeline_no == b.pipeline_no && a.id == b.id && a.workflow_no == b.workflow_no &&
          a.level == b.level && a.state == b.state && a.created_ns == b.created_ns &&
          a.finished_ns == b.finished_ns && a.open_tasks == b.open_tasks &&
-         a.last_completed == b.last_completed && a.context == b.context &&
-         a.traits == b.traits &&
+         a.last_completed == b.last_completed && a.context == b.context && a.traits == b.traits &&
+         a.priority == b.priority &&
          std::ranges::equal(a.tasks, b.tasks, [](const auto& x, const auto& y) { return agree(x, y); });
 }
 

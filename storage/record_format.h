@@ -98,6 +98,7 @@
 //           firing          8: it was submitted by a schedule, whose change is a part of this record:
 //             text          name, varint version, i64 time, i64 cursor
 //           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, text context
+//           u8             64: Priority: High or Low
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -225,8 +226,9 @@ inline constexpr std::uint8_t kStartAt = 2;
 inline constexpr std::uint8_t kIdempotencyKey = 4;
 inline constexpr std::uint8_t kFiring = 8;
 inline constexpr std::uint8_t kTasksDone = 16;
+inline constexpr std::uint8_t kUrgency = 64;
 inline constexpr std::uint8_t kAll =
-    kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone;
+    kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone | kUrgency;
 }  // namespace traits
 
 namespace schedule {

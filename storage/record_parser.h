@@ -156,6 +156,7 @@ inline PipelineTraits RecordParser::traits() {
     traits.firing.cursor_ns = static_cast<std::int64_t>(u64());
     if (traits.firing.schedule.empty()) fail();
   }
+  if ((bits & flag::kUrgency) != 0) traits.priority = enumerator(u8(), Priority::Low);
   return traits;
 }
 

@@ -208,6 +208,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   pipeline_->id = record.id;
   pipeline_->workflow_no = record.workflow_no;
   pipeline_->level = record.level;
+  pipeline_->priority = record.traits.priority;
   pipeline_->created_ns = time_ns_;
   pipeline_->open_tasks = record.task_count;
   pipeline_->context = record.context;

@@ -25,8 +25,9 @@ class Priorities : public testing::Test {
  protected:
   void make(std::uint32_t max_queued) {
     auto built = Runner::builder()
-                     .database_url("memory:")
+                     .state_store(make_memory_store(medium_))
                      .lent_threads()
+                     .checkpoint_after(2000)
                      .clock(clock_)
                      .default_limits({.max_concurrent = 1, .max_queued = max_queued, .aging = 1s})
                      .build();
@@ -42,11 +43,36 @@ class Priorities : public testing::Test {
             .build();
     ASSERT_TRUE(runner_->submit(*workflow, {.durability = Durability::Memory, .priority = priority}));
   }
+  /// "t" of each of three levels, the lowest first, in an hour.
+  void submit_one_of_each() {
+    const auto start_at =
+        std::chrono::system_clock::time_point(std::chrono::nanoseconds(clock_->unix_ns()) + 1h);
+    for (const Priority priority : {Priority::Low, Priority::Normal, Priority::High}) {
+      const int number = static_cast<int>(priority);
+      ASSERT_TRUE(runner_->submit(
+          *workflow_,
+          {.context = "{\"n\":" + std::to_string(number) + "}", .priority = priority, .start_at = start_at}));
+    }
+  }
+  void make_again() {
+    ASSERT_TRUE(runner_->stop(10s));
+    runner_.reset();
+    make(1024);
+    ASSERT_TRUE(runner_->register_workflow(*workflow_));
+  }
   std::vector<std::string> run() {
     EXPECT_TRUE(runner_->run_until_idle());
     return std::move(ran_);
   }
 
+  const std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
+  const std::shared_ptr<Workflow> workflow_ = std::make_shared<Workflow>(
+      *Workflow::builder("w")
+           .task("t",
+                 [this](TaskContext& task) {
+                   ran_.push_back(std::to_string(task.get<std::int64_t>("n").value()));
+                 })
+           .build());
   const std::shared_ptr<VirtualClock> clock_ = std::make_shared<VirtualClock>();
   std::optional<Runner> runner_;
   std::vector<std::string> ran_;
@@ -103,6 +129,27 @@ TEST_F(Priorities, WhoIsParkedAndHasWaitedALevelsWorthLongerGoesFirst) {
   submit("a", 3, Priority::Normal);
   submit("a", 4, Priority::High);
   EXPECT_THAT(run(), ElementsAre("z0", "a2", "a1", "a4", "a3"));
+}
+
+TEST_F(Priorities, OutliveTheProcess) {
+  make(1024);
+  submit_one_of_each();
+  make_again();
+  clock_->advance(61min);
+  EXPECT_THAT(run(), ElementsAre("0", "1", "2"));
+}
+
+TEST_F(Priorities, OutliveARoundOfTheCheckpoint) {
+  make(1024);
+  submit_one_of_each();
+  const auto filler = *Workflow::builder("filler").task("t", [](TaskContext&) {}).build();
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(runner_->submit(filler)->wait(10s));
+  make_again();
+  const auto left = std::make_shared<MemoryMedium>(*medium_);
+  left->open = false;
+  EXPECT_GT(make_memory_store(left)->checkpoints().newest().generation, 1U);
+  clock_->advance(61min);
+  EXPECT_THAT(run(), ElementsAre("0", "1", "2"));
 }
 
 TEST(PriorityStress, EveryTaskOfEveryLevelRunsOnce) {

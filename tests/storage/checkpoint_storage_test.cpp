@@ -35,6 +35,7 @@ PipelineImage sample_pipeline() {
   pipeline.id = Uuid::make_v7(1'700'000'000'000, 5, 6);
   pipeline.workflow_no = 3;
   pipeline.level = Durability::Process;
+  pipeline.priority = Priority::Low;
   pipeline.state = PipelineState::Cancelled;
   pipeline.created_ns = 1'700'000'000'000'000'001;
   pipeline.finished_ns = pipeline.created_ns - 5;  // the clock was set back

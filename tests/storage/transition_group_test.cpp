@@ -90,14 +90,15 @@ TEST(TransitionGroup, TaskReferredIsReadBack) {
 TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   const std::uint32_t ready[] = {0, 1, 2, 9};
   const Uuid id = Uuid::make_v7(1, 2, 3);
-  Packed packed(TransitionGroup(kNoon, PipelineCreated{.pipeline_no = std::uint64_t{1} << 40,
-                                                       .id = id,
-                                                       .workflow_no = 5,
-                                                       .task_count = 10,
-                                                       .level = Durability::Process,
-                                                       .ready = ready,
-                                                       .context = "{\"a\":1}",
-                                                       .traits = {.concurrency_key = "customer-7"}}));
+  Packed packed(TransitionGroup(
+      kNoon, PipelineCreated{.pipeline_no = std::uint64_t{1} << 40,
+                             .id = id,
+                             .workflow_no = 5,
+                             .task_count = 10,
+                             .level = Durability::Process,
+                             .ready = ready,
+                             .context = "{\"a\":1}",
+                             .traits = {.concurrency_key = "customer-7", .priority = Priority::High}}));
   const auto record = packed.only<PipelineCreated>();
   EXPECT_EQ(record.pipeline_no, std::uint64_t{1} << 40);
   EXPECT_EQ(record.id, id);
@@ -107,6 +108,7 @@ TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   EXPECT_THAT(record.ready, ElementsAre(0, 1, 2, 9));
   EXPECT_EQ(record.context, "{\"a\":1}");
   EXPECT_EQ(record.traits.concurrency_key, "customer-7");
+  EXPECT_EQ(record.traits.priority, Priority::High);
 }
 
 TEST(TransitionGroup, PipelineCreatedByAScheduleIsReadBack) {

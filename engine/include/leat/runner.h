@@ -43,7 +43,7 @@ inline constexpr std::size_t kIdempotencyKeyBytesMax = 256;
 struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
-  Priority priority = Priority::Normal;  ///< of all its tasks; not remembered: after a restart Normal
+  Priority priority = Priority::Normal;  ///< of all its tasks; remembered
   /// Of the pipelines with the same key only so many are under way at once as limit_concurrency() says, else one;
   /// the others wait in the order of their submission, across a restart too. At most 256 bytes; empty: none.
   std::string concurrency_key = {};

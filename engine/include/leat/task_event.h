@@ -5,13 +5,10 @@
 #include <type_traits>
 
 #include "leat/namespace.h"
+#include "leat/priority.h"
 #include "leat/uuid.h"
 
 namespace leat {
-
-/// Which of a lane's waiting tasks goes first. A level is worth ExecutorLimits::aging of waiting, so that no
-/// task waits for ever behind those of a higher one.
-enum class Priority : std::uint8_t { High, Normal, Low };
 
 /// One ready task. It carries no context: `execute` loads it, fresh, when it runs.
 struct TaskReadyEvent {
@@ -24,7 +21,7 @@ struct TaskReadyEvent {
   /// it the task is a pipeline of its own.
   void* origin = nullptr;
   std::uint32_t task_number = 0;         ///< the engine's own: the task's index within its workflow
-  Priority priority = Priority::Normal;  ///< not remembered: after a restart Normal
+  Priority priority = Priority::Normal;  ///< remembered above level Memory
   bool adopts = false;  ///< the engine's own: the attempt runs elsewhere already, see adopt()
 };
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "leat/durability.h"
+#include "leat/priority.h"
 #include "leat/states.h"
 #include "leat/store_error.h"
 #include "leat/task_image.h"
@@ -58,6 +59,7 @@ struct PipelineImage {
   OptionalTask last_completed;  ///< the task that completed last
   Durability level = Durability::Disk;
   PipelineState state = PipelineState::Pending;
+  Priority priority = Priority::Normal;
 
   friend bool operator==(const PipelineImage&, const PipelineImage&) = default;
 };

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "leat/durability.h"
+#include "leat/priority.h"
 #include "leat/states.h"
 #include "leat/uuid.h"
 
@@ -70,10 +71,11 @@ struct PipelineTraits {
   std::int64_t key_ends_ns = 0;           ///< Unix time until which that key stands for this pipeline
   ScheduleFiring firing = {};             ///< only its name and time in rows
   std::string_view tasks_done = {};       ///< by an earlier pipeline, as encode_done() gives them; not in rows
+  Priority priority = Priority::Normal;
 
   bool empty() const noexcept {
-    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() && firing.schedule.empty() &&
-           tasks_done.empty();
+    return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
+           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal;
   }
 };
 
