@@ -112,6 +112,7 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
     make_ready(root, created);
   }
   if (identity_.level != Durability::Memory) created_ns_ = host_.clock().unix_ns();
+  if (traits.deadline_ns != 0) begin_deadline(traits.deadline_ns);
   TransitionGroup group =
       identity_.level != Durability::Memory
           ? TransitionGroup(created_ns_,
@@ -161,6 +162,8 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   if (is_paused) rare().pause = pause;
   // relaxed: a value to look at
   state_.store(is_paused ? PipelineState::Paused : PipelineState::Running, std::memory_order_relaxed);
+  const std::int64_t deadline_ns = is_terminal(image.state) ? 0 : image.traits->deadline_ns;
+  const bool passed = deadline_ns != 0 && deadline_ns <= host_.clock().unix_ns();  // nothing is released then
   Step ready;
   std::vector<std::uint32_t> dead;
   const Workflow& workflow = workflow_->workflow;
@@ -175,7 +178,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
       if (task.state == TaskState::Completed) {
         save_context(i, task.context.get());
       }
-    } else if (task.state == TaskState::Ready) {
+    } else if (task.state == TaskState::Ready && !passed) {
       tasks_[i].suspect = is_suspected(task) && !is_paused && host_.expect_suspect(workflow_->tasks[i]);
       make_ready(i, ready, task.attempt);
     } else if (task.state == TaskState::Running) {
@@ -184,15 +187,18 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   }
   last_completed_ = image.last_completed.value_or(kNone);
   restore_rest(image);
-  cancelling_ = image.state == PipelineState::Cancelled;
+  overdue_ = image.state == PipelineState::Failed;
+  cancelling_ = overdue_ || image.state == PipelineState::Cancelled;
   remember_elsewhere(image, starts);
   acknowledge(0);
+  if (deadline_ns != 0) passed ? end_at_deadline(deadline_ns) : begin_deadline(deadline_ns);
   release_list(ready.first);
   for (const std::uint32_t i : dead) {
     std::uint32_t credit = 1;
     if (!take_over(i, image.tasks[i].key_no)) rescue(i, credit);
   }
-  if (cancelling_) {
+  if (passed) {  // it took the credit
+  } else if (cancelling_) {
     host_.journal()->release(1);
   } else {
     skip_roots(waiting_for_nothing());
@@ -302,7 +308,7 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
     }
     case PipelineMessage::Kind::Cancel:
       delete &message;
-      return cancel_tasks();
+      return cancel_tasks(false);
     case PipelineMessage::Kind::Interrupt:
       delete &message;
       return interrupt_tasks();

@@ -230,6 +230,11 @@ class Pipeline final : public CommitListener, public TimerListener {
         deaths;  // [const after restore] processes that died taking it over
   };
 
+  struct Deadline {
+    std::int64_t at_ns = 0;  // Unix time; 0: none
+    TimerId timer;
+  };
+
   /// What one step changes, collected before it is published.
   struct Step {
     std::vector<Successor> successors;
@@ -259,6 +264,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   struct Rare {
     std::unique_ptr<Limits[]> limits;             // [owned] of each task; null: none has such a limit
     std::unique_ptr<Elsewhere> elsewhere;         // null: no work has ever had a name elsewhere
+    Deadline deadline;                            // [owned]
     std::optional<PauseImage> pause;                   // [owned] null: it goes on
     // [owned] Ready tasks that no lane and no timer has: true. False: one that was, or still is, kept from
     // beginning by a pause and may come back from its lane.
@@ -294,7 +300,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::vector<std::uint32_t> take_over_done(std::string_view tasks_done);
   std::vector<std::uint32_t> waiting_for_nothing() const;
   void rescue(std::uint32_t task, std::uint32_t& credits) noexcept;
-  void cancel_tasks() noexcept;
+  void cancel_tasks(bool overdue) noexcept;
   void interrupt_tasks() noexcept;
   void interrupt(std::uint32_t task, Attempt* attempt) noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
@@ -342,6 +348,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   void drop_limits(std::uint32_t task) noexcept;
   void tell_limit(std::uint64_t token) noexcept;
   void reach_limit(std::uint64_t token) noexcept;
+  void begin_deadline(std::int64_t at_ns) noexcept;
+  void look_at_deadline() noexcept;
+  void end_at_deadline(std::int64_t at_ns) noexcept;
+  void drop_deadline() noexcept;
 
   // For the checkpoint, in pipeline_checkpoint.cpp: owned.
   void keep(std::uint64_t generation) noexcept;
@@ -419,6 +429,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   bool in_engine_ = true;                  // [who drops the last hold, then abandon()]
   bool held_by_step_ = true;               // [owned] a byte of its own: the committer of the end reads the next one
   bool cancelling_ : 1 = false;            // [owned]
+  bool overdue_ : 1 = false;               // [owned] cancelling, because its deadline has passed
   bool started_ : 1 = false;               // [owned] some task has been Running, as far as the step knows
 
   std::int64_t created_ns_ = 0;  // [const] Unix time

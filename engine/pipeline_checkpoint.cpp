@@ -51,11 +51,13 @@ PipelineImage Pipeline::image() noexcept {
     TraitsImage& traits = image.traits.touch();
     std::tie(traits.schedule, traits.scheduled_ns) = host_.firing_of(*this);
   }
+  if (rare_ != nullptr && rare_->deadline.at_ns != 0)
+    image.traits.touch().deadline_ns = rare_->deadline.at_ns;
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
   if (cancelling_) {
-    image.state = PipelineState::Cancelled;
+    image.state = end_state();
   } else if (paused()) {
     image.state = PipelineState::Paused;
   } else {

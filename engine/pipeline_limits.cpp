@@ -1,4 +1,4 @@
-// Limits on how long a task of a pipeline may wait for a worker, and take in all.
+// Limits on how long a task of a pipeline may wait for a worker, and take in all; and the pipeline's deadline.
 #include <algorithm>
 #include <string>
 #include <thread>
@@ -13,6 +13,7 @@ namespace {
 // A timer's token: bits 0-31 the task, 32-33 which limit, from 34 on the attempt. Without a limit it is a retry.
 constexpr std::uint64_t kQueueLimit = std::uint64_t{1} << 32;
 constexpr std::uint64_t kTotalLimit = std::uint64_t{2} << 32;
+constexpr std::uint64_t kDeadline = std::uint64_t{3} << 32;
 constexpr int kAttemptShift = 34;
 
 std::string text_of(std::chrono::nanoseconds limit) {
@@ -69,9 +70,41 @@ void Pipeline::tell_limit(std::uint64_t token) noexcept {
   post(*message);
 }
 
+/// The wall clock may jump, and the steady one stand still in a suspend: it is asked again now and then. The timer
+/// holds the pipeline.
+void Pipeline::begin_deadline(std::int64_t at_ns) noexcept {
+  constexpr std::chrono::nanoseconds kLook = std::chrono::minutes(1);
+  const std::chrono::nanoseconds left(std::max<std::int64_t>(0, at_ns - host_.clock().unix_ns()));
+  const std::int64_t due_ns = time_after(host_.clock().steady_ns(), std::min(left, kLook));
+  rare().deadline = {at_ns, host_.timers().schedule(due_ns, *this, kDeadline)};
+  ++outstanding_;
+}
+
+/// Uses up the credit, where the level needs one.
+void Pipeline::look_at_deadline() noexcept {
+  const std::int64_t at_ns = rare_->deadline.at_ns;
+  if (open_ > 0 && !cancelling_) {
+    if (at_ns <= host_.clock().unix_ns()) return end_at_deadline(at_ns);
+    begin_deadline(at_ns);
+  }
+  if (identity_.level != Durability::Memory) host_.journal()->release(1);
+}
+
+/// Uses up the credit, where the level needs one.
+void Pipeline::end_at_deadline(std::int64_t at_ns) noexcept {
+  rare().deadline.at_ns = at_ns;
+  cancel_tasks(true);
+}
+
+/// All tasks have ended. A timer that is being told at this moment keeps its hold: its message comes.
+void Pipeline::drop_deadline() noexcept {
+  if (rare_->deadline.at_ns != 0 && host_.timers().cancel(rare_->deadline.timer)) --outstanding_;
+}
+
 /// Uses up the credit, where the level needs one.
 void Pipeline::reach_limit(std::uint64_t token) noexcept {
   --outstanding_;
+  if (token == kDeadline) return look_at_deadline();
   const auto index = static_cast<std::uint32_t>(token);
   const TaskDefinition& definition = workflow_->definitions[index];
   const bool total = (token & kTotalLimit) != 0;

@@ -315,10 +315,11 @@ void Pipeline::add_released(std::uint32_t index, Step& step) noexcept {
 
 void Pipeline::count_terminal(TaskState state) noexcept {
   ++ended_[place_of(state)];
-  --open_;
+  if (--open_ == 0 && rare_ != nullptr) drop_deadline();
 }
 
 PipelineState Pipeline::end_state() const noexcept {
+  if (overdue_) return PipelineState::Failed;
   if (cancelling_ || ended(TaskState::Cancelled) > 0) return PipelineState::Cancelled;
   return ended(TaskState::Failed) > 0 ? PipelineState::Failed : PipelineState::Completed;
 }
@@ -343,12 +344,15 @@ void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
   conclude(index, ending, credits);
 }
 
-void Pipeline::cancel_tasks() noexcept {
+/// Uses up a credit, where the level needs one.
+/// @param overdue  because the deadline has passed
+void Pipeline::cancel_tasks(bool overdue) noexcept {
   if (open_ == 0 || cancelling_) {
     if (identity_.level != Durability::Memory) host_.journal()->release(1);
     return;
   }
   cancelling_ = true;
+  overdue_ = overdue;
   Step step;
   for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
     // (7) acquire: pairs with (6) of begin().
@@ -369,7 +373,7 @@ void Pipeline::cancel_tasks() noexcept {
       }
     }
   }
-  publish_change(step, "cancelled");
+  publish_change(step, overdue ? "deadline" : "cancelled");
 }
 
 void Pipeline::interrupt_tasks() noexcept {

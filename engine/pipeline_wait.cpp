@@ -159,6 +159,9 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
   if (result.state == PipelineState::Failed) {
     result.error = std::to_string(result.failed) + " task(s) failed, " + std::to_string(result.completed) +
                    " completed, " + std::to_string(result.skipped) + " skipped";
+    if (overdue_)
+      result.error =
+          "its deadline passed: " + result.error + ", " + std::to_string(result.cancelled) + " cancelled";
   } else if (result.state == PipelineState::Cancelled) {
     result.error = "cancelled";
   }

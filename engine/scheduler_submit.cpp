@@ -26,6 +26,16 @@ std::expected<std::int64_t, Error> start_of(const SubmitOptions& options) {
   return fail(ErrorCode::InvalidArgument, "start_at lies before 1970");
 }
 
+/// Unix time; 0: none.
+std::expected<std::int64_t, Error> deadline_of(const SubmitOptions& options, std::int64_t start_ns,
+                                               std::int64_t now_ns) {
+  if (!options.deadline) return 0;
+  const std::int64_t at = std::chrono::nanoseconds(options.deadline->time_since_epoch()).count();
+  if (at <= now_ns) return fail(ErrorCode::InvalidArgument, "deadline has passed already");
+  if (at <= start_ns) return fail(ErrorCode::InvalidArgument, "deadline is not after start_at");
+  return at;
+}
+
 std::expected<void, Error> check_key(const SubmitOptions& options) {
   if (options.idempotency_key.size() > kIdempotencyKeyBytesMax) {
     return fail(ErrorCode::InvalidArgument,
@@ -69,6 +79,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
   }
   const auto start_at_ns = start_of(options);
   if (!start_at_ns) return std::unexpected(start_at_ns.error());
+  const auto deadline_ns = deadline_of(options, *start_at_ns, clock_.unix_ns());
+  if (!deadline_ns) return std::unexpected(deadline_ns.error());
   if (auto fits = check_key(options); !fits) return std::unexpected(std::move(fits.error()));
   if (options.concurrency_key.size() > ConcurrencyGate::kKeyBytesMax) {
     return fail(ErrorCode::InvalidArgument,
@@ -79,7 +91,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
                 .context = std::move(options.context),
                 .traits = {.concurrency_key = options.concurrency_key,
                            .start_at_ns = *start_at_ns,
-                           .priority = options.priority},
+                           .priority = options.priority,
+                           .deadline_ns = *deadline_ns},
                 .writes = options.writes};
   if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
   auto pipeline = begin(std::move(registered), ids_.next(), std::move(how));

@@ -134,7 +134,8 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     const PipelineTraits traits{
         .concurrency_key = pipeline.traits->concurrency_key,
         .firing = {.schedule = pipeline.traits->schedule, .time_ns = pipeline.traits->scheduled_ns},
-        .priority = pipeline.priority};
+        .priority = pipeline.priority,
+        .deadline_ns = pipeline.traits->deadline_ns};
     out.u8(static_cast<std::uint8_t>(
         static_cast<unsigned>(pipeline.level) | state | (pipeline.context.empty() ? 0U : flag::kContext) |
         (pipeline.finished_ns != 0 ? flag::kFinished : 0U) | (traits.empty() ? 0U : flag::kTraits)));
@@ -325,7 +326,8 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
     const PipelineTraits traits = in.traits();
     pipeline.traits.touch() = {.concurrency_key = std::string(traits.concurrency_key),
                                .schedule = std::string(traits.firing.schedule),
-                               .scheduled_ns = traits.firing.time_ns};
+                               .scheduled_ns = traits.firing.time_ns,
+                               .deadline_ns = traits.deadline_ns};
     pipeline.priority = traits.priority;
   }
   pipeline.tasks = parse_tasks(in);

@@ -95,7 +95,7 @@ class TransitionGroup::Writer {
     if (traits.start_at_ns != 0) flags |= flag::kStartAt;
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     if (!traits.tasks_done.empty()) flags |= flag::kTasksDone;
-    if (traits.priority != Priority::Normal) flags |= flag::kUrgency;
+    if (traits.priority != Priority::Normal || traits.deadline_ns != 0) flags |= flag::kUrgency;
     u8(flags);
     if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
     if ((flags & flag::kStartAt) != 0) u64(static_cast<std::uint64_t>(traits.start_at_ns));
@@ -110,7 +110,10 @@ class TransitionGroup::Writer {
       u64(static_cast<std::uint64_t>(traits.firing.time_ns));
       u64(static_cast<std::uint64_t>(traits.firing.cursor_ns));
     }
-    if ((flags & flag::kUrgency) != 0) u8(static_cast<std::uint8_t>(traits.priority));
+    if ((flags & flag::kUrgency) == 0) return;
+    const auto deadline = traits.deadline_ns != 0 ? record_format::urgency::kDeadline : std::uint8_t{0};
+    u8(static_cast<std::uint8_t>(static_cast<unsigned>(traits.priority) | deadline));
+    if (deadline != 0) u64(static_cast<std::uint64_t>(traits.deadline_ns));
   }
 
   void changes(std::span<const Successor> successors) {

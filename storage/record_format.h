@@ -98,7 +98,9 @@
 //           firing          8: it was submitted by a schedule, whose change is a part of this record:
 //             text          name, varint version, i64 time, i64 cursor
 //           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, text context
-//           u8             64: Priority: High or Low
+//           urgency        64: how urgent it is:
+//             u8           Priority | 4 deadline
+//             i64          deadline, where flagged: Unix time in ns
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -230,6 +232,12 @@ inline constexpr std::uint8_t kUrgency = 64;
 inline constexpr std::uint8_t kAll =
     kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone | kUrgency;
 }  // namespace traits
+
+namespace urgency {
+inline constexpr std::uint8_t kPriorityMask = 3;
+inline constexpr std::uint8_t kDeadline = 4;
+inline constexpr std::uint8_t kAll = kPriorityMask | kDeadline;
+}  // namespace urgency
 
 namespace schedule {
 inline constexpr std::uint8_t kRemoved = 1;

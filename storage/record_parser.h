@@ -156,7 +156,12 @@ inline PipelineTraits RecordParser::traits() {
     traits.firing.cursor_ns = static_cast<std::int64_t>(u64());
     if (traits.firing.schedule.empty()) fail();
   }
-  if ((bits & flag::kUrgency) != 0) traits.priority = enumerator(u8(), Priority::Low);
+  if ((bits & flag::kUrgency) != 0) {
+    namespace urgency = record_format::urgency;
+    const std::uint8_t urgent = flags(urgency::kAll);
+    traits.priority = enumerator(urgent & urgency::kPriorityMask, Priority::Low);
+    if ((urgent & urgency::kDeadline) != 0) traits.deadline_ns = static_cast<std::int64_t>(u64());
+  }
   return traits;
 }
 

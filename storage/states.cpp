@@ -101,6 +101,8 @@ std::string_view to_string(TransitionReason reason) noexcept {
       return "Abandoned";
     case TransitionReason::TriggerRule:
       return "TriggerRule";
+    case TransitionReason::Deadline:
+      return "Deadline";
   }
   return "";
 }

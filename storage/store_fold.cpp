@@ -91,6 +91,12 @@ void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32
   emit(number, attempt, from, to, reason);
 }
 
+/// A pipeline whose tasks are cancelled has failed by its deadline alone.
+TransitionReason StoreImage::Fold::unless_overdue(TransitionReason reason) const {
+  const bool overdue = pipeline_->state == PipelineState::Failed && reason == TransitionReason::Cancel;
+  return overdue ? TransitionReason::Deadline : reason;
+}
+
 const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
   for (const Successor& successor : successors) {
     if (successor.task >= pipeline_->tasks.size()) return "names a successor that its pipeline does not have";
@@ -99,7 +105,7 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
     if (!waits || task.state == TaskState::Running || !may_become(task.state, successor.state)) {
       return "moves a successor to a state that may not follow";
     }
-    move_task(successor.task, successor.state, task.attempt, reason_of(successor));
+    move_task(successor.task, successor.state, task.attempt, unless_overdue(reason_of(successor)));
   }
   return nullptr;
 }
@@ -215,7 +221,8 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (!record.traits.empty()) {
     pipeline_->traits.touch() = {.concurrency_key = std::string(record.traits.concurrency_key),
                                  .schedule = std::string(record.traits.firing.schedule),
-                                 .scheduled_ns = record.traits.firing.time_ns};
+                                 .scheduled_ns = record.traits.firing.time_ns,
+                                 .deadline_ns = record.traits.deadline_ns};
   }
   pipeline_->tasks.resize(record.task_count);
   const bool taken = decode_done(record.traits.tasks_done, [this](const TaskDone& done) {
@@ -286,7 +293,8 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   if (!record.output.empty()) task_->output = record.output;
   if (record.to == TaskState::Completed) pipeline_->last_completed = record.task;
   const bool is_retry = record.to == TaskState::Ready && record.cause == Cause::Retry;
-  move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt, reason_of(record.cause));
+  move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt,
+            unless_overdue(reason_of(record.cause)));
   if (const char* wrong = apply(record.successors)) return wrong;
   if (record.pipeline) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;

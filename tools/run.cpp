@@ -26,8 +26,12 @@ std::expected<std::vector<SessionPipeline>, Error> submit_all(Runner& runner, co
                                                               std::uint32_t repeat) {
   std::vector<SessionPipeline> pipelines;
   for (std::uint32_t round = 0; round < repeat; ++round) {
-    for (const Workflow& workflow : input.workflows) {
-      auto handle = runner.submit_async(workflow, {.durability = input.settings.durability});
+    for (std::size_t i = 0; i < input.workflows.size(); ++i) {
+      const Workflow& workflow = input.workflows[i];
+      SubmitOptions how{.durability = input.settings.durability};
+      if (input.deadlines[i].count() > 0)
+        how.deadline = std::chrono::system_clock::now() + input.deadlines[i];
+      auto handle = runner.submit_async(workflow, std::move(how));
       if (!handle) return std::unexpected(std::move(handle.error()));
       pipelines.push_back({.handle = std::move(*handle),
                            .workflow = std::string(workflow.full_name()),

@@ -169,6 +169,7 @@ std::expected<RunInput, std::string> read_run_input(const RunOptions& options) {
     if (!workflow) return std::unexpected(std::move(workflow.error()));
     for (const std::string& line : workflow->warnings()) fmt::print(stderr, "leat: {}\n", line);
     input.workflows.push_back(std::move(*workflow));
+    input.deadlines.push_back(plan.deadline);
   }
   return input;
 }

@@ -29,6 +29,7 @@ struct RunOptions {
 
 struct RunInput {
   std::vector<Workflow> workflows;  ///< one for each file, in order
+  std::vector<std::chrono::nanoseconds> deadlines;  ///< of each, from its submission on; 0: it has none
   RunSettings settings;
 };
 

@@ -159,10 +159,11 @@ class TomlReader {
     }
     WorkflowPlan plan;
     plan.place = place((*workflow)->source().begin);
-    Step step = only(**workflow, "[workflow]", {"name", "tenant", "package"});
+    Step step = only(**workflow, "[workflow]", {"name", "tenant", "package", "deadline"});
     if (step) step = get(**workflow, "name", "a string", plan.name);
     if (step) step = get(**workflow, "tenant", "a string", plan.tenant);
     if (step) step = get(**workflow, "package", "a string", plan.package);
+    if (step) step = get_duration(**workflow, "deadline", plan.deadline);
     if (step) file_.workflow = std::move(plan);
     return step;
   }

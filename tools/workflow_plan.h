@@ -2,6 +2,7 @@
 // which `leat resume` starts again. Knows nothing of files.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -27,6 +28,8 @@ struct WorkflowPlan {
   std::string package = "embedded";
   std::string name;
   std::string place;
+  std::chrono::nanoseconds deadline{
+      0};  ///< of a pipeline, from its submission on; 0: none. Not in the definition
   std::vector<TaskPlan> tasks;
 };
 

@@ -101,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"UnknownParent", {"run", "parent.toml"}, {"parent.toml:5:8: ", "'x'", "accepted: a"}},
         BadCase{"UnknownKey",
                 {"run", "key.toml"},
-                {"key.toml:3:1: ", "'owner'", "accepted: name, tenant, package"}},
+                {"key.toml:3:1: ", "'owner'", "accepted: name, tenant, package, deadline"}},
         BadCase{
             "UnknownPinnedExecutor", {"run", "pin.toml"}, {"pin.toml:3:1: ", "'gpu'", "accepted: default"}},
         BadCase{

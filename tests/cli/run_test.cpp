@@ -266,6 +266,26 @@ sleep = "0s"
   EXPECT_EQ(states.at("public::embedded::bad::skipped"), "Skipped");
 }
 
+TEST_F(RunTest, EndsWithOneWhereADeadlinePasses) {
+  const auto file = write_file("w.toml", R"(
+[workflow]
+name = "w"
+deadline = "300ms"
+[[task]]
+name = "a"
+sleep = "1h"
+[[task]]
+name = "b"
+after = ["a"]
+sleep = "0s"
+)");
+  EXPECT_EQ(run({file}, 1)["failed"], 1);
+  std::map<std::string, std::string> reasons;
+  for (const CsvRow& row : inspect("events")) reasons[row.at("task")] = row.at("to") + " " + row.at("reason");
+  EXPECT_EQ(reasons.at("public::embedded::w::a"), "Cancelled Deadline");
+  EXPECT_EQ(reasons.at("public::embedded::w::b"), "Cancelled Deadline");
+}
+
 TEST_F(RunTest, RetriesAreNewAttemptsInTheEvents) {
   const std::string file = write_file("flaky.toml", R"(
 [workflow]

@@ -12,29 +12,11 @@
 #include <vector>
 
 #include "behaviours.h"
+#include "jumping_clock.h"
 #include "leat/store_recovery.h"
 
 namespace leat::behaviours {
 namespace {
-
-/// Two clocks that a test moves one by one: a wall clock may jump, a steady one stand still.
-class JumpingClock final : public Clock {
- public:
-  std::int64_t steady_ns() noexcept override { return steady_ns_; }
-  std::int64_t unix_ns() noexcept override { return unix_ns_; }
-  void pass(std::chrono::nanoseconds time) {
-    steady_ns_ += time.count();
-    unix_ns_ += time.count();
-  }
-  void jump(std::chrono::nanoseconds time) { unix_ns_ += time.count(); }
-  std::chrono::system_clock::time_point after(std::chrono::nanoseconds time) const {
-    return std::chrono::system_clock::time_point(std::chrono::nanoseconds(unix_ns_) + time);
-  }
-
- private:
-  std::atomic<std::int64_t> steady_ns_ = 1;
-  std::atomic<std::int64_t> unix_ns_ = 1'700'000'000'000'000'000;
-};
 
 /// A Runner that does all it can do now in run_some(), by a clock of the test's.
 class Submitting : public testing::Test {

@@ -55,6 +55,10 @@ struct SubmitOptions {
   std::chrono::nanoseconds idempotency_window = std::chrono::hours(24);
   /// No task begins before, by the wall clock, whatever jumps it makes (it is asked once a minute); remembered.
   std::optional<std::chrono::system_clock::time_point> start_at = {};
+  /// The pipeline ends Failed then, by the same clock, unless it has ended: what has not begun is Cancelled, what runs
+  /// is told to stop, and is Cancelled too where it does not complete. Remembered; one that passed while the process
+  /// was down is applied before anything of the pipeline runs again. After `start_at` and in the future.
+  std::optional<std::chrono::system_clock::time_point> deadline = {};
   /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
   /// Above level Memory only, and where the store takes them.
   const CallerWrites* writes = nullptr;

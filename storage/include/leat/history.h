@@ -31,6 +31,12 @@ struct PipelineSummary {
   friend bool operator==(const PipelineSummary&, const PipelineSummary&) = default;
 };
 
+/// Whether its deadline ended it: else a failed pipeline has failed tasks, and none that is not over with.
+inline bool ended_by_deadline(const PipelineSummary& summary) noexcept {
+  const std::uint32_t settled = summary.completed + summary.failed + summary.skipped;
+  return summary.state == PipelineState::Failed && (summary.failed == 0 || settled < summary.tasks);
+}
+
 inline constexpr std::size_t kSummaryErrorBytesMax = 256;
 
 /// What is looked for; everything that is given must hold.

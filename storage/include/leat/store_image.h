@@ -41,6 +41,7 @@ struct TraitsImage {
   std::string concurrency_key;    ///< empty: it has none
   std::string schedule;           ///< that submitted it; empty: none did
   std::int64_t scheduled_ns = 0;  ///< the time that it stands for
+  std::int64_t deadline_ns = 0;   ///< Unix time; 0: it has none
 
   friend bool operator==(const TraitsImage&, const TraitsImage&) = default;
 };
@@ -114,6 +115,7 @@ enum class TransitionReason : std::uint8_t {
   Cancel,        ///< its pipeline was cancelled
   Abandoned,     ///< it was rescued too often
   TriggerRule,   ///< its trigger rule is false
+  Deadline,      ///< its pipeline's deadline had passed
 };
 
 /// @return the reason's name exactly as the enumerator is spelled

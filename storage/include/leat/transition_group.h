@@ -72,10 +72,11 @@ struct PipelineTraits {
   ScheduleFiring firing = {};             ///< only its name and time in rows
   std::string_view tasks_done = {};       ///< by an earlier pipeline, as encode_done() gives them; not in rows
   Priority priority = Priority::Normal;
+  std::int64_t deadline_ns = 0;  ///< Unix time at which what has not ended ends; 0: none
 
   bool empty() const noexcept {
     return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
-           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal;
+           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal && deadline_ns == 0;
   }
 };
 
