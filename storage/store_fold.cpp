@@ -128,7 +128,9 @@ const char* StoreImage::Fold::change_pipeline(PipelineState to) {
 void StoreImage::Fold::forget_if_finished() {
   if (!is_terminal(pipeline_->state) || pipeline_->open_tasks > 0) return;
   if (state_.on_finish) state_.on_finish(*pipeline_);
-  if (state_.keep == Keep::Unfinished) state_.pipelines.erase(pipeline_->pipeline_no);
+  if (state_.keep == Keep::Everything) return;
+  state_.forget(*pipeline_);
+  state_.pipelines.erase(pipeline_->pipeline_no);
 }
 
 const char* StoreImage::Fold::operator()(const WorkflowDefined& record) {
@@ -205,6 +207,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (!is_new) {
     if (sequence_ >= place->second.folded_to) return "creates a pipeline twice";
     if (!state_.prefers_events) return kFolded;
+    state_.forget(place->second);
     place->second = {};  // its groups are all there
   }
   workflow->second.last_needed = sequence_;
@@ -224,6 +227,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
                                  .scheduled_ns = record.traits.firing.time_ns,
                                  .deadline_ns = record.traits.deadline_ns};
   }
+  if (!state_.hold(record.task_count)) return kTooManyTasks;
   pipeline_->tasks.resize(record.task_count);
   const bool taken = decode_done(record.traits.tasks_done, [this](const TaskDone& done) {
     if (done.task >= pipeline_->tasks.size() || is_terminal(pipeline_->tasks[done.task].state)) return false;
@@ -343,7 +347,8 @@ const char* StoreImage::Fold::operator()(const PauseChanged& record) {
 std::unexpected<StoreError> StoreImage::Fold::refuse(State& state, std::uint64_t first_sequence,
                                                      std::string_view what) {
   state.refused = true;
-  return std::unexpected(StoreError{StoreErrorCode::Damaged,
+  const bool too_many = what.data() == kTooManyTasks;
+  return std::unexpected(StoreError{too_many ? StoreErrorCode::Refused : StoreErrorCode::Damaged,
                                     "commit " + std::to_string(first_sequence) + " " + std::string(what)});
 }
 

@@ -15,8 +15,14 @@
 
 namespace leat {
 
+/// Said of what names more than StoreImage::limit_tasks() allows.
+inline constexpr char kTooManyTasks[] =
+    "names more live tasks than this machine's memory can hold: open the store on a larger one";
+
 struct StoreImage::State {
   Keep keep;
+  std::uint64_t tasks_max = 0;
+  std::uint64_t tasks = 0;  // of the pipelines below
   bool refused = false;
   bool prefers_events = false;
   bool carries = false;  // a carried commit is applied
@@ -36,6 +42,10 @@ struct StoreImage::State {
   PauseImages pauses;
   SubmissionImages submissions;
   std::map<std::string, ScheduleImage> schedules;
+
+  /// Before memory is taken for them. @return false: they are too many
+  bool hold(std::uint64_t count) noexcept { return (tasks += count) <= tasks_max; }
+  void forget(const PipelineImage& pipeline) noexcept { tasks -= pipeline.tasks.size(); }
 };
 
 /// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.

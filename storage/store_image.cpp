@@ -1,7 +1,10 @@
 // The image of a store: loads the rows of a checkpoint, and applies commits to them.
 #include "leat/store_image.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -23,11 +26,37 @@ std::uint32_t open_among(std::span<const TaskImage> tasks) {
       std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
 }
 
+std::unexpected<StoreError> too_many_tasks(std::uint64_t slice) {
+  return std::unexpected(
+      StoreError{StoreErrorCode::Refused, "checkpoint slice " + std::to_string(slice) + " " + kTooManyTasks});
+}
+
+constexpr std::uint64_t kTaskBytesMin = 128;  // what carrying on with one takes, at least
+
+/// What this machine has, or the container.
+std::uint64_t memory_bytes() {
+  std::uint64_t bytes = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 1L)) *
+                        static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (std::FILE* const file = std::fopen("/sys/fs/cgroup/memory.max", "re")) {
+    unsigned long long limit = 0;
+    if (std::fscanf(file, "%llu", &limit) == 1 && limit > 0) bytes = std::min<std::uint64_t>(bytes, limit);
+    std::fclose(file);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 StoreImage::StoreImage(Keep keep) : state_(std::make_unique<State>()) {
+  static const std::uint64_t fit = memory_bytes() / kTaskBytesMin;
   state_->keep = keep;
+  state_->tasks_max = fit;
 }
+
+void StoreImage::limit_tasks(std::uint64_t tasks_max) noexcept {
+  state_->tasks_max = tasks_max;
+}
+
 StoreImage::StoreImage(StoreImage&&) noexcept = default;
 StoreImage& StoreImage::operator=(StoreImage&&) noexcept = default;
 StoreImage::~StoreImage() = default;
@@ -91,7 +120,10 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
       const std::uint64_t number = pipeline->pipeline_no;
       if (pipeline->state != PipelineState::Paused) state.pauses.erase(pause_of(*pipeline));
       state.next_pipeline_no = std::max(state.next_pipeline_no, number + 1);
-      state.pipelines.insert_or_assign(number, std::move(*pipeline));
+      if (!state.hold(pipeline->tasks.size())) return too_many_tasks(first_sequence);
+      const auto [place, is_new] = state.pipelines.try_emplace(number);
+      if (!is_new) state.forget(place->second);
+      place->second = std::move(*pipeline);
     } else if (auto* more = std::get_if<TasksKept>(*row)) {
       const auto begun_row = state.pipelines.find(more->pipeline_no);
       if (begun_row == state.pipelines.end() || begun_row->second.tasks.size() != more->first) {
@@ -99,6 +131,7 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
             StoreErrorCode::Damaged,
             "checkpoint slice " + std::to_string(first_sequence) + ": tasks without their pipeline's row"});
       }
+      if (!state.hold(more->tasks.size())) return too_many_tasks(first_sequence);
       begun_row->second.open_tasks += open_among(more->tasks);
       for (TaskImage& task : more->tasks) begun_row->second.tasks.push_back(std::move(task));
     }
@@ -154,6 +187,7 @@ const std::map<std::uint64_t, PipelineImage>& StoreImage::pipelines() const noex
 }
 
 std::map<std::uint64_t, PipelineImage> StoreImage::take_pipelines() noexcept {
+  state_->tasks = 0;
   return std::exchange(state_->pipelines, {});
 }
 

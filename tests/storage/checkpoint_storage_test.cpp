@@ -67,6 +67,17 @@ StoreImage load(const std::vector<TransitionGroup>& rows, std::uint64_t sequence
   return image;
 }
 
+TEST(CheckpointRow, MoreTasksThanFitAreRefused) {
+  CheckpointSliceWriter writer;
+  writer.begin(50);
+  for (const TransitionGroup& row : make_rows({1, sample_pipeline()})) writer.add(row, 53);
+  StoreImage image(StoreImage::Keep::Unfinished);
+  image.limit_tasks(100);
+  const auto loaded = image.load(50, writer.finish());
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, StoreErrorCode::Refused);
+}
+
 TEST(CheckpointRow, GivesThePipelineBack) {
   PipelineImage pipeline = sample_pipeline();
   const StoreImage image = load(make_rows({1, pipeline}));

@@ -92,6 +92,33 @@ TEST(StoreImage, TheNameOfAnAttemptsWorkElsewhereIsForgottenWithTheAttempt) {
   EXPECT_EQ(folded.pipeline().tasks[0].external_ref, "");
 }
 
+TransitionGroup creation(std::uint64_t number) {
+  return {3, PipelineCreated{.pipeline_no = number,
+                             .id = Uuid::make_v7(number, 1, 1),
+                             .workflow_no = 1,
+                             .task_count = 3,
+                             .ready = kFirstReady}};
+}
+
+TEST(StoreImage, MoreLiveTasksThanFitAreRefusedBeforeTheyTakeMemory) {
+  Folded folded;
+  folded.image.limit_tasks(5);
+  folded.with_pipeline();
+  EXPECT_EQ(folded.pipeline().tasks.size(), 3U);
+  EXPECT_THAT(folded.apply(creation(2)),
+              HasSubstr("names more live tasks than this machine's memory can hold"));
+  EXPECT_EQ(folded.image.pipelines().at(2).tasks.size(), 0U);
+}
+
+TEST(StoreImage, TasksOfPipelinesThatHaveEndedMakeRoomForOthers) {
+  Folded folded(StoreImage::Keep::Unfinished);
+  folded.image.limit_tasks(5);
+  folded.with_pipeline().start(0);
+  EXPECT_EQ(folded.complete(0, {{1, TaskState::Skipped}, {2, TaskState::Skipped}}, PipelineState::Completed),
+            "");
+  EXPECT_EQ(folded.apply(creation(2)), "");
+}
+
 TEST(StoreImage, CreationIsOneEventPerTaskThenReady) {
   Folded folded;
   folded.with_pipeline();

@@ -148,6 +148,9 @@ class StoreImage {
   using OnEvent = std::function<void(const TransitionEvent&)>;
 
   explicit StoreImage(Keep keep);
+  /// Of the pipelines in the image; more are Refused: a few bytes can name a million. Where nothing is said, as many
+  /// as the memory of this machine, or its container, could hold.
+  void limit_tasks(std::uint64_t tasks_max) noexcept;
 
   /// @param told  called with each pipeline when it and all its tasks have ended, while a group is applied
   void on_finish(std::function<void(const PipelineImage&)> told);
@@ -156,7 +159,7 @@ class StoreImage {
   void begin_at(const CheckpointMark& mark);
   /// Takes over the rows of one slice of that round, in order.
   ///
-  /// @return  Damaged or NewerFormat
+  /// @return  Damaged, NewerFormat or Refused
   std::expected<void, StoreError> load(std::uint64_t first_sequence, std::span<const std::byte> slice);
 
   /// From here on the groups of a pipeline count, and not its row, where the one that created it is among
@@ -174,7 +177,7 @@ class StoreImage {
   ~StoreImage();
 
   /// @param on_event  called for each task transition, in order; may be empty
-  /// @return          Damaged or NewerFormat, naming the commit and what it contradicts
+  /// @return          Damaged, NewerFormat or Refused, naming the commit and what it contradicts
   std::expected<void, StoreError> apply(std::uint64_t first_sequence, std::span<const std::byte> commit,
                                         const OnEvent& on_event = {});
 
