@@ -41,6 +41,8 @@ std::string_view to_string(TaskExplanation::Cause cause) noexcept {
       return "Suspects";
     case Cause::NoExecutor:
       return "NoExecutor";
+    case Cause::Deferred:
+      return "Deferred";
     case Cause::LaneFull:
       return "LaneFull";
     case Cause::RateLimit:
@@ -72,8 +74,8 @@ std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   if (is_terminal(state)) return because(Cause::Ended, "it has ended");
   if (state == TaskState::Running) {
     const Attempt* const attempt = running(task, static_cast<std::int32_t>(task_attempt(task)));
-    return because(Cause::Running,
-                   attempt == nullptr ? "its work is elsewhere" : attempt->lane->describe(*attempt));
+    if (attempt == nullptr) return because(Cause::Running, "its work is elsewhere");
+    return because(attempt->deferred() ? Cause::Deferred : Cause::Running, attempt->lane->describe(*attempt));
   }
   if (state == TaskState::NotStarted) {
     std::string names;

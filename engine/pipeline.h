@@ -440,27 +440,4 @@ class Pipeline final : public CommitListener, public TimerListener {
 static_assert(sizeof(Pipeline) <= 280,
               "a million waiting pipelines take 400 MB at most: with malloc's word, and 33 bytes in the lot");
 
-/// The pipelines that live, in the order in which they began; the links are in the pipelines.
-///
-/// Thread-safety: none of its own.
-class PipelineList {
- public:
-  void add(Pipeline& pipeline) noexcept;
-  /// Does nothing where it is not in the list.
-  void remove(Pipeline& pipeline) noexcept;
-  std::vector<PipelineHandle> all() const;
-  bool empty() const noexcept { return first_ == nullptr; }
-
-  /// Begins a walk over those that are in the list now. What is removed meanwhile is left out.
-  void begin_walk() noexcept;
-  /// @return  the next one; null: the walk is over
-  Pipeline* walk() noexcept;
-
- private:
-  Pipeline* next_ = nullptr;   // of the walk: visited next
-  Pipeline* until_ = nullptr;  // of the walk: visited last; means nothing while next_ is null
-  Pipeline* first_ = nullptr;
-  Pipeline* last_ = nullptr;
-};
-
 }  // namespace leat

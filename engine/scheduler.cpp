@@ -289,13 +289,7 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
                                        .scheduled = !how.traits.firing.schedule.empty(),
                                        .max_attempts = how.max_attempts},
                                       std::move(how.context));
-  bool taken = credits == 0 || journal_->failure() == nullptr;
-  if (taken) {
-    MutexLock lock(mutex_);
-    taken = !abandoned_;
-    if (taken) add_live(pipeline);
-  }
-  if (!taken) {
+  if ((credits > 0 && journal_->failure() != nullptr) || !add_live(pipeline)) {
     if (credits > 0) journal_->release(credits);
     pipeline.abandon(true);
     return std::nullopt;
@@ -344,9 +338,10 @@ bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no, boo
   return true;
 }
 
-void Scheduler::add_live(Pipeline& pipeline) noexcept {
-  live_.add(pipeline);
+bool Scheduler::add_live(Pipeline& pipeline) noexcept {
+  if (!live_.add(pipeline)) return false;
   unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
+  return true;
 }
 
 void Scheduler::ended(Pipeline& pipeline) noexcept {
@@ -357,7 +352,6 @@ void Scheduler::ended(Pipeline& pipeline) noexcept {
 }
 
 void Scheduler::unused(Pipeline& pipeline) noexcept {
-  MutexLock lock(mutex_);
   live_.remove(pipeline);
 }
 
@@ -370,18 +364,15 @@ bool Scheduler::accepting() const noexcept {
 }
 
 void Scheduler::interrupt() {
-  for (const PipelineHandle& handle : live_pipelines()) {
+  for (const PipelineHandle& handle : live_.all()) {
     Pipeline::of(handle).post_control(PipelineMessage::Kind::Interrupt);
   }
 }
 
 void Scheduler::abandon(bool threads_gone) noexcept {
   if (threads_gone) lanes_.gate().clear();
-  {
-    MutexLock lock(mutex_);
-    abandoned_ = true;  // who is about to begin a pipeline finds out under the same mutex
-  }
-  for (const PipelineHandle& handle : live_pipelines()) {
+  live_.close();  // who is about to begin a pipeline finds out, or is met here
+  for (const PipelineHandle& handle : live_.all()) {
     Pipeline& pipeline = Pipeline::of(handle);
     if (threads_gone) unused(pipeline);
     pipeline.abandon(threads_gone);
@@ -391,11 +382,6 @@ void Scheduler::abandon(bool threads_gone) noexcept {
   gate_.clear();
   MutexLock lock(mutex_);
   resumed_.clear();
-}
-
-std::vector<PipelineHandle> Scheduler::live_pipelines() const {
-  MutexLock lock(mutex_);
-  return live_.all();
 }
 
 std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {

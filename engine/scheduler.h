@@ -36,6 +36,7 @@
 #include "leat/workflow.h"
 #include "leat_locks/mutex.h"
 #include "pipeline.h"
+#include "pipeline_list.h"
 #include "registered_workflow.h"
 #include "schedule_table.h"
 #include "timer_queue.h"
@@ -242,8 +243,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
   std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
-  void add_live(Pipeline& pipeline) noexcept LEAT_REQUIRES(mutex_);
-  std::vector<PipelineHandle> live_pipelines() const;
+  /// @return false: the Runner has stopped
+  bool add_live(Pipeline& pipeline) noexcept;
 
   Clock& clock_;
   Rng& rng_;
@@ -276,9 +277,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::map<std::string, Submission> submissions_ LEAT_GUARDED_BY(submitting_);
   std::multimap<std::int64_t, std::string> ends_of_keys_ LEAT_GUARDED_BY(submitting_);
 
-  mutable Mutex mutex_;  // for what is touched when something is registered, submitted or has ended
+  mutable Mutex mutex_;  // for what is touched when something is registered, submitted or paused
   bool started_ LEAT_GUARDED_BY(mutex_) = false;
-  bool abandoned_ LEAT_GUARDED_BY(mutex_) = false;
   // By version, which covers the names.
   std::unordered_map<std::uint64_t, Registered> workflows_ LEAT_GUARDED_BY(mutex_);
   // By version, which covers the names.
@@ -297,7 +297,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   // Calls of adopt() that hold pipelines which are neither remembered nor live.
   std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
   Round round_;  // of the one thread that keeps
-  PipelineList live_ LEAT_GUARDED_BY(mutex_);
+  PipelineList live_;
 };
 
 }  // namespace leat

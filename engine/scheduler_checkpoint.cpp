@@ -171,18 +171,14 @@ bool Scheduler::keep_remembered() {
 bool Scheduler::keep_live() {
   std::vector<PipelineHandle> pipelines;
   bool is_over = false;
-  {
-    MutexLock lock(mutex_);
-    while (pipelines.size() < kPipelinesPerSlice && journal_->try_reserve(1)) {
-      Pipeline* pipeline = live_.walk();
-      while (pipeline != nullptr && pipeline->level() == Durability::Memory) pipeline = live_.walk();
-      if (pipeline == nullptr) {
-        journal_->release(1);
-        is_over = true;
-        break;
-      }
-      pipelines.push_back(pipeline->handle());
+  while (pipelines.size() < kPipelinesPerSlice && journal_->try_reserve(1)) {
+    auto pipeline = live_.walk();
+    if (!pipeline) {
+      journal_->release(1);
+      is_over = true;
+      break;
     }
+    pipelines.push_back(std::move(*pipeline));
   }
   // relaxed: counted up before anybody can count down
   rows_due_.fetch_add(pipelines.size(), std::memory_order_relaxed);

@@ -85,10 +85,14 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
     if (pipeline.scheduled()) {
       schedules_.join(handle, image.pipeline_no, image.traits->schedule, image.traits->scheduled_ns);
     }
+    if (!add_live(pipeline)) {
+      journal_->release(static_cast<std::size_t>(running) + 1);
+      pipeline.abandon(true);
+      return journal_closed();
+    }
     {
       MutexLock lock(mutex_);
       resumed_.push_back(handle);
-      add_live(pipeline);
     }
     pipeline.restore(std::move(image), starts, pause);
   }

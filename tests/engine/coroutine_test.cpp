@@ -282,6 +282,40 @@ TEST(Coroutine, IsOverdueInItsSleep) {
   EXPECT_EQ(read(medium).only().tasks[0].error, "timeout: the attempt ran longer than 2 ms");
 }
 
+TEST(Coroutine, TakesTooLongInAllInItsSleepAndIsNotRetried) {
+  const auto medium = std::make_shared<MemoryMedium>();
+  {
+    Runner runner = make_runner_of_one_thread(1, medium);
+    const auto result = run(runner, one_task([](TaskContext&) -> Task { co_await leat::sleep_for(1h); },
+                                             {.retry = {.max_attempts = 5}, .total_timeout = 2ms}));
+    EXPECT_EQ(result.state, PipelineState::Failed);
+  }
+  const TaskImage task = read(medium).only().tasks[0];
+  EXPECT_EQ(task.error, "timeout: the task took longer in all than 2 ms");
+  EXPECT_EQ(task.attempt, 1U);
+}
+
+TEST(Coroutine, FailsWhereOneThatSleepsHasTheSlotForTooLong) {
+  Gate gate;
+  std::atomic<bool> began = false;
+  Runner runner = make_runner_of_one_thread(1);
+  const auto sleeper = runner.submit(one_task([&](TaskContext&) -> Task {
+    co_await gate;
+    co_return;
+  }));
+  ASSERT_TRUE(sleeper);
+  const auto late = run(runner, one_task(
+                                    [&](TaskContext&) -> Task {
+                                      began = true;
+                                      co_return;
+                                    },
+                                    {.queue_timeout = 2ms}));
+  EXPECT_EQ(late.state, PipelineState::Failed);
+  gate.open();
+  EXPECT_EQ(sleeper->wait(kLong)->state, PipelineState::Completed);
+  EXPECT_FALSE(began);
+}
+
 TEST(Coroutine, IsSaidToBeStuckWhereItsAwaitHeedsNothing) {
   Gate gate;
   std::atomic<bool> stuck = false;

@@ -93,6 +93,7 @@ TEST(BehavioursDefer, LeavesItsSlotToOthersAndSaysSo) {  // rows 39, 40, 196
   EXPECT_EQ(run(runner, one_task(nothing)).state, PipelineState::Completed);  // in the only slot
   EXPECT_EQ(handle->task_states()[0], TaskState::Running);
   EXPECT_EQ(runner.metrics("default").deferred_tasks, 1U);
+  EXPECT_EQ(runner.explain(*handle, workflow.tasks()[0].name)->cause, TaskExplanation::Cause::Deferred);
   ASSERT_TRUE(eventually([&] { return runner.metrics("default").active_tasks == 0; }));
   EXPECT_THAT(audit(runner).deferred, SizeIs(1));
   EXPECT_TRUE(audit(runner).balanced());

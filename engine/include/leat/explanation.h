@@ -13,6 +13,7 @@ struct TaskExplanation {
   enum class Cause : std::uint8_t {
     Ended,           ///< the state is terminal
     Running,         ///< an attempt runs
+    Deferred,        ///< an attempt runs, and has given its slot to others while it waits
     Dependencies,    ///< some that it waits for have not ended
     RetryTime,       ///< its next attempt is not due yet
     PausedPipeline,  ///< its pipeline is paused
