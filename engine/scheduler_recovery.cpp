@@ -117,6 +117,7 @@ bool Scheduler::record_starts(PipelineImage& image, std::span<const BoardLine::T
         {clock_.unix_ns(), TaskStarted{start.pipeline_no, start.task, start.attempt, start.key_no}},
         image.level, nullptr, 0);
     task.state = TaskState::Running;
+    task.key_no = start.key_no;
   }
   return true;
 }

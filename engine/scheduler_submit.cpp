@@ -167,9 +167,12 @@ bool Scheduler::keep_submissions() {
   MutexLock lock(submitting_);
   auto next = submissions_.upper_bound(round_.last_submission);
   for (int i = 0; i < kSubmissionsPerSlice && next != submissions_.end(); ++i, ++next) {
-    if (!journal_->try_reserve(1)) return i > 0;
     const auto& [key, submission] = *next;
-    keep_row(make_row(SubmissionKept{round_.generation, key, submission.pipeline, submission.ends_ns}));
+    // At level Memory the key goes with its pipeline.
+    const bool kept = !submission.handle || Pipeline::of(*submission.handle).level() != Durability::Memory;
+    if (kept && !journal_->try_reserve(1)) return i > 0;
+    if (kept)
+      keep_row(make_row(SubmissionKept{round_.generation, key, submission.pipeline, submission.ends_ns}));
     round_.last_submission = key;
   }
   if (next == submissions_.end()) round_.phase = Round::Phase::Definitions;
