@@ -177,6 +177,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
   const std::string& initial_context() const noexcept { return *initial_context_; }
+  /// As a round of the checkpoint keeps it. @pre owned, or there is one thread; not every task has ended
+  PipelineImage image() noexcept;
   bool belongs_to(const PipelineHost& host) const noexcept { return &host_ == &host; }
   /// What a pipeline that does the tasks in `again` anew takes over from this one, as encode_done() gives it.
   /// @pre  it has ended
@@ -355,7 +357,6 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   // For the checkpoint, in pipeline_checkpoint.cpp: owned.
   void keep(std::uint64_t generation) noexcept;
-  PipelineImage image() noexcept;
   TaskImage image_of(std::uint32_t task) noexcept;
   void note_error(std::uint32_t task, TaskState to, std::string_view error);
   void restore_rest(const PipelineImage& image);

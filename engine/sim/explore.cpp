@@ -26,12 +26,14 @@ struct Ran {
 };
 
 Ran run(const Given& given, std::uint64_t seed, std::optional<Schedule> schedule, bool keeps_timeline) {
-  std::vector<std::vector<std::uint32_t>> after;
+  std::vector<TaskTerms> tasks;
   for (const TaskDefinition& task : given.workflow.tasks()) {
-    after.emplace_back(task.after.begin(), task.after.end());
+    tasks.push_back({.after = {task.after.begin(), task.after.end()},
+                     .executor = task.executor.empty() ? "default" : task.executor,
+                     .name = std::string(task.namespace_name)});
   }
   if (given.options.reset) given.options.reset();
-  Stage stage(given.options, seed, std::move(schedule), std::move(after), keeps_timeline);
+  Stage stage(given.options, seed, std::move(schedule), std::move(tasks), keeps_timeline);
   World world(given.workflow, stage, seed, given.invariant, given.plant);
   world.run();
   return {{.seeds = 1,
@@ -192,19 +194,11 @@ Report replay(const Workflow& workflow, const Options& options, std::uint64_t se
 }
 
 std::string_view to_string(Rule rule) noexcept {
-  constexpr std::array<std::string_view, 13> kNames = {"AcknowledgedKept",
-                                                       "NothingInvented",
-                                                       "TransitionTable",
-                                                       "OneEnd",
-                                                       "Conservation",
-                                                       "NoIdleSlot",
-                                                       "DeadEpoch",
-                                                       "DurableDependencies",
-                                                       "Repeats",
-                                                       "RestartEquality",
-                                                       "Progress",
-                                                       "Opens",
-                                                       "Yours"};
+  constexpr std::array<std::string_view, 16> kNames = {
+      "AcknowledgedKept", "NothingInvented", "TransitionTable", "OneEnd",
+      "Conservation",     "NoIdleSlot",      "DeadEpoch",       "DurableDependencies",
+      "Repeats",          "RestartEquality", "Progress",        "Opens",
+      "PausesHold",       "NotTooEarly",     "KeysHold",        "Yours"};
   const auto index = static_cast<std::size_t>(rule);
   return index < kNames.size() ? kNames[index] : "?";
 }

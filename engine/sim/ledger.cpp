@@ -1,6 +1,7 @@
 #include "ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace leat::sim {
 namespace {
@@ -24,18 +25,91 @@ std::string name_of(const AttemptKey& key) {
   return "attempt " + std::to_string(key.attempt) + " of " + name_of(key.pipeline, key.task);
 }
 
+/// What a person should look at first.
+std::string difference(const PipelineImage& a, const PipelineImage& b) {
+  for (std::uint32_t i = 0; i < a.tasks.size() && i < b.tasks.size(); ++i) {
+    const TaskImage& one = a.tasks[i];
+    const TaskImage& other = b.tasks[i];
+    if (one == other) continue;
+    const char* const what = one.state != other.state || one.attempt != other.attempt ? "state or attempt"
+                             : one.context != other.context                           ? "context"
+                             : one.error != other.error                               ? "error"
+                             : one.retry_at_ns != other.retry_at_ns                   ? "due time"
+                             : one.rescues != other.rescues                           ? "rescues"
+                                                            : "key or name elsewhere";
+    return "task " + std::to_string(i) + ": " + what;
+  }
+  return a.state != b.state ? "its state" : "what is not a task's";
+}
+
 }  // namespace
 
 void Ledger::violate(Rule rule, std::string message) {
   if (!violation_) violation_ = Violation{rule, std::move(message)};
 }
 
-void Ledger::submitted(const Uuid& pipeline, Durability level) {
+bool Ledger::submitted(const Uuid& pipeline, SubmissionTerms terms) {
+  if (!terms.idempotency_key.empty()) {
+    const auto [known, first] = submissions_.try_emplace(terms.idempotency_key, pipeline);
+    if (!first && known->second == pipeline) return false;
+    const Uuid before = std::exchange(known->second, pipeline);
+    if (before != pipeline && !pipelines_[before].lost) {
+      violate(Rule::KeysHold, "an idempotency key led to pipeline " + before.to_string() + ", and leads to " +
+                                  pipeline.to_string());
+    }
+  }
   order_.push_back(pipeline);
-  pipelines_[pipeline].level = level;
+  pipelines_[pipeline].terms = std::move(terms);
+  return true;
 }
 
-void Ledger::started(const AttemptKey& key) {
+void Ledger::refused(const std::string& idempotency_key) {
+  const auto known = submissions_.find(idempotency_key);
+  if (known != submissions_.end() && !pipelines_[known->second].lost) return;
+  violate(Rule::KeysHold,
+          "idempotency key " + idempotency_key + " is said to be used, and no pipeline has it");
+}
+
+const TaskTerms& Ledger::terms_of(const Seen& seen, std::uint32_t task) const {
+  return seen.terms.alone ? *seen.terms.alone : tasks_[task];
+}
+
+/// As the store has it; at level Memory as the engine said.
+bool Ledger::ended(const Uuid& pipeline, const Seen& seen) const {
+  if (seen.lost || seen.end) return true;
+  const PipelineImage* const stored = find(written_, pipeline);
+  return stored != nullptr && is_terminal(stored->state);
+}
+
+/// Pause, time and concurrency key: what keeps an attempt from beginning though its dependencies have ended.
+void Ledger::check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns) {
+  const TaskTerms& terms = terms_of(seen, key.task);
+  for (const Paused& what :
+       {Paused{PauseScope::Pipeline, key.pipeline.to_string()},
+        Paused{PauseScope::ExecutorKey, terms.executor}, Paused{PauseScope::Namespaces, terms.name}}) {
+    if (paused_.contains(what))
+      violate(Rule::PausesHold, name_of(key) + " begins, and " + what.second + " is paused");
+  }
+  const PipelineImage* const stored = find(written_, key.pipeline);
+  const bool waited = stored != nullptr && stored->tasks[key.task].attempt == key.attempt;
+  const std::int64_t due_ns =
+      std::max(seen.terms.start_at_ns, waited ? stored->tasks[key.task].retry_at_ns : 0);
+  if (latest_ns < due_ns) {
+    violate(Rule::NotTooEarly, name_of(key) + " begins " + std::to_string((due_ns - latest_ns) / 1'000'000) +
+                                   " ms before its time");
+  }
+  if (seen.terms.concurrency_key.empty() || std::exchange(seen.inside, true)) return;
+  for (const auto& [id, other] : pipelines_) {
+    if (!other.inside || id == key.pipeline || ended(id, other) ||
+        other.terms.concurrency_key != seen.terms.concurrency_key) {
+      continue;
+    }
+    violate(Rule::KeysHold, name_of(key) + " begins, and pipeline " + id.to_string() +
+                                " with the same concurrency key is under way");
+  }
+}
+
+void Ledger::started(const AttemptKey& key, std::int64_t latest_ns) {
   ++attempts_;
   running_.insert(key);
   const auto [run, fresh] = runs_.try_emplace(key);
@@ -43,14 +117,16 @@ void Ledger::started(const AttemptKey& key) {
     violate(Rule::Repeats, name_of(key) + " runs again, though it was not in flight at a crash");
   }
   run->second.may_repeat = false;
-  const Durability level = pipelines_[key.pipeline].level;
+  Seen& seen = pipelines_[key.pipeline];
+  check_gates(key, seen, latest_ns);
+  const Durability level = seen.terms.level;
   if (level == Durability::Memory) return;
   const PipelineImage* const stored = find(level == Durability::Disk ? durable_ : written_, key.pipeline);
   if (stored == nullptr) {
     return violate(Rule::DurableDependencies,
                    name_of(key) + " runs before its pipeline has reached its level");
   }
-  for (const std::uint32_t dependency : after_[key.task]) {
+  for (const std::uint32_t dependency : terms_of(seen, key.task).after) {
     if (is_terminal(stored->tasks[dependency].state)) continue;
     violate(Rule::DurableDependencies, name_of(key) + " runs before the end of task " +
                                            std::to_string(dependency) + " has reached its level");
@@ -117,6 +193,22 @@ void Ledger::died(Death death, const MemoryMedium& medium) {
   running_.clear();
   rebuild(medium);
   check_kept(death);
+  check_pauses_kept(death);
+}
+
+/// That of a pipeline is remembered at the pipeline's level, any other on disk.
+void Ledger::check_pauses_kept(Death death) {
+  const auto gone = [&](const Paused& paused) {
+    if (paused.first != PauseScope::Pipeline) return false;
+    const auto seen = std::ranges::find(order_, paused.second, &Uuid::to_string);
+    const PipelineImage* const stored = find(written_, *seen);
+    return stored == nullptr || is_terminal(stored->state) || !survives(pipelines_[*seen].terms.level, death);
+  };
+  std::erase_if(paused_, gone);
+  for (const Paused& paused : paused_) {
+    if (!written_.pauses().contains(paused))
+      violate(Rule::AcknowledgedKept, "the pause of " + paused.second + " was acknowledged and is lost");
+  }
 }
 
 /// The store is what the death has left.
@@ -141,7 +233,11 @@ void Ledger::check_kept(Death death) {
     Seen& seen = pipelines_[id];
     if (seen.lost) continue;
     const PipelineImage* const stored = find(written_, id);
-    const bool must = seen.acknowledged && survives(seen.level, death);
+    const bool must = seen.acknowledged && survives(seen.terms.level, death);
+    // Whoever has begun in a dead process is under way if the store says so.
+    seen.inside = stored != nullptr && std::ranges::any_of(stored->tasks, [](const TaskImage& task) {
+                    return task.key_no != 0 || task.rescues > 0;
+                  });
     if (stored == nullptr) {
       if (must)
         violate(Rule::AcknowledgedKept, "pipeline " + id.to_string() + " was acknowledged and is lost");
@@ -166,7 +262,8 @@ void Ledger::look_at(std::span<const LaneView> lanes, bool over) {
                                std::to_string(lane.limit) + " slots admitted, " +
                                std::to_string(lane.queued) + " queued, " + std::to_string(lane.holding) +
                                " held, " + std::to_string(lane.parked) + " parked";
-    if (lane.admitted > lane.limit || lane.admitted != lane.queued + lane.holding ||
+    const std::uint64_t seen = lane.queued + lane.holding;
+    if (lane.admitted > lane.limit || lane.admitted < seen || lane.admitted > seen + lane.reserved_max ||
         (over && (lane.admitted > 0 || lane.parked > 0))) {
       violate(Rule::Conservation, counts);
     }
@@ -207,6 +304,18 @@ void Ledger::look_at(std::span<const EngineView> pipelines, bool settled) {
 }
 
 void Ledger::compare(const EngineView& engine, const PipelineImage& stored) {
+  if (engine.image && !is_terminal(stored.state)) {
+    // What a row leaves out: see PipelineImage and TaskImage.
+    PipelineImage row = stored;
+    row.folded_to = engine.image->folded_to;
+    row.open_tasks = engine.image->open_tasks;
+    for (TaskImage& task : row.tasks) task.output = {};
+    if (row != *engine.image) {
+      violate(Rule::RestartEquality, "pipeline " + engine.id.to_string() +
+                                         " in memory differs from the store's in " +
+                                         difference(*engine.image, row));
+    }
+  }
   for (std::uint32_t i = 0; i < engine.tasks.size(); ++i) {
     if (engine.tasks[i].state == stored.tasks[i].state &&
         (engine.tasks[i].attempt == stored.tasks[i].attempt || is_terminal(stored.tasks[i].state))) {

@@ -36,6 +36,25 @@ struct AttemptKey {
   friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
 };
 
+/// One task of the workflow.
+struct TaskTerms {
+  std::vector<std::uint32_t> after = {};  ///< its dependencies, by task number
+  std::string executor = "default";       ///< its executor key
+  std::string name = {};                  ///< its whole namespace
+};
+
+/// What a submission asked for.
+struct SubmissionTerms {
+  Durability level;
+  std::optional<TaskTerms> alone = {};  ///< a task dispatched alone; else it is the workflow
+  std::int64_t start_at_ns = 0;         ///< Unix time; 0: at once
+  std::string concurrency_key = {};     ///< empty: none
+  std::string idempotency_key = {};     ///< empty: none
+};
+
+/// What an operator may pause. A pipeline is named by its identifier.
+using Paused = std::pair<PauseScope, std::string>;
+
 /// A lane between two steps.
 struct LaneView {
   std::string key;
@@ -43,6 +62,8 @@ struct LaneView {
   std::uint64_t limit;
   std::uint64_t queued;
   std::uint64_t holding;  ///< attempts that hold a slot
+  /// Tasks dispatched alone that do not run: each may hold one on its way to the queue.
+  std::uint64_t reserved_max = 0;
   std::uint64_t parked;
   bool braked;
 };
@@ -58,20 +79,29 @@ struct EngineView {
   bool acknowledged;
   std::optional<PipelineState> end;  ///< told to whoever waits
   std::vector<Task> tasks;
+  std::optional<PipelineImage> image;  ///< as a round of the checkpoint would keep it; empty: it has ended
 };
 
 /// Thread-safety: one thread.
 class Ledger {
  public:
-  /// @param after  each task's dependencies, by task number
-  explicit Ledger(std::vector<std::vector<std::uint32_t>> after) : after_(std::move(after)) {}
+  /// @param tasks  the workflow's, by task number
+  explicit Ledger(std::vector<TaskTerms> tasks) : tasks_(std::move(tasks)) {}
 
   // --- what is done ---
 
-  void submitted(const Uuid& pipeline, Durability level);
+  /// @return false: its idempotency key led to a pipeline of before
+  bool submitted(const Uuid& pipeline, SubmissionTerms terms);
+  /// A submission was refused, since a pipeline with its idempotency key was there before this process.
+  void refused(const std::string& idempotency_key);
   void cancelled(const Uuid& pipeline) { pipelines_.at(pipeline).cancelled = true; }
+  /// pause() has returned.
+  void paused(Paused what) { paused_.insert(std::move(what)); }
+  /// resume() is about to be called.
+  void resuming(const Paused& what) { paused_.erase(what); }
   /// An executor begins an attempt.
-  void started(const AttemptKey& attempt);
+  /// @param latest_ns  the latest time that the wall clock has shown
+  void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX);
   /// An executor said how it ended.
   void told(const AttemptKey& attempt, ExecutionStatus status);
   /// The store took a commit.
@@ -107,10 +137,11 @@ class Ledger {
 
  private:
   struct Seen {
-    Durability level = Durability::Disk;
+    SubmissionTerms terms{.level = Durability::Disk};
     bool acknowledged = false;
     bool cancelled = false;
-    bool lost = false;  // a death took it, as it may
+    bool lost = false;    // a death took it, as it may
+    bool inside = false;  // of its concurrency key: it has begun
     std::optional<PipelineState> end;
     std::vector<TaskState> tasks;
   };
@@ -125,14 +156,20 @@ class Ledger {
   };
 
   const PipelineImage* find(const StoreImage& image, const Uuid& pipeline) const;
+  const TaskTerms& terms_of(const Seen& seen, std::uint32_t task) const;
+  bool ended(const Uuid& pipeline, const Seen& seen) const;
+  void check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns);
   void rebuild(const MemoryMedium& medium);
+  void check_pauses_kept(Death death);
   void check_kept(Death death);
   void compare(const EngineView& engine, const PipelineImage& stored);
 
-  const std::vector<std::vector<std::uint32_t>> after_;
+  const std::vector<TaskTerms> tasks_;
   std::optional<Violation> violation_;
   std::vector<Uuid> order_;
   std::map<Uuid, Seen> pipelines_;
+  std::map<std::string, Uuid> submissions_;  // by idempotency key
+  std::set<Paused> paused_;
   std::map<AttemptKey, Run> runs_;
   std::set<AttemptKey> running_;  // begun by this process
   std::uint64_t attempts_ = 0;

@@ -51,7 +51,7 @@ SimExecutor::Fate SimExecutor::choose() {
 
 void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
   if (!stage_.alive) return;
-  stage_.ledger.started(key_of(event));
+  stage_.ledger.started(key_of(event), stage_.clock->latest_unix_ns());
   note("begins", event);
   if (stage_.strikes(Faults::TaskThrows, stage_.fault_per_10000)) {
     const bool after = stage_.choices.pick(2) == 1;

@@ -1,6 +1,7 @@
 // What the parts of one simulated run share: choices, time, the ledger, the disk, and whether the process lives.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,15 +20,25 @@ namespace leat::sim {
 class VirtualClock final : public Clock {
  public:
   static constexpr std::int64_t kBeginNs = 1'000'000'000;
+  static constexpr std::int64_t kUnixNs = 1'700'000'000'000'000'000;  // when the steady clock shows 0
 
   std::int64_t steady_ns() noexcept override { return now_ns_; }
-  std::int64_t unix_ns() noexcept override { return 1'700'000'000'000'000'000 + now_ns_ + jumped_ns_; }
-  void advance(std::int64_t ns) noexcept { now_ns_ += ns; }
-  void jump(std::int64_t ns) noexcept { jumped_ns_ += ns; }
+  std::int64_t unix_ns() noexcept override { return kUnixNs + now_ns_ + jumped_ns_; }
+  /// The latest time that the wall clock has shown.
+  std::int64_t latest_unix_ns() const noexcept { return latest_ns_; }
+  void advance(std::int64_t ns) noexcept {
+    now_ns_ += ns;
+    latest_ns_ = std::max(latest_ns_, unix_ns());
+  }
+  void jump(std::int64_t ns) noexcept {
+    jumped_ns_ += ns;
+    latest_ns_ = std::max(latest_ns_, unix_ns());
+  }
 
  private:
   std::int64_t now_ns_ = kBeginNs;
   std::int64_t jumped_ns_ = 0;
+  std::int64_t latest_ns_ = kUnixNs + kBeginNs;
 };
 
 /// Thread-safety: one thread.
@@ -35,10 +46,10 @@ class VirtualClock final : public Clock {
 class Stage {
  public:
   Stage(const Options& the_options, std::uint64_t seed, std::optional<std::vector<std::uint32_t>> schedule,
-        std::vector<std::vector<std::uint32_t>> after, bool keeps_timeline)
+        std::vector<TaskTerms> tasks, bool keeps_timeline)
       : options(the_options),
         choices(seed, std::move(schedule)),
-        ledger(std::move(after)),
+        ledger(std::move(tasks)),
         keeps_timeline_(keeps_timeline) {}
 
   /// Something has happened: into the hash and, where one is kept, the timeline.
@@ -53,6 +64,7 @@ class Stage {
   bool may(Faults fault) const noexcept { return contains(options.faults, fault); }
   /// Whether a fault that is allowed comes now.
   bool strikes(Faults fault, std::uint32_t per_10000) { return choices.happens(may(fault) ? per_10000 : 0); }
+  bool uses(Uses one) const noexcept { return contains(options.uses, one); }
 
   /// The process ends, here and now.
   void die(Death death);

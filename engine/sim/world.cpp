@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@ namespace leat::sim {
 namespace {
 
 constexpr std::uint32_t kWorkers = 2;
+constexpr const char* kAlone = "public::embedded::alone::task";
 constexpr std::size_t kCellsMin = 16;  // of the ring: few, so that it is full at times
 
 std::set<std::string> keys_of(const Workflow& workflow) {
@@ -87,6 +89,11 @@ void World::be_born() {
   runner_ = std::make_unique<Runner>(std::move(*built));
   if (auto registered = runner_->register_workflow(workflow_); !registered)
     return refused(registered.error());
+  if (stage_.uses(Uses::LoneTasks)) {
+    const auto alone = runner_->register_task(kAlone, [](TaskContext& task) { task.set("alone", true); });
+    if (!alone) return refused(alone.error());
+    alone_ = *alone;
+  }
   if (auto started = runner_->start(); !started) return refused(started.error());
   handles_ = runner_->resumed();
 }
@@ -135,6 +142,10 @@ void World::act() {
     static_cast<void>(handle.cancel());  // it may have ended already
     return;
   }
+  if (stage_.uses(Uses::Pauses)) {
+    if (stage_.choices.happens(100)) return pause_something();
+    if (stage_.choices.happens(200) && resume_something()) return;
+  }
   outermost_ = true;
   state.lent.help(stage_.clock->steady_ns(), 0);
 }
@@ -167,9 +178,10 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
   const bool slow = stage_.choices.happens(300);  // time passes though there is work
   if (count == 0 || slow) {
     if (let_time_pass(works) || count > 0) return;
+    if (!runner_->health()) return replace();
+    if (outermost && stage_.uses(Uses::Pauses) && resume_something()) return;
     if (outermost && submitted_ < stage_.options.pipelines) return submit();
     if (executor_->end_hanging() || over()) return;
-    if (!runner_->health()) return replace();
     stage_.ledger.violate(Rule::Progress, "nothing can be done, and not every pipeline has ended");
     return stage_.die(Death::Kill);
   }
@@ -197,14 +209,107 @@ bool World::let_time_pass(const std::vector<LentWork*>& works) {
 }
 
 void World::submit() {
+  if (stage_.uses(Uses::LoneTasks) && stage_.choices.pick(3) == 2) return submit_alone();
+  submit_workflow();
+}
+
+Durability World::choose_level() {
   const std::vector<Durability>& levels = stage_.options.levels;
-  const Durability level = levels[stage_.choices.pick(static_cast<std::uint32_t>(levels.size()))];
-  auto handle = runner_->submit_async(workflow_, {.context = stage_.options.context, .durability = level});
-  if (!stage_.alive || !handle) return;
+  return levels[stage_.choices.pick(static_cast<std::uint32_t>(levels.size()))];
+}
+
+Priority World::choose_priority() {
+  constexpr Priority kPriorities[] = {Priority::Normal, Priority::High, Priority::Low};
+  return kPriorities[stage_.uses(Uses::Priorities) ? stage_.choices.pick(3) : 0];
+}
+
+void World::submit_workflow() {
+  constexpr std::uint32_t kLaterMaxMs = 2'000;
+  constexpr auto kWindow = std::chrono::hours(24 * 365);
+  SubmissionTerms terms{.level = choose_level()};
+  SubmitOptions options{
+      .context = stage_.options.context, .durability = terms.level, .priority = choose_priority()};
+  if (stage_.uses(Uses::LaterStarts) && stage_.choices.pick(3) == 2) {
+    terms.start_at_ns = stage_.clock->unix_ns() + std::int64_t{stage_.choices.pick(kLaterMaxMs)} * 1'000'000;
+    options.start_at =
+        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(terms.start_at_ns)));
+  }
+  if (stage_.uses(Uses::ConcurrencyKeys) && stage_.choices.pick(2) == 1) terms.concurrency_key = "shared";
+  if (stage_.uses(Uses::IdempotencyKeys) && stage_.choices.pick(2) == 1) {
+    terms.idempotency_key = std::string(1, static_cast<char>('a' + stage_.choices.pick(3)));
+  }
+  options.concurrency_key = terms.concurrency_key;
+  options.idempotency_key = terms.idempotency_key;
+  options.idempotency_window = kWindow;
+  const auto handle = runner_->submit_async(workflow_, std::move(options));
+  if (!stage_.alive) return;
+  if (handle) return submitted(*handle, std::move(terms));
+  if (handle.error().code == ErrorCode::AlreadyExists) stage_.ledger.refused(terms.idempotency_key);
+}
+
+void World::submit_alone() {
+  const SubmissionTerms terms{.level = choose_level(), .alone = TaskTerms{.name = kAlone}};
+  TaskReadyEvent event = runner_->make_event(alone_, 1 + static_cast<std::int32_t>(stage_.choices.pick(2)));
+  event.priority = choose_priority();
+  const auto handle = runner_->dispatcher().dispatch_async(event, {.durability = terms.level});
+  if (stage_.alive && handle) submitted(*handle, terms);
+}
+
+void World::submitted(const PipelineHandle& handle, SubmissionTerms terms) {
+  stage_.note(terms.alone ? "a task is dispatched alone" : "a pipeline is submitted", handle.id().hash());
+  if (!stage_.ledger.submitted(handle.id(), std::move(terms))) return;
   ++submitted_;
-  stage_.note("a pipeline is submitted", handle->id().hash());
-  stage_.ledger.submitted(handle->id(), level);
-  handles_.push_back(*handle);
+  handles_.push_back(handle);
+}
+
+/// A pipeline, an executor key, or one of the workflow's tasks in every pipeline.
+void World::pause_something() {
+  const std::uint32_t scope = stage_.choices.pick(3);
+  std::expected<void, Error> done;
+  Paused what;
+  if (scope == 0 && !handles_.empty()) {
+    PipelineHandle& handle = handles_[stage_.choices.pick(static_cast<std::uint32_t>(handles_.size()))];
+    what = {PauseScope::Pipeline, handle.id().to_string()};
+    done = handle.pause();
+  } else {
+    const TaskDefinition& task =
+        workflow_.tasks()[stage_.choices.pick(static_cast<std::uint32_t>(workflow_.tasks().size()))];
+    const bool key = scope == 1;
+    what = key ? Paused{PauseScope::ExecutorKey, task.executor.empty() ? "default" : task.executor}
+               : Paused{PauseScope::Namespaces, std::string(task.namespace_name)};
+    done = key ? runner_->pause_executor(what.second) : runner_->pause_namespaces(what.second);
+  }
+  if (!stage_.alive || !done) return;
+  stage_.note_with("paused", what.second.size(), [&] { return what.second + " is paused"; });
+  stage_.ledger.paused(std::move(what));
+}
+
+/// @return false: nothing is paused
+bool World::resume_something() {
+  std::vector<Paused> all;
+  for (const Pause& pause : runner_->pauses()) all.emplace_back(pause.scope, pause.what);
+  std::vector<PipelineHandle*> pipelines;
+  for (PipelineHandle& handle : handles_) {
+    if (handle.state() == PipelineState::Paused) pipelines.push_back(&handle);
+  }
+  const std::size_t count = all.size() + pipelines.size();
+  if (count == 0) return false;
+  const std::size_t chosen = stage_.choices.pick(static_cast<std::uint32_t>(count));
+  const bool named = chosen < all.size();
+  const Paused what =
+      named ? all[chosen] : Paused{PauseScope::Pipeline, pipelines[chosen - all.size()]->id().to_string()};
+  stage_.note_with("resumed", what.second.size(), [&] { return what.second + " goes on"; });
+  stage_.ledger.resuming(what);
+  // What is refused has ended, or the store has failed: both are looked at elsewhere.
+  if (!named) {
+    static_cast<void>(pipelines[chosen - all.size()]->resume());
+  } else if (what.first == PauseScope::ExecutorKey) {
+    static_cast<void>(runner_->resume_executor(what.second));
+  } else {
+    static_cast<void>(runner_->resume_namespaces(what.second));
+  }
+  return true;
 }
 
 void World::stop_cleanly() {
@@ -237,27 +342,40 @@ void World::hear() {
   }
 }
 
+/// Tasks that were dispatched alone and do not run, nor have told their end.
+std::uint64_t World::waiting_alone() const {
+  return static_cast<std::uint64_t>(std::ranges::count_if(handles_, [](const PipelineHandle& handle) {
+    const Pipeline& pipeline = Pipeline::of(handle);
+    return std::string_view(pipeline.workflow().tasks[0].name) == kAlone && !pipeline.over() &&
+           pipeline.task_state(0) != TaskState::Running;
+  }));
+}
+
 void World::look_at_engine(RunnerState& state, bool idle) {
   std::vector<LaneView> lanes;
   for (Lane* const lane : state.lanes.lanes()) {
     const std::uint64_t parked = lane->parked();
     std::uint64_t holding = lane->returning();
+    const std::uint64_t reserved = lane->key() == "default" ? waiting_alone() : 0;
     lane->for_each_attempt([&](const Attempt& attempt) { holding += attempt.slot.count(); });
     lanes.push_back({lane->key(), lane->in_flight(), lane->slots(), lane->flow().waiting - parked, holding,
-                     parked, lane->looks_soon() || !lane->executor().has_capacity()});
+                     reserved, parked, lane->looks_soon() || !lane->executor().has_capacity()});
   }
   stage_.ledger.look_at(lanes, idle);
+  const bool settled = state.journal->failure() == nullptr && !state.lent_committer.has_work();
   std::vector<EngineView> pipelines;
   for (const PipelineHandle& handle : handles_) {
-    const Pipeline& pipeline = Pipeline::of(handle);
-    EngineView view{pipeline.id(), pipeline.level(), pipeline.acknowledged(), {}, {}};
+    Pipeline& pipeline = Pipeline::of(handle);
+    EngineView view{pipeline.id(), pipeline.level(), pipeline.acknowledged(), {}, {}, {}};
     if (const auto result = handle.wait(std::chrono::nanoseconds(0))) view.end = result->state;
     for (std::uint32_t i = 0; i < pipeline.workflow().tasks.size(); ++i) {
       view.tasks.push_back({pipeline.task_state(i), pipeline.task_attempt(i)});
     }
+    const bool open =
+        std::ranges::any_of(view.tasks, [](const auto& task) { return !is_terminal(task.state); });
+    if (settled && open && view.level != Durability::Memory) view.image = pipeline.image();
     pipelines.push_back(std::move(view));
   }
-  const bool settled = state.journal->failure() == nullptr && !state.lent_committer.has_work();
   stage_.ledger.look_at(pipelines, settled);
 }
 

@@ -49,12 +49,20 @@ class World final : public LentOrder {
   bool let_time_pass(const std::vector<LentWork*>& works);
   void act();
   void submit();
+  void submit_workflow();
+  void submit_alone();
+  void submitted(const PipelineHandle& handle, SubmissionTerms terms);
+  Durability choose_level();
+  Priority choose_priority();
+  void pause_something();
+  bool resume_something();
   void stop_cleanly();
   void replace();
   void check();
   void hear();
   void look_at_engine(RunnerState& state, bool idle);
   bool over() const;
+  std::uint64_t waiting_alone() const;
 
   const Workflow& workflow_;
   Stage& stage_;
@@ -64,6 +72,7 @@ class World final : public LentOrder {
   std::shared_ptr<SimExecutor> executor_;
   std::unique_ptr<Runner> runner_;
   std::vector<PipelineHandle> handles_;  // of this process
+  Namespace alone_;                      // the task that is dispatched alone
   std::uint32_t submitted_ = 0;
   bool outermost_ = false;  // the next help() is not within another
   std::uint64_t steps_ = 0;

@@ -173,7 +173,7 @@ TEST(Invariants, ARunThatDoesNotComeToItsEndIsFound) {
 
 class LedgerTest : public testing::Test {
  protected:
-  LedgerTest() { ledger_.submitted(id_, Durability::Disk); }
+  LedgerTest() { ledger_.submitted(id_, {.level = Durability::Disk}); }
   std::optional<Rule> spoken() const {
     return ledger_.violation() ? std::optional(ledger_.violation()->rule) : std::nullopt;
   }
@@ -184,7 +184,7 @@ class LedgerTest : public testing::Test {
   }
 
   const Uuid id_ = Uuid::make_v7(1, 1, 1);
-  Ledger ledger_{{{}, {0}}};
+  Ledger ledger_{{{}, {.after = {0}}}};
 };
 
 TEST_F(LedgerTest, AcceptsWhatTheTableAllows) {
@@ -236,7 +236,7 @@ TEST_F(LedgerTest, FindsASlotThatIsStillTakenWhenAllIsOver) {
 
 TEST_F(LedgerTest, FindsATaskThatADeadProcessLeftRunning) {
   const EngineView view{
-      id_, Durability::Disk, true, {}, {{TaskState::Running, 1}, {TaskState::NotStarted, 1}}};
+      id_, Durability::Disk, true, {}, {{TaskState::Running, 1}, {TaskState::NotStarted, 1}}, {}};
   ledger_.look_at(std::vector{view}, false);
   EXPECT_EQ(spoken(), Rule::DeadEpoch);
 }
@@ -246,14 +246,55 @@ TEST_F(LedgerTest, FindsADependentThatStartsBeforeItsDependency) {
   EXPECT_EQ(spoken(), Rule::DurableDependencies);
 }
 
+TEST_F(LedgerTest, FindsAStartWhileAPauseHolds) {
+  ledger_.paused({PauseScope::ExecutorKey, "default"});
+  ledger_.started({id_, 0, 1});
+  EXPECT_EQ(spoken(), Rule::PausesHold);
+}
+
+TEST_F(LedgerTest, FindsAnAcknowledgedPauseThatIsLost) {
+  ledger_.paused({PauseScope::ExecutorKey, "default"});
+  ledger_.died(Death::Kill, MemoryMedium());
+  EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
+}
+
+TEST_F(LedgerTest, FindsAStartBeforeItsTime) {
+  const Uuid later = Uuid::make_v7(2, 2, 2);
+  ledger_.submitted(later, {.level = Durability::Memory, .start_at_ns = 1000});
+  ledger_.started({later, 0, 1}, 999);
+  EXPECT_EQ(spoken(), Rule::NotTooEarly);
+}
+
+TEST_F(LedgerTest, FindsTwoPipelinesOfOneIdempotencyKey) {
+  const SubmissionTerms terms{.level = Durability::Disk, .idempotency_key = "key"};
+  EXPECT_TRUE(ledger_.submitted(Uuid::make_v7(2, 2, 2), terms));
+  EXPECT_FALSE(ledger_.submitted(Uuid::make_v7(2, 2, 2), terms));
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.submitted(Uuid::make_v7(3, 3, 3), terms);
+  EXPECT_EQ(spoken(), Rule::KeysHold);
+}
+
+TEST_F(LedgerTest, FindsTwoPipelinesUnderWayWithOneConcurrencyKey) {
+  const SubmissionTerms terms{.level = Durability::Memory, .concurrency_key = "key"};
+  for (const std::uint32_t number : {2U, 3U}) {
+    const Uuid id = Uuid::make_v7(number, number, number);
+    ledger_.submitted(id, terms);
+    EXPECT_EQ(spoken(), std::nullopt);
+    ledger_.started({id, 0, 1});
+  }
+  EXPECT_EQ(spoken(), Rule::KeysHold);
+}
+
 TEST_F(LedgerTest, FindsAPipelineThatIsInMemoryAlone) {
-  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}}};
+  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}},
+                        {}};
   ledger_.look_at(std::vector{view}, true);
   EXPECT_EQ(spoken(), Rule::RestartEquality);
 }
 
 TEST_F(LedgerTest, FindsAnAcknowledgedPipelineThatIsLost) {
-  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}}};
+  const EngineView view{id_, Durability::Disk, true, {}, {{TaskState::Ready, 1}, {TaskState::NotStarted, 1}},
+                        {}};
   ledger_.look_at(std::vector{view}, false);
   ledger_.died(Death::PowerCut, MemoryMedium());
   EXPECT_EQ(spoken(), Rule::AcknowledgedKept);

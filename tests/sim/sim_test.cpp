@@ -119,6 +119,13 @@ TEST(Sim, ASuspectWhoseAttemptIsLateHoldsNobodyBackForEver) {
   expect_sound(explore(everything(), options));
 }
 
+TEST(Sim, EveryInvariantHoldsWithAllThatAWorkflowCanBeGiven) {
+  Options options = with(2000);
+  options.uses = everything_used;
+  options.pipelines = 5;
+  expect_sound(explore(everything(), options));
+}
+
 TEST(Sim, TightLanesHoldEveryInvariant) {
   Options options = with(1000);
   options.pipelines = 5;

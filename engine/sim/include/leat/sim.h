@@ -45,6 +45,24 @@ constexpr bool contains(Faults all_of_them, Faults one) noexcept {
 }
 inline constexpr Faults all = static_cast<Faults>((1 << 13) - 1);
 
+/// What a run makes use of besides submitting the workflow. A bit each.
+enum class Uses : std::uint32_t {
+  None = 0,
+  LoneTasks = 1 << 0,        ///< tasks that are dispatched alone come between the pipelines
+  Priorities = 1 << 1,       ///< they and the pipelines are of every priority
+  Pauses = 1 << 2,           ///< pipelines, executor keys and tasks by name are paused, and go on later
+  LaterStarts = 1 << 3,      ///< pipelines begin up to two seconds after their submission
+  IdempotencyKeys = 1 << 4,  ///< pipelines are submitted again with the same key
+  ConcurrencyKeys = 1 << 5,  ///< pipelines share a concurrency key
+};
+constexpr Uses operator|(Uses a, Uses b) noexcept {
+  return static_cast<Uses>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
+}
+constexpr bool contains(Uses all_of_them, Uses one) noexcept {
+  return (static_cast<std::uint32_t>(all_of_them) & static_cast<std::uint32_t>(one)) != 0;
+}
+inline constexpr Uses everything_used = static_cast<Uses>((1 << 6) - 1);
+
 /// What is checked in every run, after every step.
 ///
 ///   rule                 | says
@@ -57,9 +75,12 @@ inline constexpr Faults all = static_cast<Faults>((1 << 13) - 1);
 ///   DeadEpoch            | nothing is Running that was not started by this opening of the store
 ///   DurableDependencies  | a task starts only after its dependencies' ends have reached the level
 ///   Repeats              | an attempt runs again only if it was in flight at a crash
-///   RestartEquality      | a restart from the store would give the state of the running engine
+///   RestartEquality      | a restart from the store would give the running engine: states, attempts, contexts, errors
 ///   Progress             | the run comes to its end
 ///   Opens                | the store opens again, whatever happened to it
+///   PausesHold           | nothing begins that an acknowledged pause holds
+///   NotTooEarly          | nothing begins before its time, by the latest that the wall clock has shown
+///   KeysHold             | an idempotency key leads to one pipeline; of a concurrency key one is under way
 ///   Yours                | the invariant given to explore()
 enum class Rule : std::uint8_t {
   AcknowledgedKept,
@@ -74,6 +95,9 @@ enum class Rule : std::uint8_t {
   RestartEquality,
   Progress,
   Opens,
+  PausesHold,
+  NotTooEarly,
+  KeysHold,
   Yours,
 };
 
@@ -84,12 +108,13 @@ struct Options {
   std::uint64_t seeds = 1'000;
   std::uint64_t first_seed = 1;
   Faults faults = all;
-  std::uint32_t pipelines = 2;    ///< executions of the workflow in each run
+  Uses uses = Uses::None;
+  std::uint32_t pipelines = 2;    ///< executions of the workflow in each run, and tasks dispatched alone
   std::uint32_t crashes_max = 4;  ///< in each run; a failed store and a clean stop count as well
   std::vector<Durability> levels = {Durability::Disk};             ///< each pipeline has one of these
   ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};  ///< of each executor key
   std::string context = "{}";                                      ///< the initial context
-  std::uint64_t steps_max = 100'000;                                ///< of one run; more are no progress
+  std::uint64_t steps_max = 100'000;                               ///< of one run; more are no progress
   /// Called before each run: puts the world that the tasks change back to its beginning.
   std::function<void()> reset = {};
 };
