@@ -8,7 +8,8 @@ leat_build_packages=(
 # What tests and benchmarks need besides.
 leat_test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev libboost1.81-dev libsqlite3-dev libre2-dev libhyperscan-dev pkg-config
-  prometheus) # for promtool
+  prometheus # for promtool
+  patch) # for planted bugs
 
 # What the preset asan needs besides.
 leat_clang_packages=(clang-19 libclang-rt-19-dev)
