@@ -96,7 +96,7 @@ constexpr Order kOrders[] = {
     {"storage/journal.cpp", "credits.fetch_add", "seq_cst", 1, kReuse},
     {"storage/journal.cpp", "credits.compare_exchange_weak", "acquire", 1, kReuse},
     {"storage/journal.cpp", "tickets.fetch_add", "acq_rel", 1, kReuse},
-    {"storage/journal.cpp", "turn.load", "acquire", 1, kCell},
+    {"storage/journal_commit.cpp", "turn.load", "acquire", 1, kCell},
     {"routing/router.cpp", "readers_.fetch_add", "seq_cst", 1, kSwap},
     {"routing/router.cpp", "publication_.load", "seq_cst", 2, kSwap},
     {"routing/router.cpp", "publication_.store", "seq_cst", 2, kInForce},
