@@ -36,9 +36,7 @@ void ExecutorBinding::remove(Lane& lane) {
 std::expected<std::string, Error> ExecutorBinding::load_context(const TaskReadyEvent& event) const {
   const Pipeline* const pipeline = pipeline_of(event);
   if (pipeline == nullptr) return "{}";  // dispatched alone at level Memory: nothing is kept for it
-  const auto text = pipeline->input_context(event.task_number);
-  if (!text) return std::unexpected(text.error());
-  return **text;
+  return pipeline->load_context(event.task_number);
 }
 
 std::expected<void, Error> ExecutorBinding::stage_context(const TaskReadyEvent& event,

@@ -22,12 +22,6 @@ constexpr std::uintptr_t kOwned = 1;  // so it begins: what is posted waits for 
 constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
 constexpr std::uint64_t kEndsFlag = std::uint64_t{1} << 33;
 
-/// Owned by nobody: a count of its users would be the one line that all workers write for each task.
-std::shared_ptr<const std::string> empty_context() {
-  static const std::string text = "{}";
-  return {std::shared_ptr<const void>(), &text};
-}
-
 }  // namespace
 
 namespace {
@@ -51,19 +45,19 @@ class StartWithWrites final : public WritesListener {
 }  // namespace
 
 Pipeline& Pipeline::make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
-                         const Identity& identity, std::string context) {
+                         const Identity& identity, SharedContext context) {
   return *new Pipeline(host, std::move(workflow), identity,
                        std::move(context));  // drop_reference() deletes it
 }
 
 Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
-                   const Identity& identity, std::string context)
+                   const Identity& identity, SharedContext context)
     : host_(host),
       workflow_(std::move(workflow)),
       identity_(identity),
-      initial_context_(context.empty() || context == "{}"
-                           ? empty_context()
-                           : std::make_shared<const std::string>(std::move(context))),
+      initial_context_(context.is("") || context.is("{}")
+                           ? SharedContext::none()
+                           : std::make_shared<const SharedContext>(std::move(context))),
       tasks_(workflow_->tasks.size() == 1 ? &only_ : new Task[workflow_->tasks.size()]),
       holds_(identity.level == Durability::Memory ? 1 : 2),  // at level Memory no commit holds it
       open_(static_cast<std::uint32_t>(workflow_->tasks.size())) {
@@ -138,8 +132,9 @@ std::vector<std::uint32_t> Pipeline::take_over_done(std::string_view tasks_done)
     count_terminal(done.state);
     for (const std::uint32_t successor : workflow.tasks()[done.task].successors) --tasks_[successor].waiting;
     if (done.state == TaskState::Completed) {
-      const std::string context(done.context);
-      save_context(done.task, context.empty() ? nullptr : &context);
+      save_context(done.task, done.context.empty()
+                                  ? nullptr
+                                  : std::make_shared<const SharedContext>(std::string(done.context.text)));
       last_completed_ = done.task;
     }
     return true;
@@ -176,7 +171,9 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
       count_terminal(task.state);
       for (const std::uint32_t successor : workflow.tasks()[i].successors) --tasks_[successor].waiting;
       if (task.state == TaskState::Completed) {
-        save_context(i, task.context.get());
+        const ContextPlace place = ContextPlace::of_task(identity_.pipeline_no, i);
+        save_context(i, task.context.empty() ? nullptr
+                                             : std::make_shared<const SharedContext>(task.context, place));
       }
     } else if (task.state == TaskState::Ready && !passed) {
       tasks_[i].suspect = is_suspected(task) && !is_paused && host_.expect_suspect(workflow_->tasks[i]);
@@ -456,30 +453,6 @@ TaskReadyEvent Pipeline::event_of(std::uint32_t task) noexcept {
           .origin = this,
           .task_number = task,
           .priority = identity_.priority};
-}
-
-std::expected<std::shared_ptr<const std::string>, Error> Pipeline::input_context(std::uint32_t task) const {
-  const auto after = workflow_->definitions[task].after;
-  if (after.empty()) return initial_context_;
-  const std::shared_ptr<const std::string>* only = nullptr;
-  bool differ = false;
-  for (const std::uint32_t dependency : after) {
-    const auto& context = tasks_[dependency].context;
-    // Not Completed, or the text we have.
-    if (context == nullptr || (only != nullptr && context == *only)) continue;
-    differ = only != nullptr;
-    only = &context;
-    if (differ) break;
-  }
-  if (only == nullptr) return empty_context();
-  if (!differ) return *only;
-  std::vector<std::string_view> texts;
-  for (const std::uint32_t dependency : after) {
-    if (const auto& context = tasks_[dependency].context; context != nullptr) texts.push_back(*context);
-  }
-  auto merged = Context::merge(texts);
-  if (!merged) return std::unexpected(std::move(merged.error()));
-  return std::make_shared<const std::string>(std::move(*merged));
 }
 
 Attempt* Pipeline::running(std::uint32_t task, std::int32_t attempt) const noexcept {

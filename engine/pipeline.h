@@ -30,6 +30,7 @@
 #include "leat/uuid.h"
 #include "lent_threads.h"
 #include "registered_workflow.h"
+#include "shared_context.h"
 #include "timer_queue.h"
 
 namespace leat {
@@ -101,7 +102,7 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   /// It lives until the engine has done with it (the end, or abandon()) and no handle is left.
   static Pipeline& make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
-                        const Identity& identity, std::string context);
+                        const Identity& identity, SharedContext context);
 
   /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved
   /// (above level Memory)
@@ -139,7 +140,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// What in the pipeline holds the task; empty: it is Ready, and nothing does.
   std::optional<TaskExplanation> explain(std::uint32_t task);
   /// What the task starts from: JSON text. @pre the task is Ready or Running
-  std::expected<std::shared_ptr<const std::string>, Error> input_context(std::uint32_t task) const;
+  std::expected<std::string, Error> load_context(std::uint32_t task) const;
   const RegisteredWorkflow& workflow() const noexcept { return *workflow_; }
   const Uuid& id() const noexcept { return identity_.id; }
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
@@ -176,13 +177,13 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
-  const std::string& initial_context() const noexcept { return *initial_context_; }
+  std::expected<std::string, Error> initial_context() const;
   /// As a round of the checkpoint keeps it. @pre owned, or there is one thread; not every task has ended
   PipelineImage image() noexcept;
   bool belongs_to(const PipelineHost& host) const noexcept { return &host_ == &host; }
   /// What a pipeline that does the tasks in `again` anew takes over from this one, as encode_done() gives it.
   /// @pre  it has ended
-  std::string done_but(const std::vector<bool>& again) const;
+  std::expected<std::string, Error> done_but(const std::vector<bool>& again) const;
   /// Nothing of it begins any more, what runs goes on; both return once that is at its level.
   std::expected<void, Error> pause(std::string_view reason);
   std::expected<void, Error> resume();
@@ -214,7 +215,7 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::uint32_t key_no = 0;            // [owned] the journal's number of the key of the last attempt ended
     std::int64_t retry_at_ns = 0;        // [owned, then its group's] Unix time
     std::atomic<Attempt*> running{nullptr};      // [atomic]
-    std::shared_ptr<const std::string> context;  // [owned; const once terminal] what it saved
+    std::shared_ptr<const SharedContext> context;  // [owned; const once terminal] what it saved
   };
 
   /// Of the limits on a task's waiting.
@@ -273,6 +274,8 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::map<std::uint32_t, bool> at_home;
     std::map<std::uint32_t, std::string> errors;  // [owned] by task; for the checkpoint
     std::int64_t finished_ns = 0;                 // [owned] when it was cancelled; for the checkpoint
+    // [owned, const from the end on] the context that it ended with, where that was in the store alone
+    std::optional<std::expected<std::string, Error>> result;
   };
 
   struct KeepMessage : PipelineMessage {
@@ -284,7 +287,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   class Visit;
 
   Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
-           std::string context);
+           SharedContext context);
   ~Pipeline();
   void add_reference() noexcept;
   void drop_reference() noexcept;
@@ -315,7 +318,15 @@ class Pipeline final : public CommitListener, public TimerListener {
   bool verdict(std::uint32_t task) const noexcept;
   void make_ready(std::uint32_t task, Step& step, std::uint32_t attempt = 1) noexcept;
   void add_released(std::uint32_t task, Step& step) noexcept;
-  void save_context(std::uint32_t task, const std::string* staged);
+  void save_context(std::uint32_t task, std::shared_ptr<const SharedContext> staged);
+  std::expected<std::shared_ptr<const SharedContext>, Error> input_context(std::uint32_t task) const;
+  /// @param read  holds the text where it is in the store alone
+  std::expected<std::string_view, Error> read_text(const SharedContext& context, std::string& read) const;
+  bool hands_on(std::uint32_t task, const std::string& staged) const;
+  const SharedContext& last_context() const noexcept {
+    return last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context;
+  }
+  void keep_result();
   void count_terminal(TaskState state) noexcept;
   PipelineState end_state() const noexcept;
   void publish_change(const Step& step, std::string_view reason) noexcept;
@@ -365,8 +376,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   Limits* limits() const noexcept { return rare_ == nullptr ? nullptr : rare_->limits.get(); }
   Elsewhere* elsewhere() const noexcept { return rare_ == nullptr ? nullptr : rare_->elsewhere.get(); }
   /// The initial context as the journal holds it: nothing for {}.
-  std::string_view remembered_context() const noexcept {
-    return *initial_context_ == "{}" ? std::string_view() : *initial_context_;
+  ContextView remembered_context() const noexcept {
+    const ContextView context = initial_context_->view();
+    return context.text == "{}" ? ContextView() : context;
   }
 
   // After the commit.
@@ -406,7 +418,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   PipelineHost& host_;  // [const]
   const std::shared_ptr<const RegisteredWorkflow> workflow_;
   const Identity identity_;
-  const std::shared_ptr<const std::string> initial_context_;
+  const std::shared_ptr<const SharedContext> initial_context_;
   Task only_;                   // the one task of most pipelines: one allocation less
   Task* const tasks_;           // all of them; several are a block of their own
   std::unique_ptr<Rare> rare_;  // null: it has none of that

@@ -45,7 +45,7 @@ PipelineImage Pipeline::image() noexcept {
   image.priority = identity_.priority;
   image.created_ns = created_ns_;
   if (rare_ != nullptr) image.finished_ns = rare_->finished_ns;
-  image.context = remembered_context();
+  image.context = as_remembered(remembered_context(), ContextPlace::of_pipeline(identity_.pipeline_no));
   if (identity_.keyed) image.traits.touch().concurrency_key = host_.gate().key_of(*this);
   if (identity_.scheduled) {
     TraitsImage& traits = image.traits.touch();
@@ -92,7 +92,10 @@ TaskImage Pipeline::image_of(std::uint32_t index) noexcept {
     }
   }
   if (image.state == TaskState::Ready) image.retry_at_ns = task.retry_at_ns;
-  if (task.staged) image.context = *task.context;
+  if (task.staged) {
+    image.context =
+        as_remembered(task.context->view(), ContextPlace::of_task(identity_.pipeline_no, index));
+  }
   if (rare_ != nullptr) {
     if (const auto error = rare_->errors.find(index); error != rare_->errors.end())
       image.error = error->second;

@@ -165,7 +165,11 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
     count_terminal(ending.to);
     drop_limits(index);
     if (ending.to == TaskState::Completed) {
-      save_context(index, ending.staged);
+      if (ending.staged != nullptr && !hands_on(index, *ending.staged)) {
+        save_context(index, std::make_shared<const SharedContext>(*ending.staged));
+      } else {
+        save_context(index, nullptr);
+      }
       last_completed_ = index;
     }
     follow(index, step);
@@ -173,6 +177,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   LEAT_CHECK(credits > 0);
   --credits;
+  if (open_ == 0) keep_result();
   TransitionGroup group(
       host_.clock().unix_ns(),
       TaskEnded{.pipeline_no = identity_.pipeline_no,
@@ -185,7 +190,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
                 .successors = step.successors,
                 .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
                 .error = ending.error,
-                .context = ending.staged != nullptr ? std::string_view(*ending.staged) : std::string_view(),
+                .context = task.staged && ending.staged != nullptr ? ContextView(*ending.staged) : ContextView(),
                 .output = ending.output});
   if (may_forget(index, step)) {
     publish_unwaited(std::move(group), step, ending.lane);
@@ -205,18 +210,6 @@ bool Pipeline::may_forget(std::uint32_t index, const Step& step) const noexcept 
     }
   }
   return true;
-}
-
-void Pipeline::save_context(std::uint32_t index, const std::string* staged) {
-  tasks_[index].staged = staged != nullptr;
-  if (staged != nullptr) {
-    tasks_[index].context = std::make_shared<const std::string>(*staged);
-  } else if (auto input = input_context(index)) {
-    tasks_[index].context = std::move(*input);
-  } else {
-    // Unmergeable, and the task did not look.
-    tasks_[index].context = std::make_shared<const std::string>("{}");
-  }
 }
 
 /// Counts a task's end at its successors: who waits for nothing more becomes Ready or Skipped, and so on.
@@ -284,8 +277,11 @@ bool Pipeline::verdict(std::uint32_t index) const noexcept {
       .counts = counts,
       .state_of = [this](std::string_view name) { return state_of(*workflow_->workflow.find(name)); },
       .load_context = [&]() -> std::expected<const Context*, Error> {
-        const auto text = input_context(index);
-        auto parsed = text ? Context::parse(**text) : std::unexpected(text.error());
+        const auto input = input_context(index);
+        if (!input) return std::unexpected(input.error());
+        std::string read;
+        const auto text = read_text(**input, read);
+        auto parsed = text ? Context::parse(*text) : std::unexpected(text.error());
         if (!parsed) return std::unexpected(parsed.error());
         merged = std::move(*parsed);
         return &*merged;
@@ -411,6 +407,7 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
   // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
   const PipelineState going_on = paused() ? PipelineState::Paused : PipelineState::Running;
   const PipelineState to = cancelling_ || open_ == 0 ? end_state() : going_on;
+  if (open_ == 0) keep_result();
   const std::int64_t now = host_.clock().unix_ns();
   started_ = true;  // the journal says Running from here on
   if (open_ > 0 && is_terminal(to) && identity_.level != Durability::Memory) rare().finished_ns = now;

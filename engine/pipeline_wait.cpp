@@ -155,7 +155,13 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
       .skipped = ended(TaskState::Skipped),
       .cancelled = ended(TaskState::Cancelled),
       .error = {},
-      .context = last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context};
+      .context = {}};
+  if (rare_ != nullptr && rare_->result) {
+    if (!*rare_->result) return std::unexpected(rare_->result->error());
+    result.context = **rare_->result;
+  } else {
+    result.context = last_context().text();
+  }
   if (result.state == PipelineState::Failed) {
     result.error = std::to_string(result.failed) + " task(s) failed, " + std::to_string(result.completed) +
                    " completed, " + std::to_string(result.skipped) + " skipped";

@@ -24,14 +24,15 @@ void add_dependents(const Workflow& workflow, std::vector<bool>& again) {
 
 }  // namespace
 
-std::string Pipeline::done_but(const std::vector<bool>& again) const {
+std::expected<std::string, Error> Pipeline::done_but(const std::vector<bool>& again) const {
   std::vector<TaskDone> done;
+  std::vector<std::string> read(again.size());  // contexts that are in the store alone
   for (const std::uint32_t task : workflow_->workflow.topological_order()) {
     if (again[task]) continue;
-    done.push_back(
-        {.task = task,
-         .state = state_of(task),
-         .context = tasks_[task].staged ? std::string_view(*tasks_[task].context) : std::string_view()});
+    std::expected<std::string_view, Error> context;
+    if (tasks_[task].staged) context = read_text(*tasks_[task].context, read[task]);
+    if (!context) return std::unexpected(std::move(context.error()));
+    done.push_back({.task = task, .state = state_of(task), .context = *context});
   }
   return encode_done(done);
 }
@@ -62,9 +63,12 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   if (std::ranges::none_of(again, [](bool one) { return one; })) {
     return fail(ErrorCode::InvalidState, "no task of the pipeline failed or was cancelled");
   }
-  const std::string done = old.done_but(again);
-  if (done.size() > kGroupBytesMax / 2) {
-    return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done.size()) +
+  const auto done = old.done_but(again);
+  if (!done) return std::unexpected(done.error());
+  auto context = old.initial_context();
+  if (!context) return std::unexpected(std::move(context.error()));
+  if (done->size() > kGroupBytesMax / 2) {
+    return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done->size()) +
                                                 " bytes; at most " + std::to_string(kGroupBytesMax / 2) +
                                                 " can be taken over");
   }
@@ -73,7 +77,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   }
   auto pipeline =
       begin(old.workflow().shared_from_this(), ids_.next(),
-            {.level = old.level(), .context = old.initial_context(), .traits = {.tasks_done = done}});
+            {.level = old.level(), .context = std::move(*context), .traits = {.tasks_done = *done}});
   if (!pipeline) return fail(ErrorCode::Stopped, "the journal takes nothing more");
   return std::move(*pipeline);
 }

@@ -79,7 +79,7 @@ std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
                                          .priority = image.priority,
                                          .keyed = !image.traits->concurrency_key.empty(),
                                          .scheduled = !image.traits->schedule.empty()},
-                                        std::string(image.context));
+                                        {image.context, ContextPlace::of_pipeline(image.pipeline_no)});
     if (pipeline.keyed()) gate_.join(pipeline, image.traits->concurrency_key, has_begun(image));
     const PipelineHandle handle = pipeline.handle();
     if (pipeline.scheduled()) {

@@ -93,21 +93,9 @@ std::expected<void, StoreError> EventCarrier::visit(rocksdb::WriteBatch& batch) 
   const auto first = sequence_in(at_->key());
   if (!first) return std::unexpected(first.error());
   const std::span<const std::byte> bytes = bytes_of(at_->value());
-  if (phase_ == Phase::Rows) return note_rows(*first, bytes);
+  if (phase_ == Phase::Rows) return note_pipelines(*first, bytes, live_);
   if (phase_ == Phase::Younger) return note_younger(*first, bytes);
   return carry(*first, bytes, batch);
-}
-
-std::expected<void, StoreError> EventCarrier::note_rows(std::uint64_t first,
-                                                        std::span<const std::byte> slice) {
-  auto reader = CheckpointSliceReader::open(first, slice);
-  if (!reader) return std::unexpected(std::move(reader.error()));
-  for (;;) {
-    const auto row = reader->next();
-    if (!row) return std::unexpected(row.error());
-    if (*row == nullptr) return {};
-    if (const auto* pipeline = std::get_if<PipelineImage>(*row)) live_.push_back(pipeline->pipeline_no);
-  }
 }
 
 /// Those that were created behind the round's minimum have nothing before it.

@@ -42,7 +42,6 @@ class EventCarrier {
   void enter(Phase phase);
   bool in_range() const;
   std::expected<void, StoreError> visit(rocksdb::WriteBatch& batch);
-  std::expected<void, StoreError> note_rows(std::uint64_t first, std::span<const std::byte> slice);
   std::expected<void, StoreError> note_younger(std::uint64_t first, std::span<const std::byte> commit);
   std::expected<void, StoreError> carry(std::uint64_t first, std::span<const std::byte> commit,
                                         rocksdb::WriteBatch& batch);

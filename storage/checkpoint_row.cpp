@@ -14,8 +14,8 @@ namespace {
 namespace flag = record_format::kept;
 using record_format::Kind;
 
-// Without texts: head, run, flags, three numbers, a time, two lengths.
-constexpr std::size_t kTaskBytesMax = 48;
+// Without texts: head, run, flags, three numbers, a time, two lengths, a mark.
+constexpr std::size_t kTaskBytesMax = 56;
 
 /// Which details of a task differ from those of one that never ran.
 std::uint8_t details_of(const TaskImage& task) {
@@ -48,7 +48,7 @@ TaskImage parse_task(RecordParser& in, std::uint8_t head) {
   if ((details & flag::kKey) != 0) task.key_no = in.number();
   if ((details & flag::kRetryAt) != 0) task.retry_at_ns = static_cast<std::int64_t>(in.u64());
   if ((details & flag::kError) != 0) task.error = in.text();
-  if ((details & flag::kTaskContext) != 0) task.context = in.text();
+  if ((details & flag::kTaskContext) != 0) task.context = in.context();
   if ((details & flag::kExternalRef) != 0) task.external_ref = in.text();
   return task;
 }
@@ -95,7 +95,7 @@ std::span<const TaskImage> TransitionGroup::Row::tasks(std::span<const TaskImage
   LEAT_CHECK(tasks.size() <= kTasksPerPipelineMax);
   std::size_t count = 0;
   for (std::size_t bytes = 0; count < tasks.size() && bytes < record_format::kRowBytesMax; ++count) {
-    bytes += tasks[count].error.size() + tasks[count].context.size() + kTaskBytesMax;
+    bytes += tasks[count].error.size() + tasks[count].context.view().text.size() + kTaskBytesMax;
   }
   const std::span<const TaskImage> rest = tasks.subspan(count);
   tasks = tasks.first(count);
@@ -114,7 +114,7 @@ std::span<const TaskImage> TransitionGroup::Row::tasks(std::span<const TaskImage
     if ((details & flag::kKey) != 0) varint(first.key_no);
     if ((details & flag::kRetryAt) != 0) u64(static_cast<std::uint64_t>(first.retry_at_ns));
     if ((details & flag::kError) != 0) text(first.error);
-    if ((details & flag::kTaskContext) != 0) text(first.context);
+    if ((details & flag::kTaskContext) != 0) context(first.context.view());
     if ((details & flag::kExternalRef) != 0) text(first.external_ref);
     tasks = tasks.subspan(run);
   }
@@ -143,7 +143,7 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     if (pipeline.finished_ns != 0) {
       out.varint(record_format::zigzag(record_format::difference(pipeline.finished_ns, pipeline.created_ns)));
     }
-    if (!pipeline.context.empty()) out.text(pipeline.context);
+    if (!pipeline.context.empty()) out.context(pipeline.context.view());
     out.varint(pipeline.last_completed ? std::uint64_t{*pipeline.last_completed} + 1 : 0);
     if (!traits.empty()) out.traits(traits);
     rest = out.tasks(pipeline.tasks);
@@ -318,7 +318,7 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
   if ((bits & flag::kFinished) != 0) {
     pipeline.finished_ns = record_format::sum(pipeline.created_ns, in.zigzag());
   }
-  if ((bits & flag::kContext) != 0) pipeline.context = in.text();
+  if ((bits & flag::kContext) != 0) pipeline.context = in.context();
   const std::uint64_t completed = in.varint();
   if (completed > kTasksPerPipelineMax) in.fail();
   if (completed != 0) pipeline.last_completed = static_cast<std::uint32_t>(completed - 1);

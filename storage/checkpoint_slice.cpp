@@ -125,4 +125,16 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
   return &row_;
 }
 
+std::expected<void, StoreError> note_pipelines(std::uint64_t first_sequence, std::span<const std::byte> slice,
+                                               std::vector<std::uint64_t>& numbers) {
+  auto reader = CheckpointSliceReader::open(first_sequence, slice);
+  if (!reader) return std::unexpected(std::move(reader.error()));
+  for (;;) {
+    const auto row = reader->next();
+    if (!row) return std::unexpected(row.error());
+    if (*row == nullptr) return {};
+    if (const auto* pipeline = std::get_if<PipelineImage>(*row)) numbers.push_back(pipeline->pipeline_no);
+  }
+}
+
 }  // namespace leat

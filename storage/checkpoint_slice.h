@@ -74,4 +74,8 @@ class CheckpointSliceReader {
   std::vector<std::string_view> names_;
 };
 
+/// Adds the numbers of the pipelines that have a row in a slice.
+std::expected<void, StoreError> note_pipelines(std::uint64_t first_sequence, std::span<const std::byte> slice,
+                                               std::vector<std::uint64_t>& numbers);
+
 }  // namespace leat

@@ -57,7 +57,7 @@ PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& s
     ready.push_back(change.task);
   }
   record.ready = ready;
-  if ((bits & flag::kContext) != 0) record.context = text();
+  if ((bits & flag::kContext) != 0) record.context = context();
   if ((bits & flag::kTraits) != 0) record.traits = traits();
   return record;
 }
@@ -89,7 +89,7 @@ TaskEnded CommitReader::Parser::task_ended(std::int64_t time_ns, std::vector<Suc
   }
   if ((bits & flag::kPipeline) != 0) record.pipeline = enumerator(u8(), PipelineState::Cancelled);
   if ((bits & flag::kError) != 0) record.error = text();
-  if ((bits & flag::kContext) != 0) record.context = text();
+  if ((bits & flag::kContext) != 0) record.context = context();
   if ((bits & flag::kOutput) != 0) record.output = text();
   return record;
 }

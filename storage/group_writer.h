@@ -52,6 +52,14 @@ class TransitionGroup::Writer {
     raw(value.data(), value.size());
   }
 
+  /// A context as it is to be remembered.
+  void context(const ContextView& value) {
+    if (!value.is_apart()) return text(value.text);
+    varint(record_format::kContextMarkBytes);
+    u8(record_format::kContextMark);
+    u64(static_cast<std::uint64_t>(value.mark));
+  }
+
   void raw(const void* data, std::size_t size) {
     if (size != 0) std::memcpy(take(size), data, size);
   }

@@ -13,10 +13,13 @@ std::uint64_t Journal::State::pack() noexcept {
   writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
   rows.begin(next_sequence);
   history.begin(next_sequence);
+  contexts.clear();
+  context_bytes = 0;
   process_waits = disk_waits = false;
   caller = nullptr;
   std::uint64_t end = head;
-  while (end - head < cells.size() && writer.size_bytes() + rows.size_bytes() < options.commit_bytes_max) {
+  const auto packed_bytes = [this] { return writer.size_bytes() + rows.size_bytes() + context_bytes; };
+  while (end - head < cells.size() && packed_bytes() < options.commit_bytes_max) {
     const Cell& cell = this->cell(end);
     if (cell.turn.load(std::memory_order_acquire) != end + 1) break;      // (14) pairs with (3) in publish()
     if (caller != nullptr || (cell.brings_writes && end != head)) break;  // a commit of its own
@@ -26,6 +29,10 @@ std::uint64_t Journal::State::pack() noexcept {
     } else if (!cell.group.bytes().empty()) {
       writer.add(cell.group);
       if (keeps_history && !cell.group.summary().empty()) history.add(cell.group);
+      if (cell.group.apart_bytes() > 0) [[unlikely]] {
+        cell.group.list_apart(contexts);
+        context_bytes += cell.group.apart_bytes();
+      }
     }
     if (cell.listener != nullptr) (cell.level == Durability::Disk ? disk_waits : process_waits) = true;
     ++end;
@@ -37,7 +44,7 @@ void Journal::State::append() noexcept {
   commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
   std::expected<void, StoreError> done;
-  if (caller == nullptr && rows.rows() == 0 && history.count() == 0) {
+  if (caller == nullptr && rows.rows() == 0 && history.count() == 0 && contexts.empty()) {
     done = store.append(next_sequence, end, commit);
   } else {
     CommitRows extra;
@@ -48,6 +55,7 @@ void Journal::State::append() noexcept {
                .ended = rows.ended()};
     if (history.count() > 0) extra.history = history.finish();
     extra.caller = caller;
+    extra.contexts = contexts;
     done = store.append_rows(next_sequence, end, commit, extra);
   }
   if (!done) return fail(std::move(done.error()));
@@ -56,10 +64,10 @@ void Journal::State::append() noexcept {
   groups.add(writer.groups());
   transitions.add(writer.transitions());
   commits.add(1);
-  bytes.add(commit.size());
+  bytes.add(commit.size() + context_bytes);
   constexpr std::size_t kLookBytes = std::size_t{256} << 10;
   constexpr std::size_t kCommitBytes = 1024;  // what a commit costs besides its bytes
-  if ((unlooked_bytes += commit.size() + kCommitBytes) < kLookBytes) return;
+  if ((unlooked_bytes += commit.size() + context_bytes + kCommitBytes) < kLookBytes) return;
   unlooked_bytes = 0;
   // relaxed: a hint
   admitting.store(store.condition().health < StoreHealth::ReadOnly, std::memory_order_relaxed);

@@ -128,6 +128,21 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
   return options;
 }
 
+namespace {
+
+/// Contexts are read one by one, in no order, and freed one by one.
+rocksdb::ColumnFamilyOptions context_options(rocksdb::ColumnFamilyOptions options) {
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;  // the engine keeps what it works with
+  table.block_size = std::size_t{4} << 10;
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+}  // namespace
+
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;  // read once, at start, in order
@@ -147,7 +162,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
   return {{rocksdb::kDefaultColumnFamilyName, options},
           {std::string(kJournalFamily), options},
           {std::string(kCheckpointFamily), rows},
-          {std::string(kHistoryFamily), rows}};
+          {std::string(kHistoryFamily), rows},
+          {std::string(kContextsFamily), context_options(options)}};
 }
 
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current) {

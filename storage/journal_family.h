@@ -5,6 +5,7 @@
 // checkpoint   key 'm': CheckpointMarks; key 'r', generation, first sequence number, both big endian: a
 //              slice; key 'c', the same: a commit that was carried to that round
 // history      key: first sequence number, big endian, and a zero byte: a pack
+// contexts     see contexts_family.h, as for the checkpoint's key 'a'
 #pragma once
 
 #include <rocksdb/db.h>
@@ -28,6 +29,7 @@ namespace leat {
 inline constexpr std::string_view kJournalFamily = "journal";
 inline constexpr std::string_view kCheckpointFamily = "checkpoint";
 inline constexpr std::string_view kHistoryFamily = "history";
+inline constexpr std::string_view kContextsFamily = "contexts";
 inline constexpr std::string_view kMarksKey = "m";
 inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
 
@@ -44,7 +46,7 @@ std::string history_key(std::uint64_t first_sequence);
 
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
-/// The default family, which stays empty, the journal's, the checkpoint's.
+/// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts'.
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
 
 /// RocksDB's checksums do not cover a record whose length was altered so that it looks cut off; this does.
@@ -91,6 +93,10 @@ class JournalDb {
   /// Null: read in a store that never had one.
   rocksdb::ColumnFamilyHandle* history() const noexcept {
     return handles_.size() > 3 ? handles_[3] : nullptr;
+  }
+  /// Null: read in a store of a format before 4.
+  rocksdb::ColumnFamilyHandle* contexts() const noexcept {
+    return handles_.size() > 4 ? handles_[4] : nullptr;
   }
   std::span<rocksdb::ColumnFamilyHandle* const> families() const noexcept { return handles_; }
   rocksdb::Status close();

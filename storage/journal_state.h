@@ -93,6 +93,8 @@ struct Journal::State {
   CommitWriter writer{store.journal_hash()};
   CheckpointSliceWriter rows;
   const bool keeps_history = store.history() != nullptr;
+  std::vector<ContextApart> contexts;  // of the packed commit
+  std::size_t context_bytes = 0;       // of them
   HistoryPackWriter history{keeps_history ? *store.history() : HistoryTail()};
   std::uint64_t next_sequence = store.next_sequence();
   std::uint64_t journal_end = store.journal_end();

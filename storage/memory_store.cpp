@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "checkpoint_round.h"
+#include "checkpoint_slice.h"
 #include "commit.h"
 #include "leat/state_store.h"
 #include "leat_locks/mutex.h"
@@ -118,6 +119,11 @@ class MemoryStore final : public StateStore {
                                               const CommitRows& rows) override {
     if (!is_open()) return closed();
     LEAT_CHECK(first_sequence >= medium_->used_below && end_sequence > first_sequence);
+    std::map<ContextPlace, std::string> contexts;
+    for (const ContextApart& context : rows.contexts) {
+      journal_bytes_ += context.text.size();
+      contexts.emplace(context.place, context.text);
+    }
     journal_bytes_ += commit.size();
     const MutexLock lock(mutex_);
     if (auto completed = round_.add(rows, end_sequence, hash_of_commit(commit), journal_bytes_)) {
@@ -130,9 +136,21 @@ class MemoryStore final : public StateStore {
                                 {commit.begin(), commit.end()},
                                 {rows.slice.begin(), rows.slice.end()},
                                 rows.generation,
-                                rows.ended ? marks_.encode() : std::string()});
+                                rows.ended ? marks_.encode() : std::string(),
+                                std::move(contexts)});
     medium_->used_below = end_sequence;
     return {};
+  }
+
+  std::expected<std::string, StoreError> read_context(const ContextPlace& place) override {
+    const MutexLock lock(mutex_);
+    if (!is_open()) return closed();
+    for (const MemoryMedium::Commit& commit : medium_->commits) {
+      if (const auto found = commit.contexts.find(place); found != commit.contexts.end()) return found->second;
+    }
+    const auto found = medium_->contexts.find(place);
+    if (found == medium_->contexts.end()) return std::unexpected(missing_context(place));
+    return found->second;
   }
 
   std::expected<bool, StoreError> tidy() override {
@@ -149,6 +167,7 @@ class MemoryStore final : public StateStore {
           std::ranges::find(kept, commit.generation, &CheckpointMark::generation) != kept.end();
       if (!is_kept && commit.generation < marks_.newest().generation) commit.slice.clear();
     }
+    keep_contexts(std::span(commits).first(gone));
     commits.erase(commits.begin(), commits.begin() + static_cast<std::ptrdiff_t>(gone));
     medium_->synced -= gone;
     return false;
@@ -169,6 +188,7 @@ class MemoryStore final : public StateStore {
   std::expected<void, StoreError> close() override {
     if (is_closed_) return {};
     if (auto done = sync(); !done) return done;
+    const MutexLock lock(mutex_);
     is_closed_ = true;
     medium_->clean = true;
     medium_->open = false;
@@ -176,6 +196,21 @@ class MemoryStore final : public StateStore {
   }
 
  private:
+  /// Of commits that go, the contexts stay of what lives where the events begin from now on.
+  void keep_contexts(std::span<MemoryMedium::Commit> gone) {
+    for (MemoryMedium::Commit& commit : gone) medium_->contexts.merge(commit.contexts);
+    if (medium_->contexts.empty()) return;
+    std::vector<std::uint64_t> live;
+    for (const MemoryMedium::Commit& commit : medium_->commits) {
+      if (commit.slice.empty() || commit.generation != marks_.oldest().generation) continue;
+      LEAT_CHECK(note_pipelines(commit.first_sequence, commit.slice, live));
+    }
+    std::ranges::sort(live);
+    std::erase_if(medium_->contexts, [&live](const auto& context) {
+      return !std::ranges::binary_search(live, context.first.pipeline_no);
+    });
+  }
+
   static std::unexpected<StoreError> closed() {
     return std::unexpected(StoreError{StoreErrorCode::Closed, "the store is closed"});
   }

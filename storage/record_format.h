@@ -1,9 +1,10 @@
-// The form in which the journal's bytes lie on disk: STORE_FORMAT 3. This file alone owns it.
+// The form in which the journal's bytes lie on disk: STORE_FORMAT 4. This file alone owns it.
 //
 // Types     u8, u64, i64    little endian
 //           varint          7 bits a byte, low bits first, at most 10 bytes, no longer than needed
 //           zigzag          a signed number as varint: 0, -1, 1, -2 ... are 0, 1, 2, 3 ...
 //           text            varint length, then the bytes
+//           context         text: JSON; or, for one that lies apart, a byte 1 and u64, its ContextMark
 //
 // commit    u8              version: 2
 //           u64             link: checksum of the commit before it, 0 before the first; absent in version 1
@@ -39,7 +40,7 @@
 //           varint          task_count
 //           u8              Durability | 4 ready | 8 context | 16 traits
 //           changes         ready, where flagged; all to Ready
-//           text            context, where flagged
+//           context         where flagged; its place: 0
 //           traits          where flagged
 //
 // 4 TaskStarted             takes 1
@@ -59,7 +60,7 @@
 //           changes         8: successors
 //           u8              16: PipelineState, where this step changed it
 //           text            32: error
-//           text            64: context
+//           context         64: what it saved; its place: task + 1
 //           text            128: output
 //
 // 6 PipelineChanged         takes its successors
@@ -97,7 +98,8 @@
 //           text, i64       4: idempotency key, its end: Unix time in ns
 //           firing          8: it was submitted by a schedule, whose change is a part of this record:
 //             text          name, varint version, i64 time, i64 cursor
-//           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, text context
+//           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, context;
+//                              their places: task + 1
 //           urgency        64: how urgent it is:
 //             u8           Priority | 4 deadline
 //             i64          deadline, where flagged: Unix time in ns
@@ -130,7 +132,7 @@
 //           u8              Durability | PipelineState << 2 | 32 context | 64 finished | 128 traits
 //           i64             created: Unix time in ns
 //           zigzag          finished - created, where flagged
-//           text            context, where flagged
+//           context         where flagged
 //           varint          last_completed + 1, or 0
 //           traits          where flagged
 //           varint          tasks in this row; then runs of neighbouring tasks that are alike:
@@ -138,7 +140,7 @@
 //             varint        where run: tasks in the run - 2; else the run is one task
 //             u8            where details: flags of those that are there:
 //                           1 varint attempt, 2 varint rescues, 4 varint key_no, 8 i64 retry_at,
-//                           16 text error, 32 text context, 64 text external_ref; else 1, 0, 0, 0, none ...
+//                           16 text error, 32 context, 64 text external_ref; else 1, 0, 0, 0, none ...
 // 20 RoundEnded             i64 Unix time in ns
 // 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
 //                           go on: a row is closed when it passes kRowBytesMax
@@ -173,6 +175,9 @@
 //                           bytes; else 16 bytes
 //           text            error, where flagged
 //
+// A context that lies apart is the text alone, under its pipeline's number and its place, in the same write as the
+// commit whose record has its mark.
+//
 // So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
 // number. A later format raises the version; a reader refuses versions that it does not know.
 #pragma once
@@ -189,6 +194,8 @@ namespace leat::record_format {
 inline constexpr std::uint8_t kVersion = 2;
 inline constexpr std::uint8_t kVersionUnlinked = 1;
 inline constexpr std::size_t kVarintBytesMax = 10;
+inline constexpr std::uint8_t kContextMark = 1;  // no JSON begins so
+inline constexpr std::size_t kContextMarkBytes = 9;
 inline constexpr std::size_t kChecksumBytes = 8;
 inline constexpr std::size_t kRowBytesMax = std::size_t{4} << 20;
 

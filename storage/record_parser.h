@@ -67,6 +67,15 @@ class RecordParser {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
+  ContextView context() {
+    const std::string_view value = text();
+    if (value.empty() || static_cast<std::uint8_t>(value[0]) != record_format::kContextMark) return value;
+    RecordParser in(std::as_bytes(std::span(value.substr(1))));
+    const std::uint64_t mark = in.u64();
+    if (!in.ok() || !in.rest().empty() || (mark & 1) == 0) return fail(), ContextView();
+    return ContextView(static_cast<ContextMark>(mark));
+  }
+
   /// @param last  the enumerator with the highest value; they are dense from 0
   template <typename Enum>
   Enum enumerator(std::uint8_t value, Enum last) {

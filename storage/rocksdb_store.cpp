@@ -13,11 +13,13 @@
 #include "check.h"
 #include "checkpoint_round.h"
 #include "commit.h"
+#include "contexts_family.h"
 #include "file_board.h"
 #include "history_pack.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
+#include "leat_locks/mutex.h"
 #include "rocksdb_embedding.h"
 #include "surroundings.h"
 
@@ -75,6 +77,7 @@ class RocksdbStateStore final : public StateStore {
   std::expected<void, StoreError> append_rows(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                               std::span<const std::byte> commit,
                                               const CommitRows& rows) override;
+  std::expected<std::string, StoreError> read_context(const ContextPlace& place) override;
   std::expected<bool, StoreError> tidy() override;
   std::expected<void, StoreError> takes(const CallerWrites& writes) const override;
   const HistoryTail* history() const noexcept override { return &history_; }
@@ -112,6 +115,8 @@ class RocksdbStateStore final : public StateStore {
   std::uint64_t hash_;     // of what is written
   CheckpointMarks marks_;  // the committer's at the end of a round, tidy()'s until the next one begins
   std::optional<EventCarrier> carrier_;
+  std::optional<ContextSweeper> sweeper_;
+  std::uint64_t swept_generation_ = 0;  // of the round before which all contexts of what ended are freed
   CheckpointRound round_;
   Retention events_ = kRetainEvents;
   HistoryTail history_;  // at opening
@@ -123,6 +128,8 @@ class RocksdbStateStore final : public StateStore {
   std::atomic<std::uint64_t> events_begin_{0};  // the journal's beginning
   std::optional<StoreError> failure_;
   bool is_closed_ = false;
+  Mutex reading_;  // who reads a context is beside close()
+  bool closed_to_readers_ LEAT_GUARDED_BY(reading_) = false;
 };
 
 std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
@@ -238,6 +245,15 @@ std::expected<bool, StoreError> RocksdbStateStore::tidy() {
     if (!more) return std::unexpected(more.error());
     if (auto done = drop_events(); !done) return std::unexpected(std::move(done.error()));
   }
+  // The first time of an opening it finds what a crash left.
+  if (swept_generation_ != marks_.oldest().generation) {
+    if (!sweeper_) sweeper_.emplace(journal_, marks_.oldest());
+    const auto more = sweeper_->step();
+    if (more && *more) return true;
+    sweeper_.reset();
+    if (!more) return std::unexpected(more.error());
+    swept_generation_ = marks_.oldest().generation;
+  }
   if (auto done = tidy_history(); !done) return std::unexpected(std::move(done.error()));
   return false;
 }
@@ -324,8 +340,10 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
     block.reserved_end = end_sequence + kReservedNumbers;
     if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
   }
+  std::size_t context_bytes = 0;
+  for (const ContextApart& context : rows.contexts) context_bytes += context.text.size();
   if (!journal_.is_borrowed())
-    surroundings_.guard->take_reserve(commit.size() + rows.slice.size() + rows.history.size());
+    surroundings_.guard->take_reserve(commit.size() + rows.slice.size() + rows.history.size() + context_bytes);
   if (rows.caller == nullptr) {
     batch_.Clear();
   } else {
@@ -334,7 +352,7 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   rocksdb::Status status =
       batch_.Put(journal_.family(), journal_key(first_sequence),
                  rocksdb::Slice(reinterpret_cast<const char*>(commit.data()), commit.size()));
-  journal_bytes_ += commit.size();
+  journal_bytes_ += commit.size() + context_bytes;
   hash_ = hash_of_commit(commit);
   if (status.ok() && !rows.history.empty()) {
     // relaxed: only raised elsewhere, and only from a number that is not this
@@ -343,6 +361,7 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
         batch_.Put(journal_.history(), history_key(first_sequence),
                    rocksdb::Slice(reinterpret_cast<const char*>(rows.history.data()), rows.history.size()));
   }
+  if (status.ok()) status = put_contexts(journal_, first_sequence, rows.contexts, batch_);
   if (status.ok() && !rows.slice.empty()) status = put_rows(rows, first_sequence, end_sequence);
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed
@@ -357,6 +376,12 @@ std::expected<void, StoreError> RocksdbStateStore::takes(const CallerWrites& wri
   const auto* const known = dynamic_cast<const RocksdbWrites*>(&writes);
   if (!journal_.is_borrowed() || known == nullptr) return StateStore::takes(writes);
   return check_writes(known->batch, journal_.families());
+}
+
+std::expected<std::string, StoreError> RocksdbStateStore::read_context(const ContextPlace& place) {
+  const MutexLock lock(reading_);
+  if (closed_to_readers_) return std::unexpected(StoreError{StoreErrorCode::Closed, deed("closed:")});
+  return leat::read_context(journal_, place);
 }
 
 std::expected<void, StoreError> RocksdbStateStore::acknowledge(std::uint64_t end_sequence) {
@@ -387,6 +412,11 @@ std::expected<void, StoreError> RocksdbStateStore::close() {
     if (!status.ok()) result = fail(to_store_error(status, deed("closing")));
   }
   carrier_.reset();
+  sweeper_.reset();
+  {
+    const MutexLock lock(reading_);
+    closed_to_readers_ = true;
+  }
   const rocksdb::Status status = journal_.close();
   if (result && !status.ok()) result = fail(to_store_error(status, deed("closing")));
   if (result) {

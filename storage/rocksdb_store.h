@@ -26,7 +26,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
 /// A store in a database that is open, and stays its owner's.
 ///
 /// @param directory  of leat's own files
-/// @param families   the default one, the journal's, the checkpoint's
+/// @param families   as journal_families() lists them
 std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
     rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, const std::string& directory,
     const StoreEnvironment& environment);

@@ -1,6 +1,8 @@
 // What a store does that keeps a journal and nothing else.
 #include "leat/state_store.h"
 
+#include <string_view>
+
 namespace leat {
 
 std::expected<void, StoreError> StateStore::replay_from(std::uint64_t sequence, const Visitor& visit) {
@@ -19,10 +21,37 @@ std::expected<void, StoreError> StateStore::takes(const CallerWrites&) const {
                  "this store takes no caller's writes (accepted: one opened in the caller's database)"});
 }
 
+std::expected<std::string, StoreError> StateStore::read_context(const ContextPlace& place) {
+  return std::unexpected(missing_context(place));
+}
+
+namespace {
+
+StoreError context_error(const ContextPlace& place, std::string_view what) {
+  const std::string whose = place.place == 0 ? "that it began with" : "of task " + std::to_string(place.place - 1);
+  return {StoreErrorCode::Damaged, "pipeline " + std::to_string(place.pipeline_no) + ": the context " + whose +
+                                       " " + std::string(what)};
+}
+
+}  // namespace
+
+StoreError missing_context(const ContextPlace& place) {
+  return context_error(place, "is missing");
+}
+
+StoreError other_context(const ContextPlace& place) {
+  return context_error(place, "is not the one that was saved");
+}
+
 std::expected<void, StoreError> StateStore::append_rows(std::uint64_t first_sequence,
                                                         std::uint64_t end_sequence,
                                                         std::span<const std::byte> commit,
-                                                        const CommitRows&) {
+                                                        const CommitRows& rows) {
+  if (!rows.contexts.empty()) {
+    return std::unexpected(
+        StoreError{StoreErrorCode::Refused, "this store keeps no contexts of more than " +
+                                                std::to_string(kContextInlineBytesMax) + " bytes"});
+  }
   return append(first_sequence, end_sequence, commit);
 }
 

@@ -3,7 +3,7 @@
 // data. Knows nothing of RocksDB.
 //
 // LEAT    text, replaced as a whole (temporary file, fsync, rename, fsync of the directory):
-//           leat store format 3
+//           leat store format 4
 //           epoch E             the number of the last opening
 //           created 0|1         whether RocksDB's part was ever complete
 //           clean 0|1           whether that opening ended with close()
@@ -32,9 +32,9 @@
 
 namespace leat {
 
-/// 1: a journal alone; 2: with a checkpoint; 3: commits are linked by their hashes. An opening for writing
-/// makes the present one of it.
-inline constexpr std::uint32_t kStoreFormat = 3;
+/// 1: a journal alone; 2: with a checkpoint; 3: commits are linked by their hashes; 4: large contexts lie
+/// apart. An opening for writing makes the present one of it.
+inline constexpr std::uint32_t kStoreFormat = 4;
 
 struct Superblock {
   std::uint64_t epoch = 0;

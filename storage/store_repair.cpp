@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "contexts_check.h"
 #include "history_check.h"
 #include "journal_family.h"
 #include "leat/store_verifier.h"
@@ -78,6 +79,7 @@ std::expected<std::vector<std::string>, StoreError> rebuild_families(StoreDirect
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
   std::vector<std::string> done;
   for (const std::string& family : broken) {
+    if (family == kContextsFamily) continue;  // of it the list alone follows, see below
     const rocksdb::Status status = journal->renew(family);
     if (!status.ok()) return std::unexpected(to_store_error(status, fmt::format("renewing {}", family)));
     if (family == kHistoryFamily) {
@@ -87,6 +89,14 @@ std::expected<std::vector<std::string>, StoreError> rebuild_families(StoreDirect
     done.push_back(family == kHistoryFamily
                        ? std::string("history: rebuilt from the journal")
                        : std::string("checkpoint: dropped, the journal holds all that it held"));
+  }
+  if (broken.contains(std::string(kContextsFamily)) || broken.contains(std::string(kCheckpointFamily))) {
+    const auto marks = journal->marks();
+    if (!marks) return std::unexpected(marks.error());
+    if (auto rebuilt = rebuild_contexts(*journal, marks->oldest()); !rebuilt)
+      return std::unexpected(std::move(rebuilt.error()));
+    if (broken.contains(std::string(kContextsFamily)))
+      done.push_back("contexts: those that no record has a mark of are freed, the others listed anew");
   }
   rocksdb::Status status =
       journal->db().Flush(rocksdb::FlushOptions(), {journal->families().begin(), journal->families().end()});

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "contexts_check.h"
 #include "history_check.h"
 #include "history_pack.h"
 #include "journal_family.h"
@@ -106,6 +107,8 @@ class Examination {
     }
     if (agreed) agreed = examine_history(journal);
     if (!agreed) report(std::move(agreed.error()), kHistoryFamily);
+    auto apart = check_contexts(journal, oldest, [this](StoreError&& what) { report(std::move(what)); });
+    if (!apart) report(std::move(apart.error()), kContextsFamily);
   }
 
   /// Each pack says how many summaries lie before it, so that none can be missing between two.

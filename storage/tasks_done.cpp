@@ -1,7 +1,7 @@
 // Tasks that a pipeline takes over from an earlier one, to bytes and back. record_format.h documents the form.
-#include <string>
+#include "tasks_done.h"
 
-#include "leat/transition_group.h"
+#include "check.h"
 #include "record_format.h"
 #include "record_parser.h"
 
@@ -17,8 +17,16 @@ std::string encode_done(std::span<const TaskDone> tasks) {
   for (const TaskDone& task : tasks) {
     varint(task.task);
     bytes.push_back(static_cast<char>(task.state));
-    varint(task.context.size());
-    bytes.append(task.context);
+    if (task.context.is_apart()) {
+      varint(record_format::kContextMarkBytes);
+      bytes.push_back(static_cast<char>(record_format::kContextMark));
+      std::byte buffer[sizeof(std::uint64_t)];
+      record_format::put_u64(buffer, static_cast<std::uint64_t>(task.context.mark));
+      bytes.append(reinterpret_cast<const char*>(buffer), sizeof buffer);
+      continue;
+    }
+    varint(task.context.text.size());
+    bytes.append(task.context.text);
   }
   return bytes;
 }
@@ -29,12 +37,30 @@ bool decode_done(std::string_view bytes, const std::function<bool(const TaskDone
     TaskDone task;
     task.task = in.task();
     task.state = in.enumerator(in.u8(), TaskState::Cancelled);
-    task.context = in.text();
+    task.context = in.context();
     const bool ended = task.state == TaskState::Completed || task.state == TaskState::Failed ||
                        task.state == TaskState::Skipped;
     if (!in.ok() || !ended || !take(task)) return false;
   }
   return in.ok();
+}
+
+std::vector<TaskDone> decode_all_done(std::string_view bytes) {
+  std::vector<TaskDone> tasks;
+  const bool whole = decode_done(bytes, [&tasks](const TaskDone& task) {
+    tasks.push_back(task);
+    return true;
+  });
+  LEAT_CHECK(whole);
+  return tasks;
+}
+
+std::string encode_remembered(std::span<const TaskDone> tasks, std::uint64_t pipeline_no) {
+  std::vector<TaskDone> remembered(tasks.begin(), tasks.end());
+  for (TaskDone& task : remembered) {
+    task.context = as_remembered(task.context, ContextPlace::of_task(pipeline_no, task.task));
+  }
+  return encode_done(remembered);
 }
 
 }  // namespace leat

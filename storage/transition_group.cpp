@@ -1,11 +1,15 @@
 // Encodes transition groups. record_format.h documents the form.
 #include "leat/transition_group.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "check.h"
 #include "group_writer.h"
 #include "record_format.h"
+#include "record_parser.h"
+#include "tasks_done.h"
 
 namespace leat {
 
@@ -28,20 +32,35 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineCreated& re
     : time_ns_(time_ns), transitions_(record.task_count + static_cast<std::uint32_t>(record.ready.size())) {
   namespace flag = record_format::created;
   LEAT_CHECK(record.task_count <= kTasksPerPipelineMax);
+  const ContextPlace place = ContextPlace::of_pipeline(record.pipeline_no);
+  const ContextView context = as_remembered(record.context, place);
+  PipelineTraits traits = record.traits;
+  std::vector<TaskDone> done;  // those whose contexts are to lie apart are among them
+  std::string remembered;
+  if (traits.tasks_done.size() > kContextInlineBytesMax) {
+    done = decode_all_done(traits.tasks_done);
+    remembered = encode_remembered(done, record.pipeline_no);
+    traits.tasks_done = remembered;
+  }
   std::uint8_t flags = static_cast<std::uint8_t>(record.level);
   if (!record.ready.empty()) flags |= flag::kReady;
   if (!record.context.empty()) flags |= flag::kContext;
   if (!record.traits.empty()) flags |= flag::kTraits;
-  Writer out(*this);
-  out.kind(Kind::PipelineCreated);
-  out.varint(record.pipeline_no);
-  out.raw(record.id.bytes.data(), record.id.bytes.size());
-  out.varint(record.workflow_no);
-  out.varint(record.task_count);
-  out.u8(flags);
-  if ((flags & flag::kReady) != 0) out.ready(record.ready);
-  if ((flags & flag::kContext) != 0) out.text(record.context);
-  if ((flags & flag::kTraits) != 0) out.traits(record.traits);
+  {
+    Writer out(*this);
+    out.kind(Kind::PipelineCreated);
+    out.varint(record.pipeline_no);
+    out.raw(record.id.bytes.data(), record.id.bytes.size());
+    out.varint(record.workflow_no);
+    out.varint(record.task_count);
+    out.u8(flags);
+    if ((flags & flag::kReady) != 0) out.ready(record.ready);
+    if ((flags & flag::kContext) != 0) out.context(context);
+    if ((flags & flag::kTraits) != 0) out.traits(traits);
+  }
+  bring(record.context, place);
+  for (const TaskDone& task : done)
+    bring(task.context, ContextPlace::of_task(record.pipeline_no, task.task));
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskStarted& record)
@@ -66,22 +85,26 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskEnded& record)
   if (!record.error.empty()) flags |= flag::kError;
   if (!record.context.empty()) flags |= flag::kContext;
   if (!record.output.empty()) flags |= flag::kOutput;
-  Writer out(*this);
-  out.kind(Kind::TaskEnded);
-  out.varint(record.pipeline_no);
-  out.varint(record.task);
-  out.u8(
-      static_cast<std::uint8_t>(static_cast<unsigned>(record.from) | static_cast<unsigned>(record.to) << 3));
-  out.u8(flags);
-  if ((flags & flag::kAttempt) != 0) out.varint(record.attempt);
-  if ((flags & flag::kCause) != 0) out.u8(static_cast<std::uint8_t>(record.cause));
-  if ((flags & flag::kRetryAt) != 0)
-    out.varint(zigzag(record_format::difference(record.retry_at_ns, time_ns)));
-  if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
-  if ((flags & flag::kPipeline) != 0) out.u8(static_cast<std::uint8_t>(*record.pipeline));
-  if ((flags & flag::kError) != 0) out.text(record.error);
-  if ((flags & flag::kContext) != 0) out.text(record.context);
-  if ((flags & flag::kOutput) != 0) out.text(record.output);
+  const ContextPlace place = ContextPlace::of_task(record.pipeline_no, record.task);
+  {
+    Writer out(*this);
+    out.kind(Kind::TaskEnded);
+    out.varint(record.pipeline_no);
+    out.varint(record.task);
+    out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(record.from) |
+                                     static_cast<unsigned>(record.to) << 3));
+    out.u8(flags);
+    if ((flags & flag::kAttempt) != 0) out.varint(record.attempt);
+    if ((flags & flag::kCause) != 0) out.u8(static_cast<std::uint8_t>(record.cause));
+    if ((flags & flag::kRetryAt) != 0)
+      out.varint(zigzag(record_format::difference(record.retry_at_ns, time_ns)));
+    if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
+    if ((flags & flag::kPipeline) != 0) out.u8(static_cast<std::uint8_t>(*record.pipeline));
+    if ((flags & flag::kError) != 0) out.text(record.error);
+    if ((flags & flag::kContext) != 0) out.context(as_remembered(record.context, place));
+    if ((flags & flag::kOutput) != 0) out.text(record.output);
+  }
+  bring(record.context, place);
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineChanged& record)
@@ -131,11 +154,37 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const ScheduleChanged& re
   out.schedule_changed(record);
 }
 
+/// Takes a context along that is to lie apart. @pre the record is written, and no summary is there yet
+void TransitionGroup::bring(const ContextView& context, const ContextPlace& place) {
+  if (context.text.size() <= kContextInlineBytesMax) return;
+  const std::size_t before = size_;
+  {
+    Writer out(*this, Writer::kAppend);
+    out.varint(place.pipeline_no);
+    out.varint(place.place);
+    out.text(context.text);
+  }
+  apart_ += static_cast<std::uint32_t>(size_ - before);
+}
+
+void TransitionGroup::list_apart(std::vector<ContextApart>& out) const {
+  RecordParser in({data() + size_ - summary_ - apart_, apart_});
+  while (!in.rest().empty()) {
+    ContextApart context;
+    context.place.pipeline_no = in.varint();
+    context.place.place = in.number();
+    context.text = in.text();
+    out.push_back(context);
+  }
+  LEAT_CHECK(in.ok());
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),
       transitions_(std::exchange(other.transitions_, 0)),
       summary_(std::exchange(other.summary_, 0)),
+      apart_(std::exchange(other.apart_, 0)),
       inline_(other.inline_) {}
 
 TransitionGroup& TransitionGroup::operator=(TransitionGroup&& other) noexcept {
@@ -145,6 +194,7 @@ TransitionGroup& TransitionGroup::operator=(TransitionGroup&& other) noexcept {
   size_ = std::exchange(other.size_, 0);
   transitions_ = std::exchange(other.transitions_, 0);
   summary_ = std::exchange(other.summary_, 0);
+  apart_ = std::exchange(other.apart_, 0);
   inline_ = other.inline_;
   return *this;
 }

@@ -40,10 +40,13 @@ class JournalWriter {
     writer_.begin(next_, end_, store_.epoch(), synced_);
     history_.begin(next_);
     (writer_.add(groups), ...);
+    std::vector<ContextApart> contexts;
+    (groups.list_apart(contexts), ...);
     ((groups.summary().empty() ? void() : history_.add(groups)), ...);
     const auto bytes = writer_.finish();
     CommitRows rows;
     if (history_.count() > 0) rows.history = history_.finish();
+    rows.contexts = contexts;
     auto done = store_.append_rows(next_, writer_.end_sequence(), bytes, rows);
     if (done) next_ = end_ = writer_.end_sequence();
     return done;

@@ -187,10 +187,10 @@ TEST_P(StateStoreContract, ReplayEndsEarlyWithTheVisitorsError) {
 }
 
 TEST_P(StateStoreContract, KeepsACommitOfMegabytes) {
-  const std::string context(std::size_t{5} << 20, 'x');
+  const std::string output(std::size_t{5} << 20, 'x');
   const TransitionGroup group(
-      0, TaskEnded{
-             .pipeline_no = 1, .from = TaskState::Running, .to = TaskState::Completed, .context = context});
+      0,
+      TaskEnded{.pipeline_no = 1, .from = TaskState::Running, .to = TaskState::Completed, .output = output});
   ASSERT_TRUE(writer_->append(group));
   reopen();
   std::size_t size = 0;
@@ -198,7 +198,17 @@ TEST_P(StateStoreContract, KeepsACommitOfMegabytes) {
     size += bytes.size();
     return std::expected<void, StoreError>();
   }));
-  EXPECT_GT(size, context.size());
+  EXPECT_GT(size, output.size());
+}
+
+TEST_P(StateStoreContract, KeepsALargeContextApart) {
+  const std::string context(std::size_t{5} << 20, 'x');
+  ASSERT_TRUE(writer_->append(TransitionGroup(0, TaskEnded{.pipeline_no = 1, .task = 2, .context = context})));
+  reopen();
+  const auto text = store_->read_context(ContextPlace::of_task(1, 2));
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(*text, context);
+  EXPECT_FALSE(store_->read_context(ContextPlace::of_task(1, 1)));
 }
 
 TEST_P(StateStoreContract, BoardIsEmptyAtFirst) {

@@ -10,7 +10,9 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 
+#include "leat/context_image.h"
 #include "leat/durability.h"
 #include "leat/state_store.h"
 #include "leat/transition_group.h"
@@ -122,6 +124,12 @@ class Journal {
   /// @return  Refused where the store cannot write them with a group, and why
   std::expected<void, StoreError> takes(const CallerWrites& writes) const;
 
+  /// Reads a context that lies apart.
+  ///
+  /// @return  its text; Damaged: it is missing, or another one than the mark stands for
+  /// Thread-safety: any number of threads, beside the committer.
+  std::expected<std::string, StoreError> read_context(const ContextPlace& place, ContextMark mark) const;
+
   /// Waits until everything published before has reached `level`. Takes its own credit.
   ///
   /// @return  the store's failure, or Closed after stop()
@@ -168,7 +176,7 @@ class Journal {
     std::uint64_t ends = 0;  ///< groups published with a count of their own: ends of attempts
     std::uint64_t commits = 0;
     std::uint64_t syncs = 0;
-    std::uint64_t bytes = 0;    ///< of packed commits
+    std::uint64_t bytes = 0;    ///< of packed commits, with the contexts that lie apart from them
     std::uint64_t sync_ns = 0;  ///< time spent in syncs
     std::uint64_t stalls = 0;   ///< commit_some() found a ticket taken and its group not yet published
   };

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +15,7 @@
 
 #include "leat/caller_writes.h"
 #include "leat/checkpoint.h"
+#include "leat/context_image.h"
 #include "leat/in_flight_board.h"
 #include "leat/store_error.h"
 #include "leat/store_health.h"
@@ -28,6 +30,7 @@ struct CommitRows {
   std::optional<RoundEnded> ended = {};     ///< the round is complete with them
   std::span<const std::byte> history = {};  ///< summaries of the pipelines that it finishes; empty: none
   const CallerWrites* caller = nullptr;     ///< that the store takes(); null: none
+  std::span<const ContextApart> contexts = {};  ///< that lie apart from their records in the journal
 };
 
 /// How long a store's history is.
@@ -36,6 +39,11 @@ struct HistoryTail {
   std::uint64_t bytes = 0;   ///< of them
   std::int64_t high_ns = 0;  ///< the latest time of one: it never goes back
 };
+
+/// What it means that a context which a record has a mark of cannot be found.
+StoreError missing_context(const ContextPlace& place);
+/// What it means that another text lies there than the mark stands for.
+StoreError other_context(const ContextPlace& place);
 
 /// Keeps packed group commits in the order in which they were appended.
 ///
@@ -128,6 +136,13 @@ class StateStore {
   /// @return  Refused, with what it takes
   virtual std::expected<void, StoreError> takes(const CallerWrites& writes) const;
 
+  /// Reads a context that lies apart. It is there as long as the record that brought it, or, where the pipeline
+  /// lives, its row.
+  ///
+  /// @return  the text as it is there, or Damaged: there is none
+  /// Thread-safety: any number of threads, beside the others; after close(): Closed.
+  virtual std::expected<std::string, StoreError> read_context(const ContextPlace& place);
+
   /// Called before anybody hears that everything below `end_sequence` survives the death of the process, so
   /// that the store can tell later whether that is still true.
   virtual std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) = 0;
@@ -150,9 +165,11 @@ struct MemoryMedium {
     std::vector<std::byte> slice = {};  ///< of the checkpoint
     std::uint64_t generation = 0;       ///< the slice's
     std::string marks = {};             ///< CheckpointMarks as of this commit, where it completed a round
+    std::map<ContextPlace, std::string> contexts = {};  ///< that lie apart
   };
   std::vector<Commit> commits;
   std::string marks;             ///< as of the commits that are gone
+  std::map<ContextPlace, std::string> contexts;  ///< of those commits, of pipelines that live
   std::size_t synced = 0;        ///< how many of them a power cut leaves
   std::uint64_t used_below = 1;  ///< no number from here on was ever used
   std::uint64_t epoch = 0;

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "leat/context_image.h"
 #include "leat/durability.h"
 #include "leat/priority.h"
 #include "leat/states.h"
@@ -54,7 +55,7 @@ struct PipelineImage {
   std::int64_t created_ns = 0;
   std::int64_t finished_ns = 0;  ///< 0 while unfinished
   std::uint64_t folded_to = 0;   ///< a checkpoint's row: the groups below this number are in it
-  RareText context;
+  ContextImage context;
   Rare<TraitsImage> traits;
   TaskImages tasks;
   OptionalTask last_completed;  ///< the task that completed last

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "leat/context_image.h"
 #include "leat/states.h"
 
 namespace leat {
@@ -100,7 +101,7 @@ struct TaskImage {
   std::uint32_t key_no = 0;  ///< the executor key of the last start; 0: never started
   std::int64_t retry_at_ns = 0;
   RareText error;
-  RareText context;
+  ContextImage context;
   RareText output;        ///< empty where it lies before the checkpoint: rows do not hold it
   RareText external_ref;  ///< of the attempt that runs: its name elsewhere; empty: it has none
 

@@ -11,7 +11,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "leat/context_image.h"
 #include "leat/durability.h"
 #include "leat/priority.h"
 #include "leat/states.h"
@@ -54,7 +56,7 @@ struct ScheduleFiring {
 struct TaskDone {
   std::uint32_t task = 0;
   TaskState state = TaskState::Completed;  ///< Completed, Failed or Skipped
-  std::string_view context = {};           ///< JSON text; empty: as it came in
+  ContextView context = {};                ///< empty: as it came in
 };
 
 /// For PipelineTraits::tasks_done. @param tasks  in an order in which dependencies come first
@@ -89,7 +91,7 @@ struct PipelineCreated {
   std::uint32_t task_count = 0;
   Durability level = Durability::Disk;
   std::span<const std::uint32_t> ready = {};  ///< ascending task numbers
-  std::string_view context = {};              ///< the initial context, JSON text; empty = {}
+  ContextView context = {};                   ///< the initial context, JSON text; empty = {}
   PipelineTraits traits = {};
 };
 
@@ -132,7 +134,7 @@ struct TaskEnded {
   std::span<const Successor> successors = {};
   std::optional<PipelineState> pipeline = {};  ///< the pipeline's new state, where this step changed it
   std::string_view error = {};                 ///< empty unless Failed or retried
-  std::string_view context = {};               ///< the task's saved context, JSON text; only with Completed
+  ContextView context = {};                    ///< the task's saved context, JSON text; only with Completed
   std::string_view output = {};                ///< captured output, bounded by the executor
 };
 
@@ -179,7 +181,14 @@ struct ScheduleChanged {
   std::string_view definition = {};  ///< free bytes of the definer; empty: as before
 };
 
-/// One encoded transition group, ready to be published. Movable; small groups live inside the object.
+/// A large context on its way into the store.
+struct ContextApart {
+  ContextPlace place;
+  std::string_view text;
+};
+
+/// One encoded transition group, ready to be published. Movable; small groups live inside the object. Of a record's
+/// contexts it takes the large ones apart.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
 /// Thread-safety: as a value.  Progress: allocates only above kInlineBytes.  Complexity: O(bytes).
@@ -210,6 +219,7 @@ class TransitionGroup {
     size_ = 0;
     transitions_ = 0;
     summary_ = 0;
+    apart_ = 0;
   }
 
   /// Adds how the pipeline went that this group finishes: it goes to the history. @pre it has none yet
@@ -217,12 +227,16 @@ class TransitionGroup {
 
   /// The encoded record without its time; empty for the empty group.
   std::span<const std::byte> bytes() const noexcept {
-    return {size_ > kInlineBytes ? heap() : inline_.data(), size_ - summary_};
+    return {data(), size_ - summary_ - apart_};
   }
   /// The encoded summary; empty: there is none.
   std::span<const std::byte> summary() const noexcept {
-    return {(size_ > kInlineBytes ? heap() : inline_.data()) + size_ - summary_, summary_};
+    return {data() + size_ - summary_, summary_};
   }
+  /// The size of the contexts that are to lie apart; 0: it has none.
+  std::size_t apart_bytes() const noexcept { return apart_; }
+  /// Adds them; the texts stay the group's.
+  void list_apart(std::vector<ContextApart>& out) const;
   /// Unix time.
   std::int64_t time_ns() const noexcept { return time_ns_; }
   /// How many sequence numbers the group takes.
@@ -236,6 +250,8 @@ class TransitionGroup {
   class Writer;
   static constexpr std::byte kFirstRow{16};
 
+  void bring(const ContextView& context, const ContextPlace& place);
+  const std::byte* data() const noexcept { return size_ > kInlineBytes ? heap() : inline_.data(); }
   std::byte* heap() const noexcept {
     std::byte* address = nullptr;
     std::memcpy(&address, inline_.data(), sizeof address);
@@ -246,6 +262,7 @@ class TransitionGroup {
   std::uint32_t size_ = 0;
   std::uint32_t transitions_ = 0;
   std::uint32_t summary_ = 0;                   ///< how many of the bytes, at their end, are the summary
+  std::uint32_t apart_ = 0;                     ///< how many before those are contexts that are to lie apart
   std::array<std::byte, kInlineBytes> inline_;  ///< the bytes, or, where size_ is larger, their address
 };
 

@@ -49,6 +49,9 @@ class WrappedStore : public StateStore {
                                               const CommitRows& rows) override {
     return store_->append_rows(first_sequence, end_sequence, commit, rows);
   }
+  std::expected<std::string, StoreError> read_context(const ContextPlace& place) override {
+    return store_->read_context(place);
+  }
   std::expected<bool, StoreError> tidy() override { return store_->tidy(); }
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
     return store_->acknowledge(end_sequence);

@@ -1,0 +1,97 @@
+// The contexts of a pipeline's tasks: what each starts from, what it leaves, and where their texts are.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "leat/context.h"
+#include "pipeline.h"
+#include "store_failure.h"
+
+namespace leat {
+
+std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::input_context(std::uint32_t task) const {
+  const auto after = workflow_->definitions[task].after;
+  if (after.empty()) return initial_context_;
+  const std::shared_ptr<const SharedContext>* only = nullptr;
+  bool differ = false;
+  for (const std::uint32_t dependency : after) {
+    const auto& context = tasks_[dependency].context;
+    // Not Completed, or the text we have.
+    if (context == nullptr || (only != nullptr && context == *only)) continue;
+    differ = only != nullptr;
+    only = &context;
+    if (differ) break;
+  }
+  if (only == nullptr) return SharedContext::none();
+  if (!differ) return *only;
+  std::vector<std::string> read(after.size());
+  std::vector<std::string_view> texts;
+  for (const std::uint32_t dependency : after) {
+    const auto& context = tasks_[dependency].context;
+    if (context == nullptr) continue;
+    const auto text = read_text(*context, read[texts.size()]);
+    if (!text) return std::unexpected(text.error());
+    texts.push_back(*text);
+  }
+  auto merged = Context::merge(texts);
+  if (!merged) return std::unexpected(std::move(merged.error()));
+  return std::make_shared<const SharedContext>(std::move(*merged));
+}
+
+std::expected<std::string_view, Error> Pipeline::read_text(const SharedContext& context,
+                                                           std::string& read) const {
+  if (!context.in_store_alone()) return context.text();
+  auto text = host_.journal()->read_context(context.place(), context.mark());
+  if (!text) return std::unexpected(to_error(text.error()));
+  read = std::move(*text);
+  return read;
+}
+
+std::expected<std::string, Error> Pipeline::load_context(std::uint32_t task) const {
+  const auto context = input_context(task);
+  if (!context) return std::unexpected(context.error());
+  std::string read;
+  const auto text = read_text(**context, read);
+  if (!text) return std::unexpected(text.error());
+  return std::string(*text);
+}
+
+std::expected<std::string, Error> Pipeline::initial_context() const {
+  std::string read;
+  const auto text = read_text(*initial_context_, read);
+  if (!text) return std::unexpected(text.error());
+  return std::string(*text);
+}
+
+/// Whether what the task saved is what it began with, and large: then it is not written once more.
+bool Pipeline::hands_on(std::uint32_t task, const std::string& staged) const {
+  if (staged.size() <= kContextInlineBytesMax) return false;
+  const auto input = input_context(task);
+  return input && (*input)->is(staged);
+}
+
+/// @param staged  null: as it came in
+void Pipeline::save_context(std::uint32_t index, std::shared_ptr<const SharedContext> staged) {
+  tasks_[index].staged = staged != nullptr;
+  if (staged != nullptr) {
+    tasks_[index].context = std::move(staged);
+  } else if (auto input = input_context(index)) {
+    tasks_[index].context = std::move(*input);
+  } else {
+    // Unmergeable, and the task did not look.
+    tasks_[index].context = SharedContext::none();
+  }
+}
+
+/// A handle may ask for the result when no store is there any more. @pre no task is open
+void Pipeline::keep_result() {
+  const SharedContext& last = last_context();
+  if (!last.in_store_alone()) return;
+  std::string read;
+  const auto text = read_text(last, read);
+  rare().result.emplace(text ? std::expected<std::string, Error>(std::move(read))
+                             : std::unexpected(text.error()));
+}
+
+}  // namespace leat
