@@ -10,8 +10,8 @@
 
 namespace leat {
 
-/// Its text, or, where an earlier process brought a large one, its place in the store: it is read when a task asks for
-/// it.
+/// Its text, or, where an earlier process brought a large one, its place in the store: it is read when a task
+/// asks for it.
 class SharedContext {
  public:
   SharedContext(std::string text) : text_(std::move(text)) {}

@@ -1,8 +1,9 @@
-// Contexts that lie apart, in RocksDB: where they lie, how they are read, when they go. Private: includes RocksDB.
+// Contexts that lie apart, in RocksDB: where they lie, how they are read, when they go. Private: includes
+// RocksDB.
 //
 // contexts     key: pipeline's number, place, both big endian: the text
-// checkpoint   key 'a', first sequence number of the commit that brought it, then as above: nothing. By this list,
-//              in the order of the journal, the contexts are found that go with the journal's beginning
+// checkpoint   key 'a', first sequence number of the commit that brought it, then as above: nothing. By this
+//              list, in the order of the journal, the contexts are found that go with the journal's beginning
 #pragma once
 
 #include <rocksdb/db.h>
@@ -52,8 +53,8 @@ std::expected<std::string, StoreError> read_context(const JournalDb& journal, co
 std::expected<void, StoreError> replay_listed(const JournalDb& journal,
                                               const std::function<void(const ListedContext&)>& visit);
 
-/// Frees the contexts that were brought before the round where the events begin, but for those of pipelines that have
-/// a row in it: their records are gone.
+/// Frees the contexts that were brought before the round where the events begin, but for those of pipelines that
+/// have a row in it: their records are gone.
 ///
 /// Thread-safety: one thread at a time, beside the committer. Ends before the database is closed.
 /// Invariant: what it frees, no record and no row refers to; ended early, it finds the rest the next time.

@@ -2,6 +2,7 @@
 #include "journal_family.h"
 
 #include <fmt/format.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/table.h>
 #include <xxhash.h>
@@ -131,7 +132,8 @@ rocksdb::DBOptions journal_db_options(rocksdb::Env* env) {
 namespace {
 
 /// Contexts are read one by one, in no order, and freed one by one.
-rocksdb::ColumnFamilyOptions context_options(rocksdb::ColumnFamilyOptions options) {
+rocksdb::ColumnFamilyOptions context_options(rocksdb::ColumnFamilyOptions options, bool compress) {
+  if (compress) options.compression = rocksdb::kZSTD;
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;  // the engine keeps what it works with
   table.block_size = std::size_t{4} << 10;
@@ -143,7 +145,7 @@ rocksdb::ColumnFamilyOptions context_options(rocksdb::ColumnFamilyOptions option
 
 }  // namespace
 
-std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
+std::vector<rocksdb::ColumnFamilyDescriptor> journal_families(const StoreOptions& store_options) {
   rocksdb::BlockBasedTableOptions table;
   table.no_block_cache = true;  // read once, at start, in order
   table.block_size = std::size_t{64} << 10;
@@ -163,7 +165,14 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families() {
           {std::string(kJournalFamily), options},
           {std::string(kCheckpointFamily), rows},
           {std::string(kHistoryFamily), rows},
-          {std::string(kContextsFamily), context_options(options)}};
+          {std::string(kContextsFamily), context_options(options, store_options.compress_contexts)}};
+}
+
+std::expected<void, StoreError> check_options(const StoreOptions& store_options) {
+  const auto known = rocksdb::GetSupportedCompressions();
+  if (!store_options.compress_contexts || std::ranges::find(known, rocksdb::kZSTD) != known.end()) return {};
+  return std::unexpected(
+      StoreError{StoreErrorCode::Refused, "compress_contexts: this RocksDB was built without zstd"});
 }
 
 std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, std::string_view current) {
@@ -197,7 +206,8 @@ StoreError to_store_error(const rocksdb::Status& status, std::string_view deed) 
 }
 
 std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& directory, Access access,
-                                                          const rocksdb::DBOptions& options) {
+                                                          const rocksdb::DBOptions& options,
+                                                          const StoreOptions& store_options) {
   JournalDb journal;
   rocksdb::DB* db = nullptr;
   rocksdb::DBOptions chosen = options;
@@ -214,7 +224,7 @@ std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& dir
   } else {
     chosen.create_if_missing = access == Access::Create;
     chosen.create_missing_column_families = true;  // format 1 had only the journal's
-    status = rocksdb::DB::Open(chosen, directory, journal_families(), &journal.handles_, &db);
+    status = rocksdb::DB::Open(chosen, directory, journal_families(store_options), &journal.handles_, &db);
   }
   journal.db_.reset(db);
   if (!status.ok()) return std::unexpected(std::move(status));

@@ -47,7 +47,10 @@ std::string history_key(std::uint64_t first_sequence);
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
 /// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts'.
-std::vector<rocksdb::ColumnFamilyDescriptor> journal_families();
+std::vector<rocksdb::ColumnFamilyDescriptor> journal_families(const StoreOptions& store_options = {});
+
+/// @return  Refused: this RocksDB cannot serve them
+std::expected<void, StoreError> check_options(const StoreOptions& store_options);
 
 /// RocksDB's checksums do not cover a record whose length was altered so that it looks cut off; this does.
 ///
@@ -73,7 +76,8 @@ class JournalDb {
   enum class Access { Write, Create, Read };
 
   static std::expected<JournalDb, rocksdb::Status> open(const std::string& directory, Access access,
-                                                        const rocksdb::DBOptions& options);
+                                                        const rocksdb::DBOptions& options,
+                                                        const StoreOptions& store_options = {});
   /// One that stays its owner's.
   ///
   /// @param families  the default one, the journal's, the checkpoint's

@@ -175,8 +175,8 @@
 //                           bytes; else 16 bytes
 //           text            error, where flagged
 //
-// A context that lies apart is the text alone, under its pipeline's number and its place, in the same write as the
-// commit whose record has its mark.
+// A context that lies apart is the text alone, under its pipeline's number and its place, in the same write as
+// the commit whose record has its mark.
 //
 // So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
 // number. A later format raises the version; a reader refuses versions that it does not know.

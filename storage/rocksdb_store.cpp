@@ -15,7 +15,7 @@
 #include "commit.h"
 #include "contexts_family.h"
 #include "file_board.h"
-#include "history_pack.h"
+#include "history_retention.h"
 #include "journal_family.h"
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
@@ -293,39 +293,10 @@ std::expected<void, StoreError> RocksdbStateStore::drop_events() {
 }
 
 std::expected<void, StoreError> RocksdbStateStore::tidy_history() {
-  const Retention& limits = history_limits_;
-  if (!limits.age_ns && !limits.count && !limits.bytes) return {};
-  const auto tail = journal_.history_tail();
-  if (!tail) return std::unexpected(tail.error());
-  const std::int64_t now_ns = tidy_ns_.load(std::memory_order_relaxed);  // relaxed: any recent value
-  std::uint64_t begin = 0;
-  std::uint64_t dropped = 0;
-  const auto looked = journal_.replay_history(
-      0, [&](std::uint64_t first, std::span<const std::byte> bytes) -> std::expected<bool, StoreError> {
-        const auto pack = HistoryPackReader::open(first, bytes);
-        if (!pack) return std::unexpected(pack.error());
-        const HistoryTail& before = pack->before();
-        begin = first;
-        const bool goes = (limits.age_ns && now_ns - before.high_ns > *limits.age_ns) ||
-                          (limits.count && tail->count - before.count > *limits.count) ||
-                          (limits.bytes && tail->bytes - before.bytes > *limits.bytes);
-        dropped += goes;
-        return goes;
-      });
-  if (!looked) return looked;
-  if (dropped == 0) return {};
-  const std::string first = history_key(0);
-  const std::string end = history_key(begin);
-  rocksdb::WriteOptions options;
-  options.sync = false;  // what is dropped once more after a crash was dropped for good
-  rocksdb::Status status = journal_.db().DeleteRange(options, journal_.history(), first, end);
-  const rocksdb::Slice from(first);
-  const rocksdb::Slice to(end);
-  if (status.ok()) {
-    status = rocksdb::DeleteFilesInRange(&journal_.db(), journal_.history(), &from, &to, false);
-  }
-  if (!status.ok()) return std::unexpected(to_store_error(status, deed("dropping old history of")));
-  history_begin_.store(begin, std::memory_order_relaxed);  // relaxed: any recent value
+  // relaxed: any recent value
+  const auto begin = drop_old_history(journal_, history_limits_, tidy_ns_.load(std::memory_order_relaxed));
+  if (!begin) return std::unexpected(begin.error());
+  if (*begin != 0) history_begin_.store(*begin, std::memory_order_relaxed);  // relaxed: any recent value
   return {};
 }
 
@@ -438,6 +409,7 @@ std::expected<void, StoreError> RocksdbStateStore::close() {
 
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     const std::string& directory, const StoreEnvironment& environment) {
+  if (auto can = check_options(environment.options); !can) return std::unexpected(std::move(can.error()));
   auto place = StoreDirectory::open(directory);
   if (!place) return std::unexpected(std::move(place.error()));
   const Superblock block = place->superblock();
@@ -458,8 +430,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   Surroundings surroundings(*environment.env, directory);
   options.env = surroundings.env.get();
   options.listeners.push_back(surroundings.stalls);
-  auto journal = JournalDb::open(
-      directory, block.created ? JournalDb::Access::Write : JournalDb::Access::Create, options);
+  auto journal =
+      JournalDb::open(directory, block.created ? JournalDb::Access::Write : JournalDb::Access::Create,
+                      options, environment.options);
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
   const auto end = journal->end(JournalEnd::of(block));
   if (!end) return std::unexpected(at_place(directory, end.error()));
@@ -493,8 +466,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   return store;
 }
 
-std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory) {
-  return open_rocksdb_store(directory, StoreEnvironment{});
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory,
+                                                                          const StoreOptions& options) {
+  return open_rocksdb_store(directory, StoreEnvironment{.options = options});
 }
 
 }  // namespace leat

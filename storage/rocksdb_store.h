@@ -18,6 +18,7 @@ namespace leat {
 struct StoreEnvironment {
   rocksdb::Env* env = rocksdb::Env::Default();  ///< outlives the store
   std::uint64_t boot = current_boot();          ///< see Floor::promised()
+  StoreOptions options = {};
 };
 
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(

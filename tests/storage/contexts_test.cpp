@@ -237,6 +237,25 @@ TEST_F(Contexts, AreReadWhereTheyWereBroughtAlsoAfterReopening) {
   EXPECT_THAT(findings(), IsEmpty());
 }
 
+TEST_F(Contexts, ThatAreCompressedTakeLessAndAreReadEitherWay) {
+  const auto written = [this](bool compress) {
+    std::filesystem::remove_all(path_);
+    auto store = open_rocksdb_store(path_, {.compress_contexts = compress});
+    EXPECT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    EXPECT_TRUE(writer.append(TransitionGroup(1, workflow()), created(1, large('i', 1 << 20))));
+    EXPECT_TRUE((*store)->close());
+    std::uintmax_t bytes = 0;
+    for (const auto& file : std::filesystem::directory_iterator(path_)) bytes += file.file_size();
+    return bytes;
+  };
+  EXPECT_GT(written(false), std::uintmax_t{1} << 20);
+  EXPECT_LT(written(true), std::uintmax_t{1} << 16);
+  EXPECT_THAT(findings(), IsEmpty());
+  open();
+  EXPECT_EQ(store_->read_context(ContextPlace::of_pipeline(1)).value(), large('i', 1 << 20));
+}
+
 TEST_F(Contexts, AreNotReadFromAClosedStore) {
   define();
   begin_pipeline(1);

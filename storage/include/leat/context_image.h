@@ -1,5 +1,6 @@
-// Contexts as records, rows of the checkpoint and images have them: a small one is its text; for a large one stands a
-// mark, and the text lies apart in the store: written once, with the group that brings it, and read when it is asked for.
+// Contexts as records, rows of the checkpoint and images have them: a small one is its text; for a large one
+// stands a mark, and the text lies apart in the store: written once, with the group that brings it, and read
+// when it is asked for.
 #pragma once
 
 #include <concepts>
@@ -12,12 +13,12 @@
 
 namespace leat {
 
-/// A context of more bytes lies apart. There its way costs a pair of its own, about 150 bytes and two microseconds of
-/// the committer; inline it is written again by every round of the checkpoint, and in memory from the opening on.
+/// A context of more bytes lies apart. There it costs two pairs of its own, about 100 bytes; inline it is written
+/// again by every round of the checkpoint, and in memory from the opening on.
 inline constexpr std::size_t kContextInlineBytesMax = 1024;
 
-/// Whose a context is: each pipeline has a place for what it began with and one for what each task saved. A place is
-/// filled once at most.
+/// Whose a context is: each pipeline has a place for what it began with and one for what each task saved. A
+/// place is filled once at most.
 struct ContextPlace {
   std::uint64_t pipeline_no = 0;
   std::uint32_t place = 0;  ///< 0: the pipeline's own; else a task's number + 1
@@ -29,7 +30,7 @@ struct ContextPlace {
   friend auto operator<=>(const ContextPlace&, const ContextPlace&) = default;
 };
 
-/// Stands for a text that lies apart: a checksum of the text and of its place. None is even, all others are odd.
+/// Stands for a text that lies apart: a checksum of the text and of its place. None is even, all others odd.
 enum class ContextMark : std::uint64_t { None = 0 };
 
 ContextMark mark_of(std::string_view text, const ContextPlace& place) noexcept;

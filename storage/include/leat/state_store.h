@@ -187,12 +187,19 @@ struct MemoryMedium {
 /// @param medium  not open; null: one of its own, gone with the store
 std::unique_ptr<StateStore> make_memory_store(std::shared_ptr<MemoryMedium> medium = nullptr);
 
+struct StoreOptions {
+  /// Large contexts are compressed (zstd) on their way into tables, by RocksDB's own threads. What is there stays as
+  /// it is and is read either way.
+  bool compress_contexts = false;
+};
+
 /// Opens, or makes, a store in RocksDB.
 ///
 /// @param directory  made where absent (its parent must exist); refused where it holds anything but a leat
 ///                   store
-/// @return           the store, or Locked, NewerFormat, NotWritable, NotAStore, Damaged, Io: nothing was
-///                   changed
-std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory);
+/// @return           the store, or Locked, NewerFormat, NotWritable, NotAStore, Damaged, Io, Refused (options
+///                   that this RocksDB cannot serve): nothing was changed
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory,
+                                                                          const StoreOptions& options = {});
 
 }  // namespace leat
