@@ -71,10 +71,9 @@ CheckpointMarks::Dropped CheckpointMarks::complete(const CheckpointMark& mark, c
   return dropped;
 }
 
-bool CheckpointMarks::forget_newest() {
-  if (kept_.size() < 2) return false;
-  kept_.pop_back();
-  return true;
+void CheckpointMarks::forget(std::uint64_t generation) {
+  std::erase_if(kept_, [generation](const CheckpointMark& mark) { return mark.generation == generation; });
+  LEAT_CHECK(!kept_.empty());
 }
 
 std::string CheckpointMarks::encode() const {

@@ -99,32 +99,4 @@ std::expected<void, StoreError> HistoryCheck::compare(std::uint64_t first,
   return disagree(first, fmt::format("it finished pipeline {}", next_expected->id.to_string()));
 }
 
-std::expected<void, StoreError> rebuild_history(JournalDb& journal) {
-  HistoryTail tail;
-  FinishedPipelines finished;
-  StoreImage image(StoreImage::Keep::Unfinished);
-  image.on_finish([&finished](const PipelineImage& pipeline) { finished.add(pipeline); });
-  return journal.replay(
-      [&](std::uint64_t first, std::span<const std::byte> commit) -> std::expected<void, StoreError> {
-        finished.clear();
-        if (auto done = image.apply(first, commit); !done) return done;
-        if (finished.summaries().empty()) return {};
-        HistoryPackWriter writer(tail);
-        writer.begin(first);
-        for (const PipelineSummary& summary : finished.summaries()) {
-          // Any group carries a summary; its record does not come along.
-          TransitionGroup group(summary.finished_ns, KeyDefined());
-          group.add_summary(summary);
-          writer.add(group);
-        }
-        const std::span<const std::byte> pack = writer.finish();
-        tail = writer.tail();
-        const rocksdb::Status status =
-            journal.db().Put({}, journal.history(), history_key(first),
-                             rocksdb::Slice(reinterpret_cast<const char*>(pack.data()), pack.size()));
-        if (!status.ok()) return std::unexpected(to_store_error(status, "writing the history anew"));
-        return {};
-      });
-}
-
 }  // namespace leat

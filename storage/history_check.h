@@ -54,7 +54,4 @@ class HistoryCheck {
   std::optional<std::uint64_t> begin_;     // of the history
 };
 
-/// Writes the history anew. @pre the family is empty, and the journal begins with the store
-std::expected<void, StoreError> rebuild_history(JournalDb& journal);
-
 }  // namespace leat

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "checkpoint_slice.h"
 #include "leat/store_recovery.h"
 
 namespace leat {
@@ -45,9 +46,11 @@ std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const Check
     if (done && hooks.on_commit) hooks.on_commit(first);
     return done;
   };
-  auto done = journal.replay_rows(mark.generation, load);
+  std::expected<void, StoreError> done;
+  const bool has_rows = mark.generation != 0;  // else the checkpoint need not be readable
+  if (has_rows) done = journal.replay_rows(mark.generation, load);
   if (events) image.prefer_events();
-  if (done && events) done = journal.replay_carried(mark.generation, carry);
+  if (done && has_rows && events) done = journal.replay_carried(mark.generation, carry);
   if (done) done = journal.replay(apply, mark.minimum);
   if (done) done = check_whole(image);
   if (!done) return std::unexpected(std::move(done.error()));
@@ -64,6 +67,18 @@ std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const 
 std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
                                                   StoreImage::Keep keep, const FoldHooks& hooks) {
   return fold(journal, oldest, keep, true, hooks);
+}
+
+bool rows_are_whole(const JournalDb& journal, const CheckpointMark& mark) {
+  std::uint64_t bytes = 0;
+  const auto done = journal.replay_rows(
+      mark.generation,
+      [&bytes](std::uint64_t first, std::span<const std::byte> slice) -> std::expected<void, StoreError> {
+        bytes += slice.size();
+        std::vector<std::uint64_t> numbers;
+        return note_pipelines(first, slice, numbers);
+      });
+  return done && bytes == mark.row_bytes;
 }
 
 std::string disagreement(const StoreImage& older, const StoreImage& newer) {

@@ -29,6 +29,9 @@ std::expected<StoreImage, StoreError> fold_from(const JournalDb& journal, const 
 std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, const CheckpointMark& oldest,
                                                   StoreImage::Keep keep, const FoldHooks& hooks = {});
 
+/// Whether all rows of a round are there, each as it was written.
+bool rows_are_whole(const JournalDb& journal, const CheckpointMark& mark);
+
 /// Whether two folds of unfinished pipelines to the same end say the same, but for output, which rows do not
 /// hold, and definitions that only the older one still needed.
 ///

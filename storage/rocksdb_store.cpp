@@ -413,6 +413,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   auto place = StoreDirectory::open(directory);
   if (!place) return std::unexpected(std::move(place.error()));
   const Superblock block = place->superblock();
+  if (block.repairing != 0) return std::unexpected(repair_was_cut_short(directory));
   rocksdb::DBOptions options = journal_db_options(environment.env);
   if (block.created) {
     const auto mode = recovery_mode(directory, block, environment);

@@ -26,6 +26,7 @@ constexpr std::string_view kTemporaryName = "LEAT.new";
 constexpr std::string_view kFloorName = "FLOOR";
 constexpr std::string_view kFirstWords = "leat store format ";
 constexpr std::uint64_t kFormatWithHash = 3;
+constexpr std::uint64_t kFormatWithRepair = 4;
 constexpr std::size_t kSuperblockBytesMax = 4096;
 constexpr std::size_t kSectorBytes = 512;  // what a device writes whole or not at all
 constexpr std::size_t kFloorBytes = 6 * sizeof(std::uint64_t);
@@ -146,9 +147,10 @@ bool take_line(std::string_view& text, std::string_view name, std::uint64_t& val
 
 std::string Superblock::to_text() const {
   const std::string text = fmt::format(
-      "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\njournal_hash {}\nreserved_end {}\nmanifest {}\n",
+      "{}{}\nepoch {}\ncreated {}\nclean {}\njournal_end {}\njournal_hash {}\nreserved_end {}\nmanifest {}\n"
+      "repairing {}\n",
       kFirstWords, kStoreFormat, epoch, created ? 1 : 0, clean ? 1 : 0, journal_end, journal_hash,
-      reserved_end, manifest);
+      reserved_end, manifest, repairing);
   return fmt::format("{}checksum {:016x}\n", text, XXH3_64bits(text.data(), text.size()));
 }
 
@@ -175,13 +177,19 @@ std::expected<Superblock, StoreError> Superblock::parse(std::string_view text) {
       take_line(rest, "epoch ", block.epoch) && take_line(rest, "created ", created) &&
       take_line(rest, "clean ", clean) && take_line(rest, "journal_end ", block.journal_end) &&
       (format < kFormatWithHash || take_line(rest, "journal_hash ", block.journal_hash)) &&
-      take_line(rest, "reserved_end ", block.reserved_end) && take_line(rest, "manifest ", block.manifest);
+      take_line(rest, "reserved_end ", block.reserved_end) && take_line(rest, "manifest ", block.manifest) &&
+      (format < kFormatWithRepair || take_line(rest, "repairing ", block.repairing));
   if (!complete || !rest.empty() || created > 1 || clean > 1 || block.journal_end > block.reserved_end) {
     return damaged();
   }
   block.created = created == 1;
   block.clean = clean == 1;
   return block;
+}
+
+StoreError repair_was_cut_short(const std::string& directory) {
+  return {StoreErrorCode::Damaged,
+          fmt::format("{}: a repair was cut short; run leat verify --repair once more", directory)};
 }
 
 std::uint64_t current_boot() {

@@ -11,6 +11,8 @@
 //           journal_hash H      of the commit that ends there; 0: none, or unknown; absent before format 3
 //           reserved_end N      no number from here on was ever used
 //           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 from the next opening on
+//           repairing N         families that are being made anew: 1 checkpoint, 2 history, 4 contexts;
+//                               absent before format 4
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
 // FLOOR   two sectors written in turn, in each 48 bytes:
 //           u64 turn
@@ -44,6 +46,7 @@ struct Superblock {
   std::uint64_t journal_hash = 0;
   std::uint64_t reserved_end = 1;
   std::uint64_t manifest = 0;
+  std::uint64_t repairing = 0;
 
   friend bool operator==(const Superblock&, const Superblock&) = default;
 
@@ -65,6 +68,9 @@ struct Floor {
     return now != 0 && now == boot && written > synced ? written : synced;
   }
 };
+
+/// What is said of a store while Superblock::repairing is not 0.
+StoreError repair_was_cut_short(const std::string& directory);
 
 /// @return  a number for this boot of the machine; 0 where it cannot be told
 std::uint64_t current_boot();

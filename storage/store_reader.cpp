@@ -30,6 +30,7 @@ std::expected<StoreImage, StoreError> read_once(const std::string& directory,
   const auto block = read_superblock(directory);
   if (!block) return std::unexpected(block.error());
   if (!block->created) return StoreImage(StoreImage::Keep::Everything);
+  if (block->repairing != 0) return std::unexpected(repair_was_cut_short(directory));
   const auto promise = read_promise(directory, *block, current_boot());
   if (!promise) return std::unexpected(promise.error());
 

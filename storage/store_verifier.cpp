@@ -33,6 +33,7 @@ class Examination {
 
   std::vector<Finding> run() {
     examine_floor();
+    if (block_.repairing != 0) return report(repair_was_cut_short(directory_), kHistoryFamily), std::move(findings_);
     if (block_.created) examine_journal();
     return std::move(findings_);
   }
@@ -99,7 +100,11 @@ class Examination {
       finished.clear();
     };
     const auto image = fold_events(journal, oldest, StoreImage::Keep::Unfinished, hooks);
-    if (!image) return report(StoreError(image.error()));
+    if (!image) {
+      // A later round may be whole.
+      const bool by_rows = marks->kept().size() > 1 && !rows_are_whole(journal, oldest);
+      return report(StoreError(image.error()), by_rows ? kCheckpointFamily : std::string_view());
+    }
     const std::uint64_t end = image->end_sequence() == 0 ? block_.journal_end : image->end_sequence();
     if (auto kept = check_promise(directory_, promise, end); !kept) report(std::move(kept.error()));
     for (const CheckpointMark& mark : marks->kept()) {

@@ -13,20 +13,21 @@
 namespace leat::tools {
 namespace {
 
-void print_json(const std::vector<StoreError>& findings, const std::vector<std::string>& repairs) {
+void print_json(const std::vector<StoreError>& findings, const RepairReport& repairs) {
   using Json = nlohmann::ordered_json;
   Json found = Json::array();
   for (const StoreError& finding : findings) {
     found.push_back({{"code", to_string(finding.code)}, {"message", finding.message}});
   }
-  const Json object = {{"whole", findings.empty()}, {"findings", std::move(found)}, {"repairs", repairs}};
+  const Json object = {{"whole", findings.empty()}, {"findings", std::move(found)}, {"repairs", repairs.done}, {"lost", repairs.lost}};
   // What a damaged file holds may be any bytes.
   fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
 void print_lines(const std::string& store, const std::vector<StoreError>& findings,
-                 const std::vector<std::string>& repairs) {
-  for (const std::string& repair : repairs) fmt::print("repaired: {}\n", repair);
+                 const RepairReport& repairs) {
+  for (const std::string& repair : repairs.done) fmt::print("repaired: {}\n", repair);
+  for (const std::string& lost : repairs.lost) fmt::print("not repaired: {}\n", lost);
   for (const StoreError& finding : findings) fmt::print("{}: {}\n", to_string(finding.code), finding.message);
   if (findings.empty()) fmt::print("{}: whole\n", store);
 }
@@ -34,7 +35,7 @@ void print_lines(const std::string& store, const std::vector<StoreError>& findin
 }  // namespace
 
 int verify(const VerifyOptions& options) {
-  std::vector<std::string> repairs;
+  RepairReport repairs;
   if (options.repair) {
     auto repaired = repair_rocksdb_store(options.store);
     if (!repaired) return fail(opening_failure(repaired.error()));

@@ -342,7 +342,7 @@ TEST_F(Contexts, ThatAreMissingAreReportedWithTheirTasksAndCannotBeRepaired) {
     return journal.db().Delete({}, journal.contexts(), context_key(ContextPlace::of_task(1, 0)));
   });
   EXPECT_THAT(findings(), ElementsAre(path_ + ": pipeline 1: the context of task 0 is missing"));
-  EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty());
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, IsEmpty());
 }
 
 TEST_F(Contexts, ThatWereExchangedAreReported) {
@@ -365,7 +365,7 @@ TEST_F(Contexts, ThatNobodyRefersToAreReportedAndFreedByARepair) {
     return journal.db().Put({}, journal.contexts(), context_key(ContextPlace::of_task(77, 3)), large('z'));
   });
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("contexts: pipeline 77, place 4: it is not in the list")));
-  EXPECT_THAT(repair_rocksdb_store(path_).value(), ElementsAre(HasSubstr("contexts: ")));
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("contexts: ")));
   EXPECT_THAT(findings(), IsEmpty());
   EXPECT_THAT(left(), ElementsAre("1/0", "1/1"));
 }
@@ -380,7 +380,7 @@ TEST_F(Contexts, WhoseListIsIncompleteAreReportedAndListedByARepair) {
     return journal.db().Delete({}, journal.checkpoint(), listed_key(lost));
   });
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("it is not in the list")));
-  EXPECT_THAT(repair_rocksdb_store(path_).value(), ElementsAre(HasSubstr("contexts: ")));
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("contexts: ")));
   EXPECT_THAT(findings(), IsEmpty());
   EXPECT_THAT(left(), ElementsAre("1/0", "1/1"));
 }
@@ -404,7 +404,7 @@ TEST_F(Contexts, AFlippedByteInOneIsReported) {
     damaged[at + 250] ^= 0x20;
     std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << damaged;
     EXPECT_FALSE(findings().empty());
-    EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty()) << "nothing else knows it";
+    EXPECT_THAT(repair_rocksdb_store(path_).value().done, IsEmpty()) << "nothing else knows it";
     std::ofstream(entry.path(), std::ios::binary | std::ios::trunc) << bytes;
   }
   EXPECT_EQ(flipped, 1);

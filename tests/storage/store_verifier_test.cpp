@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -276,7 +277,7 @@ TEST_F(StoreVerifier, RepairRebuildsCurrentAndFloorOfAClosedStore) {
       ASSERT_THAT(findings(), testing::Not(IsEmpty()));
       const auto repaired = repair_rocksdb_store(path_);
       ASSERT_TRUE(repaired) << repaired.error().message;
-      EXPECT_THAT(*repaired, ElementsAre(HasSubstr(name)));
+      EXPECT_THAT(repaired->done, ElementsAre(HasSubstr(name)));
       EXPECT_THAT(findings(), IsEmpty());
     }
   }
@@ -328,7 +329,7 @@ TEST_P(DerivedFamily, IsRebuiltFromTheJournalWhereverItsTableWasAltered) {
     ASSERT_THAT(findings(), testing::Not(IsEmpty())) << at;
     const auto repaired = repair_rocksdb_store(path_);
     ASSERT_TRUE(repaired) << repaired.error().message;
-    EXPECT_THAT(*repaired, ElementsAre(HasSubstr(GetParam()))) << at;
+    EXPECT_THAT(repaired->done, ElementsAre(HasSubstr(GetParam()))) << at;
     EXPECT_THAT(findings(), IsEmpty()) << at;
     EXPECT_EQ(history(), before) << at;
   }
@@ -337,15 +338,157 @@ TEST_P(DerivedFamily, IsRebuiltFromTheJournalWhereverItsTableWasAltered) {
   EXPECT_EQ(recover_unfinished(**store)->pipelines().size(), 2U);
 }
 
-TEST_P(DerivedFamily, IsLeftAsItIsWhereTheJournalsBeginningIsGone) {
-  write_filled_store(path_, {.age_ns = 0});
-  const std::string name = table_of(GetParam());
-  std::string bytes = snapshot().at(name);
-  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
-  write(name, bytes);
+class RepairWithoutTheJournalsBeginning : public DerivedFamily {
+ protected:
+  void alter_table() {
+    write_filled_store(path_, {.age_ns = 0});
+    const std::string name = table_of(GetParam());
+    std::string bytes = snapshot().at(name);
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 4);
+    write(name, bytes);
+  }
+};
+
+using RowsWithoutAJournal = RepairWithoutTheJournalsBeginning;
+
+TEST_P(RowsWithoutAJournal, AreLeftAsTheyAreAndSaidToBeLost) {
+  alter_table();
   const auto damaged = snapshot();
-  EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty());
+  const auto repaired = repair_rocksdb_store(path_);
+  ASSERT_TRUE(repaired) << repaired.error().message;
+  EXPECT_THAT(repaired->done, IsEmpty());
+  EXPECT_THAT(repaired->lost, ElementsAre(HasSubstr("checkpoint: no round of the checkpoint is whole")));
   EXPECT_EQ(snapshot(), damaged);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, RowsWithoutAJournal, testing::Values("checkpoint"),
+                         [](const auto& family) { return std::string(family.param); });
+
+using HistoryWithoutAJournal = RepairWithoutTheJournalsBeginning;
+
+TEST_P(HistoryWithoutAJournal, IsRebuiltFromTheRoundOnAndSaysWhatIsLost) {
+  alter_table();
+  const auto repaired = repair_rocksdb_store(path_);
+  ASSERT_TRUE(repaired) << repaired.error().message;
+  EXPECT_THAT(repaired->done, ElementsAre(HasSubstr("history: rebuilt")));
+  EXPECT_THAT(repaired->lost, ElementsAre(HasSubstr("history: what altered tables held of before number")));
+  EXPECT_THAT(findings(), IsEmpty());
+  EXPECT_THAT(history(), IsEmpty());
+  const auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(recover_unfinished(**store)->pipelines().size(), 2U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, HistoryWithoutAJournal, testing::Values("history"),
+                         [](const auto& family) { return std::string(family.param); });
+
+using HistoryInRepair = DerivedFamily;
+
+TEST_P(HistoryInRepair, ThatIsCutShortIsRefusedUntilItIsTakenUpAgain) {
+  write_filled_store(path_, {});
+  const auto before = history();
+  {
+    auto place = StoreDirectory::open(path_);
+    ASSERT_TRUE(place);
+    Superblock block = place->superblock();
+    block.manifest = 0;
+    block.repairing = 2;
+    ASSERT_TRUE(place->replace(block));
+    auto journal =
+        JournalDb::open(path_, JournalDb::Access::Write, journal_db_options(rocksdb::Env::Default()));
+    ASSERT_TRUE(journal);
+    ASSERT_TRUE(journal->renew(kHistoryFamily).ok());
+  }
+  const auto found = findings();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found[0].message, HasSubstr("a repair was cut short"));
+  EXPECT_EQ(open_rocksdb_store(path_).error().code, StoreErrorCode::Damaged);
+  EXPECT_FALSE(read_rocksdb_store(path_));
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("history: rebuilt")));
+  EXPECT_THAT(findings(), IsEmpty());
+  EXPECT_EQ(history(), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, HistoryInRepair, testing::Values("history"),
+                         [](const auto& family) { return std::string(family.param); });
+
+/// Changes the closed store behind leat's back, and lets the superblock agree with the files.
+void tamper(const std::string& path, const std::function<rocksdb::Status(JournalDb&)>& change) {
+  auto place = StoreDirectory::open(path);
+  ASSERT_TRUE(place);
+  auto journal = JournalDb::open(path, JournalDb::Access::Write, journal_db_options(rocksdb::Env::Default()));
+  ASSERT_TRUE(journal);
+  ASSERT_TRUE(change(*journal).ok());
+  ASSERT_TRUE(journal->db().Flush({}, {journal->families().begin(), journal->families().end()}).ok());
+  ASSERT_TRUE(journal->close().ok());
+  Superblock block = place->superblock();
+  block.manifest = manifest_digest(path, *rocksdb::Env::Default());
+  ASSERT_TRUE(place->replace(block));
+}
+
+TEST_F(StoreVerifier, RepairDropsARoundThatDisagreesThoughTheJournalsBeginningIsGone) {
+  write_filled_store(path_, {.age_ns = 0});
+  {
+    auto store = open_rocksdb_store(path_);  // without a limit in time: both rounds stay
+    ASSERT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    const std::uint64_t end = writer.end();
+    constexpr std::string_view kThree[] = {"extract", "transform", "load"};
+    std::vector<TransitionGroup> rows;  // pipelines 2 and 3 are left out, as if they had ended
+    rows.push_back(make_row(RoundBegun{2, end, 4, 2, 2}));
+    rows.push_back(make_row(WorkflowKept{
+        2, end, {.workflow_no = 1, .name = "public::embedded::etl", .version = 42, .tasks = kThree, .definition = "[workflow]"}}));
+    rows.push_back(make_row(KeyKept{2, {.key_no = 1, .key = "default"}}));
+    rows.push_back(make_row(RoundEnded{2, 1}));
+    ASSERT_TRUE(writer.append_rows(rows));
+    ASSERT_TRUE((*store)->close());
+  }
+  const auto found = findings();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found[0].message, HasSubstr("the checkpoint's round 2 and the journal disagree"));
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("checkpoint: round 2 dropped")));
+  EXPECT_THAT(findings(), IsEmpty());
+  const auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(recover_unfinished(**store)->pipelines().size(), 2U);
+}
+
+TEST_F(StoreVerifier, RepairGoesOnFromALaterRoundWhereTheOldestOneIsBroken) {
+  write_filled_store(path_, {.age_ns = 0});
+  std::string row;
+  {
+    auto store = open_rocksdb_store(path_);
+    ASSERT_TRUE(store) << store.error().message;
+    const auto image = recover_unfinished(**store);
+    ASSERT_TRUE(image);
+    JournalWriter writer(**store);
+    const std::uint64_t end = writer.end();
+    constexpr std::string_view kThree[] = {"extract", "transform", "load"};
+    std::vector<TransitionGroup> rows;
+    rows.push_back(make_row(RoundBegun{2, end, 4, 2, 2}));
+    rows.push_back(make_row(WorkflowKept{
+        2, end, {.workflow_no = 1, .name = "public::embedded::etl", .version = 42, .tasks = kThree, .definition = "[workflow]"}}));
+    rows.push_back(make_row(KeyKept{2, {.key_no = 1, .key = "default"}}));
+    for (const auto& [number, pipeline] : image->pipelines()) {
+      for (TransitionGroup& one : make_rows({2, pipeline})) rows.push_back(std::move(one));
+    }
+    rows.push_back(make_row(RoundEnded{2, 1}));
+    ASSERT_TRUE(writer.append_rows(rows));
+    ASSERT_TRUE((*store)->close());
+  }
+  ASSERT_THAT(findings(), IsEmpty());
+  tamper(path_, [](JournalDb& journal) {
+    return journal.db().DeleteRange({}, journal.checkpoint(), row_key(1, 0), row_key(2, 0));
+  });
+  ASSERT_THAT(findings(), testing::Not(IsEmpty()));
+  const auto repaired = repair_rocksdb_store(path_);
+  ASSERT_TRUE(repaired);
+  EXPECT_THAT(repaired->done, ElementsAre(HasSubstr("checkpoint: round 1 dropped, round 2")));
+  EXPECT_THAT(repaired->lost, ElementsAre(HasSubstr("events: those before number")));
+  EXPECT_THAT(findings(), IsEmpty());
+  const auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_EQ(recover_unfinished(**store)->pipelines().size(), 2U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, DerivedFamily, testing::Values("checkpoint", "history"),
@@ -370,7 +513,7 @@ TEST_F(StoreVerifier, ReportsAHistoryThatDisagreesWithTheJournalAndRepairsIt) {
     EXPECT_EQ(found.empty(), !invented);
     if (invented) {
       EXPECT_THAT(found.at(0).message, HasSubstr("the history and the journal disagree"));
-      EXPECT_THAT(repair_rocksdb_store(path_).value(), ElementsAre(HasSubstr("history")));
+      EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("history")));
       EXPECT_THAT(findings(), IsEmpty());
     }
   }
@@ -379,7 +522,7 @@ TEST_F(StoreVerifier, ReportsAHistoryThatDisagreesWithTheJournalAndRepairsIt) {
 TEST_F(StoreVerifier, RepairLeavesAWholeStoreAsItIs) {
   close_with(2, 5);
   const auto before = snapshot();
-  EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty());
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done, IsEmpty());
   EXPECT_EQ(snapshot(), before);
 }
 
@@ -391,7 +534,7 @@ TEST_F(StoreVerifier, RepairTouchesNoAcknowledgedData) {
     flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 1);
     write(name, flipped);
     const auto damaged = snapshot();
-    EXPECT_THAT(repair_rocksdb_store(path_).value(), IsEmpty()) << name;
+    EXPECT_THAT(repair_rocksdb_store(path_).value().done, IsEmpty()) << name;
     EXPECT_EQ(snapshot(), damaged) << name;
     EXPECT_THAT(findings(), testing::Not(IsEmpty())) << name;
     write(name, bytes);

@@ -130,10 +130,8 @@ class CheckpointMarks {
   Dropped advance(const Retention& events);
   /// add() and advance().
   Dropped complete(const CheckpointMark& mark, const Retention& events);
-  /// Forgets the newest round, which cannot be trusted, where an older one is there to recover from.
-  ///
-  /// @return  false: there is none
-  bool forget_newest();
+  /// Forgets a round that cannot be trusted. @pre another one is kept
+  void forget(std::uint64_t generation);
 
   std::string encode() const;
   /// @return  Damaged

@@ -17,13 +17,20 @@ namespace leat {
 ///          where it could not be examined
 std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory);
 
+/// One line for each thing.
+struct RepairReport {
+  std::vector<std::string> done;
+  std::vector<std::string> lost;  ///< what follows from nothing, and why
+};
+
 /// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the
-/// result: CURRENT from the manifests that are there, FLOOR from the superblock; the checkpoint and the
-/// history where they are damaged or disagree with the journal, and the journal goes back to the store's
-/// first commit. Touches nothing else.
+/// result: CURRENT from the manifests that are there, FLOOR from the superblock; where they are damaged or
+/// disagree with the journal, the checkpoint, the history and the list of contexts, from the oldest round that is
+/// whole, or the store's first commit, and the journal behind it. Touches nothing else. Cut short, it leaves a
+/// store that is refused until it is run again.
 ///
-/// @return  one line for each thing done; empty: nothing was to be done, or could be. Or NotFound, NotAStore,
-///          NewerFormat, NotWritable, Locked, Io
-std::expected<std::vector<std::string>, StoreError> repair_rocksdb_store(const std::string& directory);
+/// @return  empty: nothing was to be done, or could be. Or NotFound, NotAStore, NewerFormat, NotWritable, Locked,
+///          Io
+std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory);
 
 }  // namespace leat
