@@ -287,23 +287,24 @@ void World::pause_something() {
 
 /// @return false: nothing is paused
 bool World::resume_something() {
-  std::vector<Paused> all;
-  for (const Pause& pause : runner_->pauses()) all.emplace_back(pause.scope, pause.what);
+  std::vector<Paused> by_name;
+  for (const Pause& pause : runner_->pauses()) by_name.emplace_back(pause.scope, pause.what);
   std::vector<PipelineHandle*> pipelines;
   for (PipelineHandle& handle : handles_) {
     if (handle.state() == PipelineState::Paused) pipelines.push_back(&handle);
   }
-  const std::size_t count = all.size() + pipelines.size();
+  const std::size_t count = by_name.size() + pipelines.size();
   if (count == 0) return false;
   const std::size_t chosen = stage_.choices.pick(static_cast<std::uint32_t>(count));
-  const bool named = chosen < all.size();
+  const bool named = chosen < by_name.size();
   const Paused what =
-      named ? all[chosen] : Paused{PauseScope::Pipeline, pipelines[chosen - all.size()]->id().to_string()};
+      named ? by_name[chosen]
+            : Paused{PauseScope::Pipeline, pipelines[chosen - by_name.size()]->id().to_string()};
   stage_.note_with("resumed", what.second.size(), [&] { return what.second + " goes on"; });
   stage_.ledger.resuming(what);
   // What is refused has ended, or the store has failed: both are looked at elsewhere.
   if (!named) {
-    static_cast<void>(pipelines[chosen - all.size()]->resume());
+    static_cast<void>(pipelines[chosen - by_name.size()]->resume());
   } else if (what.first == PauseScope::ExecutorKey) {
     static_cast<void>(runner_->resume_executor(what.second));
   } else {
