@@ -17,8 +17,8 @@
 
 #include "capacity.h"
 #include "leat/error.h"
-#include "leat/explanation.h"
 #include "leat/executor.h"
+#include "leat/explanation.h"
 #include "leat/in_flight_board.h"
 #include "leat/task_context.h"
 #include "leat_locks/mutex.h"
@@ -47,7 +47,8 @@ struct PipelineMessage {
     Keep,       ///< a round of the checkpoint wants the pipeline's row: a KeepMessage
     Pause,      ///< an AskMessage, as those below
     Resume,
-    Explain,    ///< an ExplainMessage
+    Signal,
+    Explain,  ///< an ExplainMessage
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;
@@ -71,7 +72,8 @@ struct ReferMessage : PipelineMessage {
 /// until handled.
 struct AskMessage : PipelineMessage {
   std::shared_ptr<AskMessage> self = nullptr;
-  std::string_view text = {};  ///< of the asking thread: why to pause
+  std::string_view text = {};   ///< of the asking thread: why to pause; which signal
+  std::string_view value = {};  ///< the same: the signal's, JSON text
   std::binary_semaphore handled{0};
   std::optional<Error> refused = {};
 };

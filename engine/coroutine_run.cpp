@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "check.h"
+#include "completion.h"
 #include "lane.h"
 #include "leat/pipeline_handle.h"
 #include "pipeline.h"
@@ -35,8 +36,15 @@ class CoroutineRun::Hold {
   CoroutineRun* const run_;
 };
 
-/// Listens to a pipeline for one wait; held by the wait, and by itself until it was told or taken back.
-class CoroutineRun::EndWait final : public EndListener {
+/// What a wait listens to; held by the wait, and by itself until it was told or taken back.
+class CoroutineRun::Listening {
+ public:
+  virtual ~Listening() = default;
+  virtual void mute() noexcept = 0;
+};
+
+/// Listens to a pipeline for one wait.
+class CoroutineRun::EndWait final : public Listening, public EndListener {
  public:
   EndWait(CoroutineRun& run, const PipelineHandle& handle, std::uint64_t wait)
       : hold_(run), handle_(handle), wait_(wait) {}
@@ -48,7 +56,7 @@ class CoroutineRun::EndWait final : public EndListener {
     if (!Pipeline::of(handle).listen(*made)) made->ended();
     return made;
   }
-  void mute() noexcept {
+  void mute() noexcept override {
     if (Pipeline::of(handle_).mute(*this)) self_.reset();
   }
   void ended() noexcept override {
@@ -60,6 +68,34 @@ class CoroutineRun::EndWait final : public EndListener {
   std::shared_ptr<EndWait> self_;
   const Hold hold_;
   const PipelineHandle handle_;  // keeps the pipeline
+  const std::uint64_t wait_;
+};
+
+/// Listens for a signal of its own pipeline, which stays while its task runs.
+class CoroutineRun::SignalListening final : public Listening, public SignalListener {
+ public:
+  SignalListening(CoroutineRun& run, Signals& signals, std::uint64_t wait)
+      : hold_(run), signals_(signals), wait_(wait) {}
+
+  static std::shared_ptr<SignalListening> listen(CoroutineRun& run, Signals& signals, std::uint32_t signal,
+                                                 std::uint64_t wait) {
+    const auto made = std::make_shared<SignalListening>(run, signals, wait);
+    made->self_ = made;
+    if (!signals.listen(signal, run.event_.task_number, *made)) made->signalled();
+    return made;
+  }
+  void mute() noexcept override {
+    if (signals_.mute(*this)) self_.reset();
+  }
+  void signalled() noexcept override {
+    const auto last = std::move(self_);
+    hold_.run().wake(wait_, Phase::Woken);
+  }
+
+ private:
+  std::shared_ptr<SignalListening> self_;
+  const Hold hold_;
+  Signals& signals_;
   const std::uint64_t wait_;
 };
 
@@ -155,7 +191,7 @@ void CoroutineRun::end_wait() noexcept {
   // relaxed: the coroutine's side was handed over.
   cut_short_ = static_cast<Phase>(word_.load(std::memory_order_relaxed) % kPhases) == Phase::CutShort;
   if (std::exchange(sleeps_, false) && timers_.cancel(timer_)) drop();
-  if (const auto listener = std::move(end_wait_)) listener->mute();
+  if (const auto listening = std::move(listening_)) listening->mute();
 }
 
 /// Asks the condition. @return whether the coroutine does not go on now
@@ -213,7 +249,7 @@ bool CoroutineRun::wait_until(std::function<bool()> condition, std::chrono::nano
 }
 
 bool CoroutineRun::wait_for(const PipelineHandle& handle, bool deferred) {
-  end_wait_ = EndWait::listen(*this, handle, begin_wait(true));
+  listening_ = EndWait::listen(*this, handle, begin_wait(true));
   return end_arming(deferred);
 }
 
@@ -221,6 +257,32 @@ bool CoroutineRun::wait_for(std::coroutine_handle<> relay, bool deferred) {
   begin_wait(false);
   relay.resume();
   return end_arming(deferred);
+}
+
+bool CoroutineRun::wait_for(const SignalWait& signal) {
+  Pipeline* const pipeline = pipeline_of(event_);
+  const auto number = pipeline == nullptr ? std::unexpected(Error{}) : pipeline->find_signal(signal.name);
+  if (!number) return false;  // take_signal() says why
+  const std::uint64_t wait = begin_wait(true);
+  listening_ = SignalListening::listen(*this, *pipeline->signals(), *number, wait);
+  if (signal.timeout) {
+    time_ = *signal.timeout;
+    set_timer(wait);
+  }
+  return end_arming(true);
+}
+
+std::expected<std::string, Error> CoroutineRun::take_signal(const SignalWait& signal) {
+  Pipeline* const pipeline = pipeline_of(event_);
+  if (pipeline == nullptr)
+    return std::unexpected(Error{ErrorCode::InvalidState, "the task is in no pipeline, which could be told"});
+  const auto number = pipeline->find_signal(signal.name);
+  if (!number) return std::unexpected(number.error());
+  if (const Signals::Value value = pipeline->signals()->told(*number)) return *value;
+  const std::string name = "signal '" + signal.name + "'";
+  if (cut_short_)
+    return std::unexpected(Error{ErrorCode::Cancelled, "the task was told to end before " + name + " came"});
+  return std::unexpected(Error{ErrorCode::Timeout, name + " has not come in the time given"});
 }
 
 void CoroutineRun::relayed() noexcept {

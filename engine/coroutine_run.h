@@ -36,7 +36,7 @@ namespace leat {
 /// Invariants:
 ///   1. After S3 the thread that suspended touches the object no more: it may go on, and be gone, elsewhere.
 ///   2. Held by the coroutine, by each timer that may still be told, by the attempt's wish to end, and by each
-///      listener to a pipeline.
+///      listener to a pipeline or a signal.
 class CoroutineRun final : public TaskRun, public Resumption, public TimerListener {
  public:
   /// Begins on the calling worker, inside its attempt. What making the coroutine throws goes through.
@@ -48,6 +48,8 @@ class CoroutineRun final : public TaskRun, public Resumption, public TimerListen
   bool wait_until(std::function<bool()> condition, std::chrono::nanoseconds interval) override;
   bool wait_for(const PipelineHandle& handle, bool deferred) override;
   bool wait_for(std::coroutine_handle<> relay, bool deferred) override;
+  bool wait_for(const SignalWait& signal) override;
+  std::expected<std::string, Error> take_signal(const SignalWait& signal) override;
   void relayed() noexcept override;
   bool cut_short() const noexcept override { return cut_short_; }
   std::exception_ptr take_thrown() noexcept override { return std::exchange(thrown_, nullptr); }
@@ -59,7 +61,9 @@ class CoroutineRun final : public TaskRun, public Resumption, public TimerListen
  private:
   enum class Phase : std::uint64_t { Idle, Arming, Waiting, Woken, CutShort };
   static constexpr std::uint64_t kPhases = 8;
+  class Listening;
   class EndWait;
+  class SignalListening;
   class Hold;
 
   CoroutineRun(const TaskReadyEvent& event, ExecutorServices& services, CompletionToken token);
@@ -91,7 +95,7 @@ class CoroutineRun final : public TaskRun, public Resumption, public TimerListen
   bool cut_short_ = false;  // the last wait
   bool sleeps_ = false;     // timer_ may come
   TimerId timer_;
-  std::shared_ptr<EndWait> end_wait_;
+  std::shared_ptr<Listening> listening_;
   std::chrono::nanoseconds time_{0};
   std::function<bool()> condition_;
   std::exception_ptr thrown_;

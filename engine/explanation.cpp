@@ -27,6 +27,8 @@ std::string_view to_string(TaskExplanation::Cause cause) noexcept {
       return "Running";
     case Cause::Dependencies:
       return "Dependencies";
+    case Cause::Signal:
+      return "Signal";
     case Cause::RetryTime:
       return "RetryTime";
     case Cause::PausedPipeline:
@@ -75,7 +77,14 @@ std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   if (state == TaskState::Running) {
     const Attempt* const attempt = running(task, static_cast<std::int32_t>(task_attempt(task)));
     if (attempt == nullptr) return because(Cause::Running, "its work is elsewhere");
-    return because(attempt->deferred() ? Cause::Deferred : Cause::Running, attempt->lane->describe(*attempt));
+    const Cause cause = attempt->deferred() ? Cause::Deferred : Cause::Running;
+    const auto signal = signals() == nullptr ? std::nullopt : signals()->awaited_by(task);
+    if (signal) return because(cause, fmt::format("waits for the signal '{}'", workflow_->signals[*signal].name));
+    return because(cause, attempt->lane->describe(*attempt));
+  }
+  if (const auto signal = workflow_->definitions[task].signal;
+      state == TaskState::NotStarted && tasks_[task].waiting == 0 && signal) {
+    return because(Cause::Signal, fmt::format("waits for the signal '{}'", workflow_->signals[*signal].name));
   }
   if (state == TaskState::NotStarted) {
     std::string names;

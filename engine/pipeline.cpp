@@ -18,14 +18,6 @@ namespace {
 constexpr std::uintptr_t kUnowned = 0;
 constexpr std::uintptr_t kOwned = 1;  // so it begins: what is posted waits for start() or restore()
 
-// What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then two flags.
-constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
-constexpr std::uint64_t kEndsFlag = std::uint64_t{1} << 33;
-
-}  // namespace
-
-namespace {
-
 /// Stands between the journal and a pipeline whose beginning brings a caller's writes; deletes itself.
 class StartWithWrites final : public WritesListener {
  public:
@@ -67,6 +59,7 @@ Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow>
     tasks_[i].waiting = static_cast<std::uint32_t>(definitions[i].after.size());
   }
   if (workflow_->limits_waiting) rare().limits = std::make_unique<Limits[]>(open_);
+  if (!workflow_->signals.empty()) rare().signals = std::make_unique<Signals>(workflow_->signals.size());
 }
 
 Pipeline::~Pipeline() {
@@ -91,11 +84,16 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
   if (!broken()) first_slot_ = std::move(slot);  // after a stop the lane may be gone before the slot
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   Step created;
+  if (signals() != nullptr) {
+    SignalValues values;
+    static_cast<void>(decode_signals(traits.signals, values));  // encoded by this process
+    remember_signals(values, traits.start_at_ns);
+  }
   std::vector<std::uint32_t> due;
   if (!traits.tasks_done.empty()) due = take_over_done(traits.tasks_done);
   std::span<const std::uint32_t> ready =
       traits.tasks_done.empty() ? workflow_->workflow.roots() : std::span<const std::uint32_t>(due);
-  const auto starts = [this](std::uint32_t root) { return verdict(root); };
+  const auto starts = [this](std::uint32_t root) { return !gated(root) && verdict(root); };
   std::vector<std::uint32_t> some;
   if (!std::ranges::all_of(ready, starts)) {  // the others stay as they are until skip_roots()
     std::ranges::copy_if(ready, std::back_inserter(some), starts);
@@ -105,7 +103,7 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
     tasks_[root].retry_at_ns = traits.start_at_ns;
     make_ready(root, created);
   }
-  if (identity_.level != Durability::Memory) created_ns_ = host_.clock().unix_ns();
+  if (identity_.level != Durability::Memory || signals() != nullptr) created_ns_ = host_.clock().unix_ns();
   if (traits.deadline_ns != 0) begin_deadline(traits.deadline_ns);
   TransitionGroup group =
       identity_.level != Durability::Memory
@@ -159,6 +157,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   state_.store(is_paused ? PipelineState::Paused : PipelineState::Running, std::memory_order_relaxed);
   const std::int64_t deadline_ns = is_terminal(image.state) ? 0 : image.traits->deadline_ns;
   const bool passed = deadline_ns != 0 && deadline_ns <= host_.clock().unix_ns();  // nothing is released then
+  restore_rest(image);
   Step ready;
   std::vector<std::uint32_t> dead;
   const Workflow& workflow = workflow_->workflow;
@@ -183,7 +182,6 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
     }
   }
   last_completed_ = image.last_completed.value_or(kNone);
-  restore_rest(image);
   overdue_ = image.state == PipelineState::Failed;
   cancelling_ = overdue_ || image.state == PipelineState::Cancelled;
   remember_elsewhere(image, starts);
@@ -208,7 +206,8 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
 void Pipeline::skip_roots(std::span<const std::uint32_t> roots) noexcept {
   Step step;
   for (const std::uint32_t root : roots) {
-    if (state_of(root) == TaskState::NotStarted) end_unstarted(root, TaskState::Skipped, step);
+    if (state_of(root) == TaskState::NotStarted && !keep_for_signal(root))
+      end_unstarted(root, TaskState::Skipped, step);
   }
   publish_change(step, "trigger rules not satisfied");
 }
@@ -297,6 +296,8 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       return pause_tasks(static_cast<AskMessage&>(message));
     case PipelineMessage::Kind::Resume:
       return resume_tasks(static_cast<AskMessage&>(message));
+    case PipelineMessage::Kind::Signal:
+      return take_signal(static_cast<AskMessage&>(message));
     case PipelineMessage::Kind::Explain: {
       auto& question = static_cast<ExplainMessage&>(message);
       const auto held = std::move(question.self);
@@ -397,8 +398,9 @@ void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reach
 /// @return whether this was the end
 bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcept {
   const bool ends = (token & kEndsFlag) != 0;
-  if ((token & kCreatedFlag) != 0) {
-    acknowledge(sequence);
+  if ((token & (kCreatedFlag | kSignalFlag)) != 0) {
+    if ((token & kCreatedFlag) != 0) acknowledge(sequence);
+    if ((token & kSignalFlag) != 0) signals()->tell(static_cast<std::uint32_t>(token >> kSignalShift));
   }
   release_list(static_cast<std::uint32_t>(token) - 1);
   if (ends) {

@@ -31,6 +31,7 @@
 #include "lent_threads.h"
 #include "registered_workflow.h"
 #include "shared_context.h"
+#include "signals.h"
 #include "timer_queue.h"
 
 namespace leat {
@@ -95,8 +96,8 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::uint64_t pipeline_no;
     Durability level;
     Priority priority = Priority::Normal;
-    bool keyed : 1 = false;      ///< it has a concurrency key, which the host's gate knows
-    bool scheduled : 1 = false;  ///< a schedule submitted it: the host knows which, and for which time
+    bool keyed : 1 = false;         ///< it has a concurrency key, which the host's gate knows
+    bool scheduled : 1 = false;     ///< a schedule submitted it: the host knows which, and for which time
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
@@ -187,6 +188,17 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Nothing of it begins any more, what runs goes on; both return once that is at its level.
   std::expected<void, Error> pause(std::string_view reason);
   std::expected<void, Error> resume();
+  /// Tells the pipeline by name; returns once that is at its level.
+  std::expected<void, Error> signal(std::string_view name, std::string_view value);
+  /// Those that have come. @pre owned, or it has ended
+  SignalValues signal_values() const;
+  /// @return NotFound: its workflow declares no such signal
+  std::expected<std::uint32_t, Error> find_signal(std::string_view name) const;
+  /// Null: its workflow declares none.
+  Signals* signals() const noexcept {
+    return workflow_->signals.empty() ? nullptr
+                                      : rare_->signals.get();  // what it has, it has from the beginning
+  }
   /// Has the listener told of the end. It stays until it is told, or mute() has taken it back.
   /// @return false: the pipeline has ended, or never will in this Runner; the listener was not taken
   bool listen(EndListener& listener);
@@ -220,7 +232,7 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   /// Of the limits on a task's waiting.
   struct Limits {
-    TimerId queued, total;
+    TimerId queued, total, signal;
     bool total_begun = false;
     bool total_over = false;  // no attempt follows
   };
@@ -265,10 +277,11 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   /// What few pipelines have.
   struct Rare {
-    std::unique_ptr<Limits[]> limits;             // [owned] of each task; null: none has such a limit
-    std::unique_ptr<Elsewhere> elsewhere;         // null: no work has ever had a name elsewhere
-    Deadline deadline;                            // [owned]
-    std::optional<PauseImage> pause;                   // [owned] null: it goes on
+    std::unique_ptr<Limits[]> limits;      // [owned] of each task; null: none has such a limit
+    std::unique_ptr<Elsewhere> elsewhere;  // null: no work has ever had a name elsewhere
+    std::unique_ptr<Signals> signals;      // [const] null: its workflow declares none
+    Deadline deadline;                     // [owned]
+    std::optional<PauseImage> pause;       // [owned] null: it goes on
     // [owned] Ready tasks that no lane and no timer has: true. False: one that was, or still is, kept from
     // beginning by a pause and may come back from its lane.
     std::map<std::uint32_t, bool> at_home;
@@ -283,7 +296,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   };
 
   friend class PipelineHandle;
-  friend class PipelineList;
+  friend class PipelineList;  // in pipeline_list.h
   class Visit;
 
   Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow, const Identity& identity,
@@ -320,6 +333,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void add_released(std::uint32_t task, Step& step) noexcept;
   void save_context(std::uint32_t task, std::shared_ptr<const SharedContext> staged);
   std::expected<std::shared_ptr<const SharedContext>, Error> input_context(std::uint32_t task) const;
+  std::expected<std::shared_ptr<const SharedContext>, Error> merged_context(std::uint32_t task) const;
   /// @param read  holds the text where it is in the store alone
   std::expected<std::string_view, Error> read_text(const SharedContext& context, std::string& read) const;
   bool hands_on(std::uint32_t task, const std::string& staged) const;
@@ -335,6 +349,21 @@ class Pipeline final : public CommitListener, public TimerListener {
   bool may_forget(std::uint32_t task, const Step& step) const noexcept;
   void publish_unwaited(TransitionGroup&& group, const Step& step, Lane* lane) noexcept;
 
+  // Signals, in pipeline_signals.cpp: owned, but for with_signal.
+  bool gated(std::uint32_t task) const noexcept {
+    return !workflow_->signals.empty() && waits_for_signal(task);
+  }
+  bool waits_for_signal(std::uint32_t task) const noexcept;
+  bool keep_for_signal(std::uint32_t task) noexcept;
+  void take_signal(AskMessage& message) noexcept;
+  void remember_signals(const SignalValues& values, std::int64_t start_at_ns);
+  void begin_signal_limit(std::uint32_t task) noexcept;
+  void drop_signal_limit(std::uint32_t task) noexcept;
+  std::int64_t signal_due_ns(std::uint32_t task) const noexcept;
+  void reach_signal_limit(std::uint32_t task, std::uint32_t& credits) noexcept;
+  std::expected<std::shared_ptr<const SharedContext>, Error> with_signal(
+      std::uint32_t task, std::shared_ptr<const SharedContext> before) const;
+
   // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.
   void remember_elsewhere(const PipelineImage& image, std::span<const BoardLine::Task> starts);
   std::uint32_t adoption_deaths(std::uint32_t task) const noexcept;
@@ -347,7 +376,8 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   // Pauses, in pipeline_pause.cpp: owned, but for ask.
   std::optional<TaskExplanation> explained(std::uint32_t task) const;
-  std::expected<void, Error> ask(PipelineMessage::Kind kind, std::string_view text);
+  std::expected<void, Error> ask(PipelineMessage::Kind kind, std::string_view text,
+                                 std::string_view value = {});
   void pause_tasks(AskMessage& message) noexcept;
   void resume_tasks(AskMessage& message) noexcept;
   bool paused() const noexcept { return rare_ != nullptr && rare_->pause.has_value(); }
@@ -390,6 +420,17 @@ class Pipeline final : public CommitListener, public TimerListener {
   void tell_end() noexcept;
   bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept;
   std::optional<Error> broken() const;
+
+  // What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then three flags, then
+  // which signal to tell of.
+  static constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t kEndsFlag = std::uint64_t{1} << 33;
+  static constexpr std::uint64_t kSignalFlag = std::uint64_t{1} << 34;
+  static constexpr int kSignalShift = 35;
+  static constexpr std::uint64_t flags_of_signal(std::uint32_t signal) noexcept {
+    return kSignalFlag | std::uint64_t{signal} << kSignalShift;
+  }
+  static constexpr std::uint64_t kSignalLimit = std::uint64_t{4} << 32;  // of a timer, see pipeline_limits.cpp
 
   static constexpr std::uint32_t word_of(TaskState state, std::uint32_t attempt) noexcept {
     return attempt << 8 | static_cast<std::uint32_t>(state);

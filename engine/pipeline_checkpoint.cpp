@@ -53,6 +53,11 @@ PipelineImage Pipeline::image() noexcept {
   }
   if (rare_ != nullptr && rare_->deadline.at_ns != 0)
     image.traits.touch().deadline_ns = rare_->deadline.at_ns;
+  if (signals() != nullptr) {
+    TraitsImage& traits = image.traits.touch();
+    traits.signals = signal_values();
+    traits.start_at_ns = signals()->start_at_ns;
+  }
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
@@ -138,6 +143,7 @@ void Pipeline::note_error(std::uint32_t task, TaskState to, std::string_view err
 /// What only the checkpoint asks for.
 void Pipeline::restore_rest(const PipelineImage& image) {
   created_ns_ = image.created_ns;
+  remember_signals(image.traits->signals, image.traits->start_at_ns);
   started_ = image.state != PipelineState::Pending;
   if (image.finished_ns != 0) rare().finished_ns = image.finished_ns;
   for (std::uint32_t index = 0; index < image.tasks.size(); ++index) {

@@ -11,6 +11,13 @@
 namespace leat {
 
 std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::input_context(std::uint32_t task) const {
+  auto merged = merged_context(task);
+  if (workflow_->signals.empty() || !merged) return merged;
+  return with_signal(task, std::move(*merged));
+}
+
+/// Of the task's dependencies; the initial one where it has none.
+std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::merged_context(std::uint32_t task) const {
   const auto after = workflow_->definitions[task].after;
   if (after.empty()) return initial_context_;
   const std::shared_ptr<const SharedContext>* only = nullptr;

@@ -10,11 +10,12 @@
 namespace leat {
 namespace {
 
-// A timer's token: bits 0-31 the task, 32-33 which limit, from 34 on the attempt. Without a limit it is a retry.
+// A timer's token: bits 0-31 the task, 32-34 which limit (4 is kSignalLimit), from 35 on the attempt. Without a limit
+// it is a retry.
 constexpr std::uint64_t kQueueLimit = std::uint64_t{1} << 32;
 constexpr std::uint64_t kTotalLimit = std::uint64_t{2} << 32;
 constexpr std::uint64_t kDeadline = std::uint64_t{3} << 32;
-constexpr int kAttemptShift = 34;
+constexpr int kAttemptShift = 35;
 
 std::string text_of(std::chrono::nanoseconds limit) {
   return std::to_string(limit.count() / 1'000'000) + " ms";
@@ -53,6 +54,7 @@ void Pipeline::begin_total_limit(std::uint32_t index, std::int64_t now_ns) noexc
 /// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message comes.
 void Pipeline::drop_limits(std::uint32_t index) noexcept {
   if (limits() == nullptr) return;
+  drop_signal_limit(index);
   if (host_.timers().cancel(limits()[index].queued)) --outstanding_;
   if (is_terminal(state_of(index)) && host_.timers().cancel(limits()[index].total)) --outstanding_;
 }
@@ -109,6 +111,11 @@ void Pipeline::reach_limit(std::uint64_t token) noexcept {
   const TaskDefinition& definition = workflow_->definitions[index];
   const bool total = (token & kTotalLimit) != 0;
   std::uint32_t credits = identity_.level == Durability::Memory ? 0 : 1;
+  if ((token & kSignalLimit) != 0) {
+    reach_signal_limit(index, credits);
+    if (credits > 0) host_.journal()->release(credits);
+    return;
+  }
   // (35) acquire: pairs with (6) of begin().
   std::uint32_t word = tasks_[index].word.load(std::memory_order_acquire);
   if (total) limits()[index].total_over = true;

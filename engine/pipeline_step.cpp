@@ -219,6 +219,7 @@ void Pipeline::follow(std::uint32_t index, Step& step) noexcept {
   for (;;) {
     for (const std::uint32_t successor : definitions[index].successors) {
       if (--tasks_[successor].waiting > 0 || state_of(successor) != TaskState::NotStarted) continue;
+      if (rare_ != nullptr && keep_for_signal(successor)) continue;
       if (verdict(successor)) {
         make_ready(successor, step);
         note(successor, TaskState::Ready, step);

@@ -213,7 +213,8 @@ std::expected<void, Error> Pipeline::cancel() {
 }
 
 /// Posts an AskMessage and waits until it is handled and what it did has reached the level.
-std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string_view text) {
+std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string_view text,
+                                         std::string_view value) {
   if (telling_to_end()) {
     return std::unexpected(
         Error{ErrorCode::WouldDeadlock, "a callback of on_cancel() must not wait for a pipeline"});
@@ -231,6 +232,7 @@ std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string
   const auto message = std::make_shared<AskMessage>();
   message->kind = kind;
   message->text = text;
+  message->value = value;
   message->self = message;
   post(*message);
   message->handled.acquire();

@@ -26,17 +26,21 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
                      std::shared_ptr<Continuations> the_continuations)
       : workflow(definition),
         workflow_no(number),
-        limits_waiting(std::ranges::any_of(definition.tasks(), [](const TaskDefinition& task) {
-          return task.queue_timeout.count() > 0 || task.total_timeout.count() > 0;
-        })),
+        limits_waiting(std::ranges::any_of(definition.tasks(),
+                                           [](const TaskDefinition& task) {
+                                             return task.queue_timeout.count() > 0 ||
+                                                    task.total_timeout.count() > 0 ||
+                                                    task.signal_timeout.count() > 0;
+                                           })),
         continuations(std::move(the_continuations)) {}
 
   const Workflow workflow;
   const std::span<const TaskDefinition> definitions = workflow.tasks();  ///< at hand for each task that runs
   const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
-  const bool limits_waiting;        ///< some task has a queue_timeout or total_timeout
+  const std::span<const SignalDefinition> signals = workflow.signals();
+  const bool limits_waiting;  ///< some task has a queue_timeout, total_timeout or signal_timeout
   const std::shared_ptr<Continuations> continuations;  ///< for its pipelines, which may outlive the engine
-  std::vector<Task> tasks;          ///< as many as the workflow has, in its order
+  std::vector<Task> tasks;                             ///< as many as the workflow has, in its order
 };
 
 }  // namespace leat

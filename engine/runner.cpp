@@ -199,7 +199,8 @@ std::expected<std::vector<PipelineHandle>, Error> Runner::submit_bulk(
 std::expected<PipelineHandle, Error> Runner::retry_failed(const PipelineHandle& ended) {
   return submit_again(ended, std::nullopt);
 }
-std::expected<PipelineHandle, Error> Runner::restart_from(const PipelineHandle& ended, std::string_view task) {
+std::expected<PipelineHandle, Error> Runner::restart_from(const PipelineHandle& ended,
+                                                          std::string_view task) {
   return submit_again(ended, task);
 }
 
@@ -212,6 +213,13 @@ std::expected<PipelineHandle, Error> Runner::submit_again(const PipelineHandle& 
   if (!handle) return handle;
   if (auto ack = handle->acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
   return handle;
+}
+
+std::expected<void, Error> Runner::signal(const Uuid& pipeline, std::string_view name,
+                                          std::string_view value) {
+  auto handle = state_->scheduler.find_live(pipeline);
+  if (!handle) return std::unexpected(std::move(handle.error()));
+  return handle->signal(name, value);
 }
 
 std::expected<Namespace, Error> Runner::add_task(std::string_view name, TaskFunction function) {

@@ -339,7 +339,11 @@ bool Scheduler::take_over(const TaskReadyEvent& event, std::uint32_t key_no, boo
 }
 
 bool Scheduler::add_live(Pipeline& pipeline) noexcept {
-  if (!live_.add(pipeline)) return false;
+  address(pipeline, true);  // before the list, which abandon() closes and walks
+  if (!live_.add(pipeline)) {
+    address(pipeline, false);
+    return false;
+  }
   unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
   return true;
 }
@@ -353,6 +357,26 @@ void Scheduler::ended(Pipeline& pipeline) noexcept {
 
 void Scheduler::unused(Pipeline& pipeline) noexcept {
   live_.remove(pipeline);
+  address(pipeline, false);
+}
+
+/// Pipelines that can be told something are found by their identifiers, and only those.
+void Scheduler::address(Pipeline& pipeline, bool live) {
+  if (pipeline.workflow().signals.empty()) return;
+  MutexLock lock(mutex_);
+  if (live) {
+    addressed_.emplace(pipeline.id(), &pipeline);
+  } else {
+    addressed_.erase(pipeline.id());
+  }
+}
+
+std::expected<PipelineHandle, Error> Scheduler::find_live(const Uuid& pipeline) const {
+  MutexLock lock(mutex_);
+  if (const auto found = addressed_.find(pipeline); found != addressed_.end()) return found->second->handle();
+  return fail(ErrorCode::NotFound,
+              "no pipeline " + pipeline.to_string() +
+                  " that has signals lives here: it has ended, waits for its workflow, or never was");
 }
 
 void Scheduler::close() noexcept {

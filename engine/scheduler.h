@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <expected>
 #include <map>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -113,6 +112,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   /// and what depends on them.
   std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
                                                     std::optional<std::string_view> from);
+  /// A pipeline that may be told something, or is bound to others. @return NotFound: none with that identifier lives
+  std::expected<PipelineHandle, Error> find_live(const Uuid& pipeline) const;
   // In scheduler_pause.cpp.
   /// Keeps tasks of a key, or of matching namespaces, from beginning; remembered until resume().
   std::expected<void, Error> pause(PauseScope scope, std::string_view what, std::string_view reason);
@@ -149,7 +150,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   void kept(std::size_t bytes) noexcept override;
 
   // ScheduleHost
-  std::shared_ptr<const RegisteredWorkflow> find_workflow(const ScheduleDefinition& definition) const override;
+  std::shared_ptr<const RegisteredWorkflow> find_workflow(
+      const ScheduleDefinition& definition) const override;
   std::optional<PipelineHandle> fire(std::shared_ptr<const RegisteredWorkflow> workflow,
                                      const ScheduleDefinition& definition, const ScheduleFiring& firing,
                                      std::string context) override;
@@ -245,6 +247,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
   /// @return false: the Runner has stopped
   bool add_live(Pipeline& pipeline) noexcept;
+  void address(Pipeline& pipeline, bool live);
 
   Clock& clock_;
   Rng& rng_;
@@ -298,6 +301,8 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
   Round round_;  // of the one thread that keeps
   PipelineList live_;
+  // Those of live_ whose workflows declare signals.
+  std::map<Uuid, Pipeline*> addressed_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

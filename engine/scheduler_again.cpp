@@ -67,6 +67,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   if (!done) return std::unexpected(done.error());
   auto context = old.initial_context();
   if (!context) return std::unexpected(std::move(context.error()));
+  const std::string signals = old.signals() == nullptr ? std::string() : encode_signals(old.signal_values());
   if (done->size() > kGroupBytesMax / 2) {
     return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done->size()) +
                                                 " bytes; at most " + std::to_string(kGroupBytesMax / 2) +
@@ -77,7 +78,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   }
   auto pipeline =
       begin(old.workflow().shared_from_this(), ids_.next(),
-            {.level = old.level(), .context = std::move(*context), .traits = {.tasks_done = *done}});
+            {.level = old.level(), .context = std::move(*context), .traits = {.tasks_done = *done, .signals = signals}});
   if (!pipeline) return fail(ErrorCode::Stopped, "the journal takes nothing more");
   return std::move(*pipeline);
 }

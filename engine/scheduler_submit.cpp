@@ -92,7 +92,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
                 .traits = {.concurrency_key = options.concurrency_key,
                            .start_at_ns = *start_at_ns,
                            .priority = options.priority,
-                           .deadline_ns = *deadline_ns},
+                           .deadline_ns = *deadline_ns,
+                           .keeps_start = *start_at_ns != 0 && !registered->signals.empty()},
                 .writes = options.writes};
   if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
   auto pipeline = begin(std::move(registered), ids_.next(), std::move(how));

@@ -74,6 +74,14 @@ std::span<const std::uint32_t> Workflow::topological_order() const noexcept {
 std::optional<std::uint32_t> Workflow::find(std::string_view task) const noexcept {
   return definition_->find(task);
 }
+std::span<const SignalDefinition> Workflow::signals() const noexcept {
+  return definition_->signals;
+}
+std::optional<std::uint32_t> Workflow::find_signal(std::string_view name) const noexcept {
+  const auto found = definition_->signal_index.find(std::string(name));
+  if (found == definition_->signal_index.end()) return std::nullopt;
+  return found->second;
+}
 
 std::vector<std::vector<std::uint32_t>> Workflow::levels() const {
   std::vector<std::uint32_t> level(tasks().size(), 0);

@@ -67,7 +67,8 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   if (const std::string_view wrong = wrong_with(options.retry); !wrong.empty()) {
     return fail(Code::InvalidOption, fmt::format("task {}: retry: {}", quoted(name), wrong));
   }
-  if (std::min({options.timeout, options.queue_timeout, options.total_timeout}).count() < 0) {
+  if (std::min({options.timeout, options.queue_timeout, options.total_timeout, options.signal_timeout})
+          .count() < 0) {
     return fail(Code::InvalidOption, fmt::format("task {}: the timeout is negative", quoted(name)));
   }
   if (const auto fits = check_context_size(options.config.size()); !fits) {
@@ -82,6 +83,7 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   task.timeout = options.timeout;
   task.queue_timeout = options.queue_timeout;
   task.total_timeout = options.total_timeout;
+  task.signal_timeout = options.signal_timeout;
   task.trigger = options.trigger;
   task.executor = options.executor;
   task.config = std::move(*config);
@@ -129,8 +131,9 @@ class WorkflowBuild {
 
   Failure run() {
     using Pass = Failure (WorkflowBuild::*)();
-    for (const Pass pass : {&WorkflowBuild::name_workflow, &WorkflowBuild::name_tasks,
-                            &WorkflowBuild::link_after, &WorkflowBuild::sort, &WorkflowBuild::raise_levels}) {
+    for (const Pass pass :
+         {&WorkflowBuild::name_workflow, &WorkflowBuild::name_tasks, &WorkflowBuild::link_after,
+          &WorkflowBuild::sort, &WorkflowBuild::raise_levels, &WorkflowBuild::declare_signals}) {
       if (Failure failure = (this->*pass)()) return failure;
     }
     result_.version = hash_definition(result_);
@@ -292,6 +295,41 @@ class WorkflowBuild {
                       "pipeline's",
                       quoted(task.name), quoted(result_.tasks[*keeper].name)));
     }
+    return {};
+  }
+
+  Failure declare_signals() {
+    for (std::uint32_t i = 0; i < result_.tasks.size(); ++i) {
+      TaskDefinition& task = result_.tasks[i];
+      const TaskOptions& options = builder_.tasks_[i].options;
+      if (!options.signal.empty()) {
+        std::uint32_t number = 0;
+        if (auto wrong = declare_signal(task.name, options.signal, number)) return wrong;
+        result_.signals[number].tasks.push_back(i);
+        task.signal = number;
+      } else if (options.signal_timeout.count() > 0) {
+        return fail(Code::InvalidOption,
+                    fmt::format("task {} has a signal_timeout, and no signal", quoted(task.name)));
+      }
+      for (const std::string& name : options.awaits) {
+        if (auto wrong = declare_signal(task.name, name, task.awaits.emplace_back())) return wrong;
+      }
+    }
+    return {};
+  }
+
+  Failure declare_signal(std::string_view task, const std::string& name, std::uint32_t& number) {
+    if (name.empty() || name.size() > kSignalNameBytesMax) {
+      return fail(Code::InvalidOption,
+                  fmt::format("task {}: the signal {} has {} bytes (accepted: 1 to {})", quoted(task),
+                              quoted(name), name.size(), kSignalNameBytesMax));
+    }
+    const auto [place, is_new] =
+        result_.signal_index.try_emplace(name, static_cast<std::uint32_t>(result_.signals.size()));
+    if (is_new) result_.signals.push_back({name, {}});
+    if (result_.signals.size() > kWorkflowSignalsMax)
+      return fail(Code::LimitExceeded, fmt::format("more than {} signals", kWorkflowSignalsMax));
+    number = place->second;
     return {};
   }
 

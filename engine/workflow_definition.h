@@ -33,6 +33,8 @@ struct Workflow::Definition {
   std::vector<std::uint32_t> successors;                      ///< all tasks' successors, task by task
   std::vector<std::uint32_t> order;
   std::vector<std::uint32_t> roots;
+  std::vector<SignalDefinition> signals;
+  std::unordered_map<std::string, std::uint32_t> signal_index;  ///< by name
 
   /// @param task  a task's name, or its whole namespace
   std::optional<std::uint32_t> find(std::string_view task) const noexcept;

@@ -20,6 +20,7 @@ constexpr std::string_view kEncoding = "leat workflow 1";
 /// Stands where the next task's name would; no name is that long. So versions from before these options stay.
 constexpr std::uint64_t kMoreOptions = ~std::uint64_t{0};
 constexpr std::uint64_t kAtMemory = ~std::uint64_t{1};  // likewise
+constexpr std::uint64_t kSignals = ~std::uint64_t{10};  // likewise
 
 class Encoder {
  public:
@@ -56,6 +57,15 @@ class Encoder {
     for (const std::string& pattern : policy.patterns) text(pattern);
   }
 
+  void signals(const Workflow::Definition& workflow, const TaskDefinition& task) noexcept {
+    if (!task.signal && task.awaits.empty()) return;
+    number(kSignals);
+    text(task.signal ? std::string_view(workflow.signals[*task.signal].name) : std::string_view());
+    duration(task.signal_timeout);
+    number(std::uint64_t{task.awaits.size()});
+    for (const std::uint32_t signal : task.awaits) text(workflow.signals[signal].name);
+  }
+
   void task(const TaskDefinition& task) {
     text(task.name);
     number(std::uint64_t{task.after.size()});
@@ -89,7 +99,10 @@ std::uint64_t hash_definition(const Workflow::Definition& definition) {
     encoder.text(text);
   }
   encoder.number(std::uint64_t{definition.tasks.size()});
-  for (const TaskDefinition& task : definition.tasks) encoder.task(task);
+  for (const TaskDefinition& task : definition.tasks) {
+    encoder.task(task);
+    encoder.signals(definition, task);
+  }
   return encoder.digest();
 }
 

@@ -131,11 +131,15 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     out.raw(pipeline.id.bytes.data(), pipeline.id.bytes.size());
     out.varint(pipeline.workflow_no);
     const auto state = static_cast<unsigned>(pipeline.state) << flag::kStateShift;
+    const std::string signals = encode_signals(pipeline.traits->signals);
     const PipelineTraits traits{
         .concurrency_key = pipeline.traits->concurrency_key,
+        .start_at_ns = pipeline.traits->start_at_ns,
         .firing = {.schedule = pipeline.traits->schedule, .time_ns = pipeline.traits->scheduled_ns},
         .priority = pipeline.priority,
-        .deadline_ns = pipeline.traits->deadline_ns};
+        .deadline_ns = pipeline.traits->deadline_ns,
+        .signals = signals,
+        .keeps_start = pipeline.traits->start_at_ns != 0};
     out.u8(static_cast<std::uint8_t>(
         static_cast<unsigned>(pipeline.level) | state | (pipeline.context.empty() ? 0U : flag::kContext) |
         (pipeline.finished_ns != 0 ? flag::kFinished : 0U) | (traits.empty() ? 0U : flag::kTraits)));
@@ -327,7 +331,9 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
     pipeline.traits.touch() = {.concurrency_key = std::string(traits.concurrency_key),
                                .schedule = std::string(traits.firing.schedule),
                                .scheduled_ns = traits.firing.time_ns,
-                               .deadline_ns = traits.deadline_ns};
+                               .deadline_ns = traits.deadline_ns,
+                               .start_at_ns = traits.start_at_ns};
+    if (!decode_signals(traits.signals, pipeline.traits.touch().signals)) in.fail();
     pipeline.priority = traits.priority;
   }
   pipeline.tasks = parse_tasks(in);

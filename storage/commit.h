@@ -69,8 +69,9 @@ class CommitWriter {
   std::size_t used_ = 0;
 };
 
-using GroupRecord = std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded,
-                                 PipelineChanged, TaskReferred, PauseChanged, ScheduleChanged, GroupsLeftOut>;
+using GroupRecord =
+    std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded, PipelineChanged,
+                 TaskReferred, PipelineSignalled, PauseChanged, ScheduleChanged, GroupsLeftOut>;
 
 /// @return  the number of the pipeline that the record is about; none: it is about none
 std::optional<std::uint64_t> pipeline_of(const GroupRecord& record);

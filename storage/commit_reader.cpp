@@ -32,6 +32,7 @@ class CommitReader::Parser : public RecordParser {
   TaskEnded task_ended(std::int64_t time_ns, std::vector<Successor>& successors);
   PipelineChanged pipeline_changed(std::vector<Successor>& successors);
   TaskReferred task_referred();
+  PipelineSignalled pipeline_signalled(std::vector<Successor>& successors);
   PauseChanged pause_changed();
 };
 
@@ -115,6 +116,23 @@ TaskReferred CommitReader::Parser::task_referred() {
   record.attempt = number();
   record.external_ref = text();
   if (record.external_ref.empty() || record.external_ref.size() > kExternalRefBytesMax) fail();
+  return record;
+}
+
+PipelineSignalled CommitReader::Parser::pipeline_signalled(std::vector<Successor>& successors) {
+  namespace flag = record_format::signalled;
+  PipelineSignalled record{};
+  record.pipeline_no = varint();
+  const std::uint8_t bits = flags(flag::kAll);
+  if ((bits & flag::kPipeline) != 0)
+    record.pipeline = enumerator(bits & flag::kStateMask, PipelineState::Cancelled);
+  record.name = text();
+  record.value = text();
+  if ((bits & flag::kSuccessors) != 0) {
+    changes(successors);
+    record.successors = successors;
+  }
+  if ((bits & flag::kStart) != 0) record.start_at_ns = static_cast<std::int64_t>(u64());
   return record;
 }
 
@@ -218,6 +236,12 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
     case Kind::TaskReferred:
       group_.record = in.task_referred();
       break;
+    case Kind::PipelineSignalled: {
+      const PipelineSignalled record = in.pipeline_signalled(successors_);
+      group_.transitions = record.successors.size();
+      group_.record = record;
+      break;
+    }
     case Kind::PauseChanged:
       group_.record = in.pause_changed();
       break;

@@ -104,6 +104,8 @@ class TransitionGroup::Writer {
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     if (!traits.tasks_done.empty()) flags |= flag::kTasksDone;
     if (traits.priority != Priority::Normal || traits.deadline_ns != 0) flags |= flag::kUrgency;
+    const std::uint8_t more = more_flags(traits);
+    if (more != 0) flags |= flag::kMore;
     u8(flags);
     if ((flags & flag::kConcurrencyKey) != 0) text(traits.concurrency_key);
     if ((flags & flag::kStartAt) != 0) u64(static_cast<std::uint64_t>(traits.start_at_ns));
@@ -118,6 +120,8 @@ class TransitionGroup::Writer {
       u64(static_cast<std::uint64_t>(traits.firing.time_ns));
       u64(static_cast<std::uint64_t>(traits.firing.cursor_ns));
     }
+    if (more != 0) u8(more);
+    if ((more & record_format::more::kSignals) != 0) text(traits.signals);
     if ((flags & flag::kUrgency) == 0) return;
     const auto deadline = traits.deadline_ns != 0 ? record_format::urgency::kDeadline : std::uint8_t{0};
     u8(static_cast<std::uint8_t>(static_cast<unsigned>(traits.priority) | deadline));
@@ -133,6 +137,14 @@ class TransitionGroup::Writer {
   }
 
  private:
+  static std::uint8_t more_flags(const PipelineTraits& traits) {
+    namespace flag = record_format::more;
+    std::uint8_t flags = 0;
+    if (!traits.signals.empty()) flags |= flag::kSignals;
+    if (traits.keeps_start) flags |= flag::kKeepsStart;
+    return flags;
+  }
+
   std::size_t size() const {
     return static_cast<std::size_t>(at_ - (heap_ != nullptr ? heap_ : group_.inline_.data()));
   }

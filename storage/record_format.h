@@ -80,6 +80,13 @@
 //           text            the executor key or the pattern
 //           text            reason, where paused
 //
+// 10 PipelineSignalled      takes its successors
+//           varint          pipeline_no
+//           u8              PipelineState | 8 which this step changed | 16 successors | 32 start
+//           text            name, value: JSON text
+//           changes         successors, where flagged; Ready or Skipped
+//           i64             start, where flagged: Unix time in ns, before which those that are Ready do not begin
+//
 // 12 ScheduleChanged        takes no sequence number
 //           text            name
 //           varint          version: the number of the change, from 1
@@ -100,6 +107,9 @@
 //             text          name, varint version, i64 time, i64 cursor
 //           text           16: tasks that another pipeline has done: each varint task, u8 TaskState, context;
 //                              their places: task + 1
+//           u8             32: flags of more that are there:
+//             text          1: signals that have come: each text name, text value
+//                           2: the start, above, is remembered
 //           urgency        64: how urgent it is:
 //             u8           Priority | 4 deadline
 //             i64          deadline, where flagged: Unix time in ns
@@ -208,6 +218,7 @@ enum class Kind : std::uint8_t {
   PipelineChanged = 6,
   TaskReferred = 7,
   PauseChanged = 8,
+  PipelineSignalled = 10,
   ScheduleChanged = 12,
   GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
@@ -235,10 +246,26 @@ inline constexpr std::uint8_t kStartAt = 2;
 inline constexpr std::uint8_t kIdempotencyKey = 4;
 inline constexpr std::uint8_t kFiring = 8;
 inline constexpr std::uint8_t kTasksDone = 16;
+inline constexpr std::uint8_t kMore = 32;
 inline constexpr std::uint8_t kUrgency = 64;
 inline constexpr std::uint8_t kAll =
-    kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone | kUrgency;
+    kConcurrencyKey | kStartAt | kIdempotencyKey | kFiring | kTasksDone | kMore | kUrgency;
 }  // namespace traits
+
+/// Behind the traits' own flags.
+namespace more {
+inline constexpr std::uint8_t kSignals = 1;
+inline constexpr std::uint8_t kKeepsStart = 2;
+inline constexpr std::uint8_t kAll = kSignals | kKeepsStart;
+}  // namespace more
+
+namespace signalled {
+inline constexpr std::uint8_t kStateMask = 7;
+inline constexpr std::uint8_t kPipeline = 8;
+inline constexpr std::uint8_t kSuccessors = 16;
+inline constexpr std::uint8_t kStart = 32;
+inline constexpr std::uint8_t kAll = kStateMask | kPipeline | kSuccessors | kStart;
+}  // namespace signalled
 
 namespace urgency {
 inline constexpr std::uint8_t kPriorityMask = 3;

@@ -165,6 +165,11 @@ inline PipelineTraits RecordParser::traits() {
     traits.firing.cursor_ns = static_cast<std::int64_t>(u64());
     if (traits.firing.schedule.empty()) fail();
   }
+  if ((bits & flag::kMore) != 0) {
+    const std::uint8_t more = flags(record_format::more::kAll);
+    if ((more & record_format::more::kSignals) != 0) traits.signals = text();
+    traits.keeps_start = (more & record_format::more::kKeepsStart) != 0;
+  }
   if ((bits & flag::kUrgency) != 0) {
     namespace urgency = record_format::urgency;
     const std::uint8_t urgent = flags(urgency::kAll);

@@ -30,7 +30,7 @@ constexpr Row to(States... states) {
 constexpr std::array<Row, 7> kTaskTable = [] {
   using enum TaskState;
   std::array<Row, 7> table{};
-  table[index(NotStarted)] = to(Ready, Skipped, Cancelled);
+  table[index(NotStarted)] = to(Ready, Failed, Skipped, Cancelled);
   table[index(Ready)] = to(Running, Failed, Cancelled);
   table[index(Running)] = to(Ready, Completed, Failed, Skipped, Cancelled);
   return table;
@@ -103,6 +103,8 @@ std::string_view to_string(TransitionReason reason) noexcept {
       return "TriggerRule";
     case TransitionReason::Deadline:
       return "Deadline";
+    case TransitionReason::Signal:
+      return "Signal";
   }
   return "";
 }

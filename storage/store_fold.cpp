@@ -29,10 +29,11 @@ TransitionReason reason_of(TaskEnded::Cause cause) {
   return TransitionReason::Result;
 }
 
-TransitionReason reason_of(const Successor& successor) {
+/// @param ready  why it is Ready, where it is
+TransitionReason reason_of(const Successor& successor, TransitionReason ready) {
   if (successor.state == TaskState::Skipped) return TransitionReason::TriggerRule;
   if (successor.state == TaskState::Cancelled) return TransitionReason::Cancel;
-  return TransitionReason::Dependencies;
+  return ready;
 }
 
 PauseImages::key_type pause_of(const PipelineImage& pipeline) {
@@ -97,7 +98,7 @@ TransitionReason StoreImage::Fold::unless_overdue(TransitionReason reason) const
   return overdue ? TransitionReason::Deadline : reason;
 }
 
-const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
+const char* StoreImage::Fold::apply(std::span<const Successor> successors, TransitionReason ready) {
   for (const Successor& successor : successors) {
     if (successor.task >= pipeline_->tasks.size()) return "names a successor that its pipeline does not have";
     const TaskImage& task = pipeline_->tasks[successor.task];
@@ -105,7 +106,7 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors) {
     if (!waits || task.state == TaskState::Running || !may_become(task.state, successor.state)) {
       return "moves a successor to a state that may not follow";
     }
-    move_task(successor.task, successor.state, task.attempt, unless_overdue(reason_of(successor)));
+    move_task(successor.task, successor.state, task.attempt, unless_overdue(reason_of(successor, ready)));
   }
   return nullptr;
 }
@@ -225,7 +226,10 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
     pipeline_->traits.touch() = {.concurrency_key = std::string(record.traits.concurrency_key),
                                  .schedule = std::string(record.traits.firing.schedule),
                                  .scheduled_ns = record.traits.firing.time_ns,
-                                 .deadline_ns = record.traits.deadline_ns};
+                                 .deadline_ns = record.traits.deadline_ns,
+                                 .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0};
+    if (!decode_signals(record.traits.signals, pipeline_->traits.touch().signals))
+      return "takes over no signals";
   }
   if (!state_.hold(record.task_count)) return kTooManyTasks;
   pipeline_->tasks.resize(record.task_count);
@@ -326,6 +330,28 @@ const char* StoreImage::Fold::operator()(const TaskReferred& record) {
     return "names the work of another attempt than runs";
   }
   task_->external_ref = record.external_ref;
+  return nullptr;
+}
+
+const char* StoreImage::Fold::operator()(const PipelineSignalled& record) {
+  if (const char* wrong = find(record.pipeline_no)) return wrong;
+  if (is_folded()) return kFolded;
+  const auto [place, is_new] =
+      pipeline_->traits.touch().signals.try_emplace(std::string(record.name), record.value);
+  if (!is_new) {
+    // Without successors it takes no number, so that a row may hold one that stands at its own number.
+    const bool in_row = sequence_ == pipeline_->folded_to && record.successors.empty();
+    return in_row && place->second == record.value ? kFolded : "brings a signal twice";
+  }
+  if (const char* wrong = apply(record.successors, TransitionReason::Signal)) return wrong;
+  for (const Successor& successor : record.successors) {
+    if (successor.state == TaskState::Ready)
+      pipeline_->tasks[successor.task].retry_at_ns = record.start_at_ns;
+  }
+  if (record.pipeline) {
+    if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
+  }
+  forget_if_finished();
   return nullptr;
 }
 

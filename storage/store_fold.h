@@ -66,6 +66,7 @@ class StoreImage::Fold {
   const char* operator()(const TaskEnded& record);
   const char* operator()(const PipelineChanged& record);
   const char* operator()(const TaskReferred& record);
+  const char* operator()(const PipelineSignalled& record);
   const char* operator()(const PauseChanged& record);
   const char* operator()(const GroupsLeftOut& record);
   const char* operator()(const ScheduleChanged& record);
@@ -80,7 +81,8 @@ class StoreImage::Fold {
   const char* start_again(const TaskStarted& record);
   const char* end_again(const TaskEnded& record);
   const char* change_pipeline(PipelineState to);
-  const char* apply(std::span<const Successor> successors);
+  const char* apply(std::span<const Successor> successors,
+                    TransitionReason ready = TransitionReason::Dependencies);
   TransitionReason unless_overdue(TransitionReason reason) const;
   void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt, TransitionReason reason);
   void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to,

@@ -131,6 +131,22 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskReferred& recor
   out.text(record.external_ref);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineSignalled& record)
+    : time_ns_(time_ns), transitions_(static_cast<std::uint32_t>(record.successors.size())) {
+  namespace flag = record_format::signalled;
+  std::uint8_t flags = record.pipeline ? static_cast<std::uint8_t>(*record.pipeline) | flag::kPipeline : 0;
+  if (!record.successors.empty()) flags |= flag::kSuccessors;
+  if (record.start_at_ns != 0) flags |= flag::kStart;
+  Writer out(*this);
+  out.kind(Kind::PipelineSignalled);
+  out.varint(record.pipeline_no);
+  out.u8(flags);
+  out.text(record.name);
+  out.text(record.value);
+  if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
+  if ((flags & flag::kStart) != 0) out.u64(static_cast<std::uint64_t>(record.start_at_ns));
+}
+
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record)
     : time_ns_(time_ns), transitions_(static_cast<std::uint32_t>(record.transitions)) {
   LEAT_CHECK(record.transitions == transitions_);

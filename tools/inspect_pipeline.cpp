@@ -51,6 +51,7 @@ class PipelineTree {
   const PipelineImage& pipeline_;
   const WorkflowImage& workflow_;
   std::vector<std::vector<std::uint32_t>> dependencies_;  // by task; empty: the store does not know them
+  std::vector<std::string> signals_;                      // by task: what it waits for besides; as above
   std::vector<std::vector<std::uint32_t>> children_;      // by task
   std::vector<std::uint32_t> roots_;
 };
@@ -61,12 +62,14 @@ PipelineTree::PipelineTree(const StoreImage& image, const TaskTimes& times, cons
       pipeline_(pipeline),
       workflow_(image.workflows().at(pipeline.workflow_no)),
       dependencies_(pipeline.tasks.size()),
+      signals_(pipeline.tasks.size()),
       children_(pipeline.tasks.size()) {
   if (const auto run = parse_definition(workflow_.definition)) {
     std::unordered_map<std::string_view, std::uint32_t> numbers;
     for (std::uint32_t i = 0; i < workflow_.tasks.size(); ++i) numbers.emplace(workflow_.tasks[i], i);
     for (const TaskPlan& task : run->plan.tasks) {
       const auto number = numbers.find(task.name);
+      if (number != numbers.end()) signals_[number->second] = task.options.signal;
       for (const std::string& name : task.options.after) {
         const auto dependency = numbers.find(name);
         if (number == numbers.end() || dependency == numbers.end())
@@ -107,6 +110,9 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
     case TaskState::NotStarted: {
       std::vector<std::string_view> names;
       for (const std::uint32_t open : open_dependencies(number)) names.push_back(workflow_.tasks[open]);
+      const std::string& signal = signals_[number];
+      const std::string text = "the signal " + signal;
+      if (!signal.empty() && !pipeline_.traits->signals.contains(signal)) names.push_back(text);
       return names.empty() ? "waits for what it depends on"
                            : fmt::format("waits for {}", fmt::join(names, ", "));
     }
@@ -143,6 +149,7 @@ void PipelineTree::print() const {
              date(pipeline_.created_ns));
   if (pipeline_.finished_ns != 0) fmt::print(", finished {}", after_start(pipeline_.finished_ns));
   fmt::print("\n");
+  for (const auto& [name, value] : pipeline_.traits->signals) fmt::print("signal {}: {}\n", name, value);
   // Depth first, without recursion: a chain may be as long as a workflow is.
   std::vector<std::pair<std::uint32_t, std::size_t>> rest;
   const auto push = [&rest](const std::vector<std::uint32_t>& tasks, std::size_t depth) {

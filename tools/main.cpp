@@ -100,6 +100,8 @@ void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
   add_retention(command, options.keep_events, options.keep_history, "as the run was told",
                 "as the run was told");
+  command->add_option("--signal", options.signals,
+                      "PIPELINE:NAME[=JSON]: what to tell an unfinished pipeline [true]");
   command->add_flag("--json", options.json, "Print one JSON object instead of tables");
 }
 

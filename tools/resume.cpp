@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -29,7 +31,7 @@ struct Group {
 
 struct Unfinished {
   std::map<std::string, Group> groups;  ///< by the text of their settings, so the order is always the same
-  bool left_behind = false;  ///< a workflow whose definition is not ours to read
+  bool left_behind = false;             ///< a workflow whose definition is not ours to read
 };
 
 std::expected<Unfinished, Failure> find_unfinished(const std::string& store) {
@@ -59,8 +61,52 @@ std::expected<Unfinished, Failure> find_unfinished(const std::string& store) {
   return found;
 }
 
+struct Signal {
+  Uuid pipeline;
+  std::string name;
+  std::string value = "true";
+};
+
+std::expected<std::vector<Signal>, Failure> parse_signals(const std::vector<std::string>& words,
+                                                          const Unfinished& unfinished) {
+  std::vector<Signal> signals;
+  for (const std::string& word : words) {
+    const std::size_t colon = word.find(':');
+    const std::size_t equals = word.find('=');
+    const auto id = Uuid::parse(std::string_view(word).substr(0, colon));
+    if (!id || colon == word.npos) {
+      return std::unexpected(
+          Failure{kBadInput, fmt::format("--signal {}: no pipeline's identifier before ':' (accepted: "
+                                         "PIPELINE:NAME or PIPELINE:NAME=JSON)",
+                                         word)});
+    }
+    const bool known = std::ranges::any_of(
+        unfinished.groups, [&id](const auto& group) { return group.second.names.contains(*id); });
+    if (!known) {
+      return std::unexpected(Failure{
+          kBadInput, fmt::format("--signal {}: that pipeline is not unfinished here (accepted: those that "
+                                 "`leat inspect pipelines` lists so)",
+                                 word)});
+    }
+    Signal& signal = signals.emplace_back(Signal{*id, word.substr(colon + 1, equals - colon - 1)});
+    if (equals != word.npos) signal.value = word.substr(equals + 1);
+  }
+  return signals;
+}
+
+/// Those for the group's pipelines.
+std::expected<void, Failure> send(Runner& runner, const Group& group, const std::vector<Signal>& signals) {
+  for (const Signal& signal : signals) {
+    if (!group.names.contains(signal.pipeline)) continue;
+    if (const auto sent = runner.signal(signal.pipeline, signal.name, signal.value); !sent)
+      return std::unexpected(Failure{kBadInput, fmt::format("--signal: {}", sent.error().message)});
+  }
+  return {};
+}
+
 /// Carries one group on in its own directory, with its own executors and routes.
-std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::string& store) {
+std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::vector<Signal>& signals,
+                                                const std::string& store) {
   std::error_code error;
   std::filesystem::current_path(group.settings.directory, error);
   if (error) {
@@ -78,6 +124,7 @@ std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::s
     }
   }
   if (const auto started = runner.start(); !started) return std::unexpected(opening_failure(started.error()));
+  if (auto sent = send(runner, group, signals); !sent) return std::unexpected(std::move(sent.error()));
   std::vector<SessionPipeline> pipelines;
   for (const PipelineHandle& handle : runner.resumed()) {
     const auto name = group.names.find(handle.id());
@@ -93,13 +140,16 @@ int resume(const ResumeOptions& options) {
   const std::string store = std::filesystem::absolute(options.store).string();
   auto found = find_unfinished(store);
   if (!found) return fail(found.error());
-  if (found->groups.empty() && !found->left_behind) fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
+  if (found->groups.empty() && !found->left_behind)
+    fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
+  const auto signals = parse_signals(options.signals, *found);
+  if (!signals) return fail(signals.error());
   block_termination_signals();
   SessionOutcome all;
   for (auto& [text, group] : found->groups) {
     if (!options.keep_events.empty()) group.settings.keep_events = options.keep_events;
     if (!options.keep_history.empty()) group.settings.keep_history = options.keep_history;
-    auto outcome = carry_on(group, store);
+    auto outcome = carry_on(group, *signals, store);
     if (!outcome) return fail(outcome.error());
     all.report.add(std::move(outcome->report));
     all.signal = outcome->signal;

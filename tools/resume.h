@@ -2,13 +2,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace leat::tools {
 
 struct ResumeOptions {
   std::string store = "./leat.db";
-  std::string keep_events;   ///< see parse_retention(); empty: as the run was told
-  std::string keep_history;  ///< the same
+  std::string keep_events;           ///< see parse_retention(); empty: as the run was told
+  std::string keep_history;          ///< the same
+  std::vector<std::string> signals;  ///< PIPELINE:NAME or PIPELINE:NAME=VALUE, sent once all is carried on
   bool json = false;
 };
 

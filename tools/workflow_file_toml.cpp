@@ -187,7 +187,7 @@ class TomlReader {
     task.place = place(table.source().begin);
     Step step = only(table, "[[task]]",
                      {"name", "after", "run", "sleep", "busy", "timeout", "queue_timeout", "total_timeout",
-                      "durability", "executor", "retry", "trigger", "config"});
+                      "durability", "executor", "retry", "trigger", "signal", "signal_timeout", "config"});
     if (step) step = get(table, "name", "a string", task.name);
     if (!step) return step;
     if (task.name.empty()) return wrong(table, "a task has no name (accepted: name = \"...\")");
@@ -199,6 +199,8 @@ class TomlReader {
     if (step) step = get_duration(table, "timeout", task.options.timeout);
     if (step) step = get_duration(table, "queue_timeout", task.options.queue_timeout);
     if (step) step = get_duration(table, "total_timeout", task.options.total_timeout);
+    if (step) step = get(table, "signal", "a signal's name", task.options.signal);
+    if (step) step = get_duration(table, "signal_timeout", task.options.signal_timeout);
     if (step) step = get(table, "executor", "an executor key", task.options.executor);
     if (step) step = read_durability(table, task.options.durability);
     if (step) step = read_retry(table, task.options.retry);

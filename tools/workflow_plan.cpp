@@ -44,6 +44,9 @@ Json task_json(const TaskPlan& task) {
   if (task.options.timeout.count() != 0) json["timeout_ns"] = task.options.timeout.count();
   if (task.options.queue_timeout.count() != 0) json["queue_timeout_ns"] = task.options.queue_timeout.count();
   if (task.options.total_timeout.count() != 0) json["total_timeout_ns"] = task.options.total_timeout.count();
+  if (!task.options.signal.empty()) json["signal"] = task.options.signal;
+  if (task.options.signal_timeout.count() != 0)
+    json["signal_timeout_ns"] = task.options.signal_timeout.count();
   if (task.options.trigger.kind() != TriggerRule::Kind::AllSuccess) {
     json["trigger"] = task.options.trigger.to_json();
   }
@@ -64,6 +67,8 @@ TaskPlan task_of(const Json& json) {
   task.options.timeout = time("timeout_ns");
   task.options.queue_timeout = time("queue_timeout_ns");
   task.options.total_timeout = time("total_timeout_ns");
+  task.options.signal = json.value("signal", std::string());
+  task.options.signal_timeout = time("signal_timeout_ns");
   if (json.contains("trigger")) {
     auto rule = TriggerRule::parse(json.at("trigger").get<std::string>());
     if (rule) task.options.trigger = std::move(*rule);

@@ -248,6 +248,14 @@ void Ledger::check_kept(Death death) {
       violate(Rule::AcknowledgedKept, "the end of pipeline " + id.to_string() + " was acknowledged as " +
                                           std::string(to_string(*seen.end)) + " and is lost");
     }
+    for (const std::string& signal : std::exchange(seen.signals, {})) {
+      if (stored->traits->signals.contains(signal)) {
+        seen.signals.push_back(signal);
+      } else if (survives(seen.terms.level, death)) {
+        violate(Rule::AcknowledgedKept,
+                "signal " + signal + " of pipeline " + id.to_string() + " was acknowledged and is lost");
+      }
+    }
     // Memory may have been ahead of the store, or behind it: whoever asks again is told what the store says.
     seen.end.reset();
     if (is_terminal(stored->state) && stored->open_tasks == 0) seen.end = stored->state;

@@ -9,6 +9,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -99,6 +100,10 @@ class Ledger {
   void paused(Paused what) { paused_.insert(std::move(what)); }
   /// resume() is about to be called.
   void resuming(const Paused& what) { paused_.erase(what); }
+  /// The pipeline was told something, and who told it knows that.
+  void signalled(const Uuid& pipeline, std::string_view name) {
+    pipelines_.at(pipeline).signals.emplace_back(name);
+  }
   /// An executor begins an attempt.
   /// @param latest_ns  the latest time that the wall clock has shown
   void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX);
@@ -144,6 +149,7 @@ class Ledger {
     bool inside = false;  // of its concurrency key: it has begun
     std::optional<PipelineState> end;
     std::vector<TaskState> tasks;
+    std::vector<std::string> signals;  // acknowledged
   };
   struct Run {
     bool completed = false;   // an executor said so

@@ -146,6 +146,7 @@ void World::act() {
     if (stage_.choices.happens(100)) return pause_something();
     if (stage_.choices.happens(200) && resume_something()) return;
   }
+  if (!workflow_.signals().empty() && stage_.choices.pick(8) == 0 && signal()) return;
   outermost_ = true;
   state.lent.help(stage_.clock->steady_ns(), 0);
 }
@@ -181,6 +182,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     if (!runner_->health()) return replace();
     if (outermost && stage_.uses(Uses::Pauses) && resume_something()) return;
     if (outermost && submitted_ < stage_.options.pipelines) return submit();
+    if (outermost && signal()) return;
     if (executor_->end_hanging() || over()) return;
     stage_.ledger.violate(Rule::Progress, "nothing can be done, and not every pipeline has ended");
     return stage_.die(Death::Kill);
@@ -310,6 +312,24 @@ bool World::resume_something() {
   } else {
     static_cast<void>(runner_->resume_namespaces(what.second));
   }
+  return true;
+}
+
+/// Tells some pipeline something that it has not been told. @return false: there is nothing of that kind
+bool World::signal() {
+  std::vector<std::pair<PipelineHandle, std::uint32_t>> missing;
+  for (const PipelineHandle& handle : handles_) {
+    if (Pipeline::of(handle).over() || Pipeline::of(handle).signals() == nullptr) continue;
+    for (std::uint32_t i = 0; i < workflow_.signals().size(); ++i) {
+      if (Pipeline::of(handle).signals()->value(i) == nullptr) missing.emplace_back(handle, i);
+    }
+  }
+  if (missing.empty()) return false;
+  auto& [handle, number] = missing[stage_.choices.pick(static_cast<std::uint32_t>(missing.size()))];
+  const std::string& name = workflow_.signals()[number].name;
+  stage_.note("a signal is sent", handle.id().hash());
+  const auto told = handle.signal(name);  // the pipeline may have ended already
+  if (told && stage_.alive) stage_.ledger.signalled(handle.id(), name);
   return true;
 }
 

@@ -56,6 +56,7 @@ class World final : public LentOrder {
   Priority choose_priority();
   void pause_something();
   bool resume_something();
+  bool signal();
   void stop_cleanly();
   void replace();
   void check();

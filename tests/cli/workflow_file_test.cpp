@@ -355,6 +355,8 @@ config = {env = {A = "ä\nb"}}
 name = "b"
 after = ["a"]
 sleep = "1.5s"
+signal = "approved"
+signal_timeout = "2h"
 )"));
   ASSERT_TRUE(file.has_value()) << file.error();
   RunSettings settings;

@@ -163,6 +163,7 @@ class Workload {
       auto handle = runner.submit_async(workflows_[shape], std::move(options));
       ASSERT_TRUE(handle) << handle.error().message;
       if (pick(random, 8) == 0) (void)handle->cancel();
+      if (pick(random, 3) == 0) (void)handle->signal("go", std::to_string(number));  // it need not know it
       if (pick(random, 8) == 0) (void)handle->pause("why " + std::to_string(number));
       if (!passing.empty() && pick(random, 8) == 0)
         (void)passing[pick(random, static_cast<std::uint32_t>(passing.size()))].pause();
@@ -178,7 +179,8 @@ class Workload {
  private:
   void end(Runner& runner, std::vector<PipelineHandle>& passing) {
     for (PipelineHandle& one : passing) {
-      (void)one.resume();  // it need not be paused
+      (void)one.resume();      // it need not be paused
+      (void)one.signal("go");  // as above; it may have come already
       ASSERT_TRUE(one.wait(kLong));
       if (const auto again = runner.retry_failed(one)) waiting_.push_back(*again);  // where something failed
     }
@@ -210,6 +212,7 @@ class Workload {
         options.after.push_back("t" + std::to_string(earlier));
       }
       if (shape % 7 == 3) options.trigger = TriggerRule::all_done();
+      if (shape % 5 == 2 && task % 2 == 0) options.signal = "go";
       const bool waits = shape % kWaitingEvery == 0 && task == tasks / 2;
       builder.task(
           "t" + std::to_string(task),

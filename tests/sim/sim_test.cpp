@@ -43,6 +43,10 @@ TEST(Sim, EveryInvariantHoldsWhateverGoesWrong) {
   expect_sound(explore(everything(), with(3000)));
 }
 
+TEST(Sim, SignalsHoldEveryInvariant) {
+  expect_sound(explore(signalled(), with(2000)));
+}
+
 TEST(Sim, TheSameSeedGivesTheSameRunBitForBit) {
   const Options options = with(200);
   std::uint64_t there = 0;

@@ -26,4 +26,21 @@ inline Workflow everything() {
               .build();
 }
 
+/// Tasks that wait for signals: a root, one behind another, one that may come too late, one that is skipped by a value.
+inline Workflow signalled() {
+  using namespace std::chrono_literals;
+  const auto nothing = [](TaskContext&) {};
+  return *Workflow::builder("signalled")
+              .task("first", nothing, {.signal = "begin"})
+              .task("plain", nothing)
+              .task("second", nothing, {.after = {"plain"}, .signal = "go", .signal_timeout = 20ms})
+              .task("refused", nothing,
+                    {.after = {"plain"},
+                     .trigger = *TriggerRule::context_value("go", TriggerOperator::Equals, "false"),
+                     .signal = "go"})
+              .task("last", nothing,
+                    {.after = {"first", "second", "refused"}, .trigger = TriggerRule::all_done()})
+              .build();
+}
+
 }  // namespace leat::sim

@@ -31,8 +31,8 @@ std::vector<std::string> table(const std::vector<State>& states) {
   return rows;
 }
 
-TEST(States, TaskTransitionsAreThoseOfTheTable) {  // rows 157, 158, 162
-  EXPECT_EQ(table(kTaskStates), (std::vector<std::string>{".1...11",  // NotStarted
+TEST(States, TaskTransitionsAreThoseOfTheTable) {                     // rows 157, 158, 162
+  EXPECT_EQ(table(kTaskStates), (std::vector<std::string>{".1..111",  // NotStarted
                                                           "..1.1.1",  // Ready
                                                           ".1.1111",  // Running
                                                           ".......", ".......", ".......", "......."}));

@@ -119,6 +119,25 @@ TEST(StoreImage, TasksOfPipelinesThatHaveEndedMakeRoomForOthers) {
   EXPECT_EQ(folded.apply(creation(2)), "");
 }
 
+TEST(StoreImage, ASignalComesOnceAndMakesReadyWhatWaitedForIt) {
+  Folded folded;
+  folded.with_pipeline();
+  const std::vector<Successor> rest = {{1, TaskState::Ready}, {2, TaskState::Skipped}};
+  const auto signal = [&](std::string_view name, std::span<const Successor> successors) {
+    return folded.apply(TransitionGroup(
+        15,
+        PipelineSignalled{
+            .pipeline_no = 1, .name = name, .value = "true", .successors = successors, .start_at_ns = 99}));
+  };
+  EXPECT_EQ(signal("early", {}), "");
+  EXPECT_EQ(signal("approved", rest), "");
+  EXPECT_EQ(folded.pipeline().traits->signals, (SignalValues{{"approved", "true"}, {"early", "true"}}));
+  EXPECT_EQ(folded.pipeline().tasks[1].retry_at_ns, 99);
+  EXPECT_EQ(folded.pipeline().tasks[2].retry_at_ns, 0);
+  EXPECT_THAT(folded.reasons, testing::ElementsAre("Signal", "TriggerRule"));
+  EXPECT_THAT(signal("early", {}), HasSubstr("brings a signal twice"));
+}
+
 TEST(StoreImage, CreationIsOneEventPerTaskThenReady) {
   Folded folded;
   folded.with_pipeline();

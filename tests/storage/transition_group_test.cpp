@@ -87,6 +87,43 @@ TEST(TransitionGroup, TaskReferredIsReadBack) {
   EXPECT_EQ(record.external_ref, name);
 }
 
+TEST(TransitionGroup, PipelineSignalledIsReadBack) {
+  const Successor successors[] = {{1, TaskState::Ready}, {2, TaskState::Skipped}};
+  Packed packed(TransitionGroup(kNoon, PipelineSignalled{.pipeline_no = 300,
+                                                         .name = "approved",
+                                                         .value = "true",
+                                                         .successors = successors,
+                                                         .start_at_ns = kNoon + 5,
+                                                         .pipeline = PipelineState::Completed}));
+  const auto record = packed.only<PipelineSignalled>();
+  EXPECT_EQ(record.pipeline_no, 300U);
+  EXPECT_EQ(record.name, "approved");
+  EXPECT_EQ(record.value, "true");
+  EXPECT_THAT(record.successors, ElementsAre(successors[0], successors[1]));
+  EXPECT_EQ(record.start_at_ns, kNoon + 5);
+  EXPECT_EQ(record.pipeline, PipelineState::Completed);
+  Packed small(TransitionGroup(kNoon, PipelineSignalled{.pipeline_no = 1, .name = "s", .value = "1"}));
+  EXPECT_EQ(small.only<PipelineSignalled>().pipeline, std::nullopt);
+}
+
+TEST(TransitionGroup, TraitsWithSignalsAreReadBack) {
+  const std::string signals = encode_signals({{"a", "1"}, {"b", "\"x\""}});
+  Packed packed(TransitionGroup(kNoon, PipelineCreated{.pipeline_no = 1,
+                                                       .task_count = 1,
+                                                       .traits = {.concurrency_key = "k",
+                                                                  .start_at_ns = 7,
+                                                                  .firing = {.schedule = "s", .version = 2},
+                                                                  .signals = signals,
+                                                                  .keeps_start = true}}));
+  const auto traits = packed.only<PipelineCreated>().traits;
+  EXPECT_EQ(traits.firing.schedule, "s");
+  EXPECT_TRUE(traits.keeps_start);
+  SignalValues values;
+  ASSERT_TRUE(decode_signals(traits.signals, values));
+  EXPECT_EQ(values, (SignalValues{{"a", "1"}, {"b", "\"x\""}}));
+  EXPECT_FALSE(decode_signals(std::string(signals) + "\x09", values)) << "cut";
+}
+
 TEST(TransitionGroup, PipelineCreatedIsReadBack) {
   const std::uint32_t ready[] = {0, 1, 2, 9};
   const Uuid id = Uuid::make_v7(1, 2, 3);
@@ -345,6 +382,8 @@ TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {  // row 195
       TransitionGroup(kNoon, TaskEnded{.pipeline_no = 1, .successors = successors, .output = "out"}),
       TransitionGroup(kNoon, PipelineChanged{.pipeline_no = 1, .successors = successors, .reason = "r"}),
       TransitionGroup(kNoon, TaskReferred{.pipeline_no = 1, .external_ref = "job"}),
+      TransitionGroup(
+          kNoon, PipelineSignalled{.pipeline_no = 1, .name = "s", .value = "1", .successors = successors}),
       TransitionGroup(kNoon, ScheduleChanged{.name = "s", .version = 1, .queued_ns = 5, .definition = "d"}),
       TransitionGroup(kNoon, PipelineCreated{.pipeline_no = 2,
                                              .task_count = 1,

@@ -15,6 +15,7 @@ struct TaskExplanation {
     Running,         ///< an attempt runs
     Deferred,        ///< an attempt runs, and has given its slot to others while it waits
     Dependencies,    ///< some that it waits for have not ended
+    Signal,          ///< its dependencies have ended, and its signal has not come
     RetryTime,       ///< its next attempt is not due yet
     PausedPipeline,  ///< its pipeline is paused
     PausedName,      ///< its namespace is paused

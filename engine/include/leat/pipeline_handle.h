@@ -19,6 +19,9 @@
 
 namespace leat {
 
+inline constexpr std::size_t kSignalBytesMax = std::size_t{64} << 10;  ///< of one value's text
+inline constexpr std::size_t kSignalsBytesMax = std::size_t{4} << 20;  ///< of all that one pipeline has
+
 /// What an acknowledgement reached.
 struct Ack {
   Durability level;
@@ -103,6 +106,16 @@ class PipelineHandle {
   std::expected<void, Error> pause(std::string_view reason = {});
   /// What was kept from beginning begins. @return as pause(); InvalidState also where it is not paused
   std::expected<void, Error> resume();
+
+  /// Tells the pipeline something by a name that its workflow declares (TaskOptions::signal and awaits). Returns once
+  /// that is remembered at the pipeline's level. Each name comes once: the same value again changes nothing, so a
+  /// sender that does not know whether it was heard sends it again. A signal may come before anybody waits for it.
+  ///
+  /// @param value  JSON text; at most 64 KiB, and 4 MiB with the pipeline's other signals
+  /// @return       NotFound (the message shows the declared names), AlreadyExists (it came with another value),
+  ///               InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or WouldDeadlock (in a
+  ///               callback of on_cancel())
+  std::expected<void, Error> signal(std::string_view name, std::string_view value = "true");
 
   /// How each task stands now, in the workflow's order.
   std::vector<TaskState> task_states() const;

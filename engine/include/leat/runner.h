@@ -67,9 +67,9 @@ struct SubmitOptions {
 /// So many in each period, spread over it; up to `burst` at once after a pause. In a period of any beginning there are
 /// at most count + burst - 1.
 struct Rate {
-  std::uint32_t count = 0;  ///< 1 to 1,000,000,000; 0: no limit
+  std::uint32_t count = 0;                                 ///< 1 to 1,000,000,000; 0: no limit
   std::chrono::nanoseconds per = std::chrono::seconds(1);  ///< up to 24 h
-  std::uint32_t burst = 1;  ///< 1 to 1,000,000
+  std::uint32_t burst = 1;                                 ///< 1 to 1,000,000
 };
 
 /// A workflow version of which the store holds unfinished pipelines that nobody has registered yet.
@@ -136,6 +136,11 @@ class Runner {
   /// @return also NotFound: the workflow has no such task
   std::expected<PipelineHandle, Error> restart_from(const PipelineHandle& ended, std::string_view task);
 
+  /// As PipelineHandle::signal(), for who has the identifier alone.
+  /// @return also NotFound: no such pipeline lives here, or it waits for its version of the workflow
+  std::expected<void, Error> signal(const Uuid& pipeline, std::string_view name,
+                                    std::string_view value = "true");
+
   /// Makes a task known that is dispatched alone.
   ///
   /// @param name      four segments
@@ -164,7 +169,8 @@ class Runner {
   ///
   /// @param name  1 to 128 bytes
   /// @return      InvalidArgument or NotFound, which name the field and what it accepts; WouldDeadlock inside a task
-  std::expected<void, Error> schedule(std::string_view name, const Workflow& workflow, ScheduleOptions options);
+  std::expected<void, Error> schedule(std::string_view name, const Workflow& workflow,
+                                      ScheduleOptions options);
   /// By name.
   std::vector<ScheduleInfo> schedules() const;
   /// Times that come until resume_schedule() are left out. @return NotFound, or WouldDeadlock inside a task

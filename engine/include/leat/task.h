@@ -15,6 +15,7 @@
 
 #include "leat/error.h"
 #include "leat/pipeline_handle.h"
+#include "leat/task_context.h"
 #include "leat/task_error.h"
 
 namespace leat {
@@ -26,6 +27,9 @@ class TaskRun {
   virtual bool wait_until(std::function<bool()> condition, std::chrono::nanoseconds interval) = 0;
   virtual bool wait_for(const PipelineHandle& handle, bool deferred) = 0;
   virtual bool wait_for(std::coroutine_handle<> relay, bool deferred) = 0;
+  virtual bool wait_for(const SignalWait& signal) = 0;
+  /// What that wait amounts to.
+  virtual std::expected<std::string, Error> take_signal(const SignalWait& signal) = 0;
   /// The relay has what it waited for.
   virtual void relayed() noexcept = 0;
   /// Whether the last wait ended because the task is to end.
@@ -229,6 +233,20 @@ class EndAwaiter {
   const bool deferred_;
 };
 
+/// Awaits a signal.
+class SignalAwaiter {
+ public:
+  SignalAwaiter(TaskRun& run, SignalWait signal) : run_(run), signal_(std::move(signal)) {}
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<>) { return run_.wait_for(signal_); }
+  std::expected<std::string, Error> await_resume() const { return run_.take_signal(signal_); }
+
+ private:
+  TaskRun& run_;
+  const SignalWait signal_;
+};
+
 /// What coroutine tasks await by other means than a Relay.
 template <class T>
 inline constexpr bool kIsLeatWait = false;
@@ -236,6 +254,8 @@ template <>
 inline constexpr bool kIsLeatWait<Sleep> = true;
 template <>
 inline constexpr bool kIsLeatWait<DeferredUntil> = true;
+template <>
+inline constexpr bool kIsLeatWait<SignalWait> = true;
 template <>
 inline constexpr bool kIsLeatWait<PipelineHandle> = true;
 template <class A>
@@ -261,15 +281,15 @@ class TaskPromise {
   TimeAwaiter await_transform(Sleep sleep) { return {*run, sleep, false}; }
   TimeAwaiter await_transform(Deferred<Sleep> deferred) { return {*run, deferred.awaitable, true}; }
   TimeAwaiter await_transform(DeferredUntil until) { return {*run, std::move(until)}; }
+  SignalAwaiter await_transform(SignalWait signal) { return {*run, std::move(signal)}; }
   EndAwaiter await_transform(const PipelineHandle& handle) { return {*run, handle, false}; }
   template <class A>
-    requires std::same_as<std::remove_cvref_t<A>, PipelineHandle>
-  EndAwaiter await_transform(Deferred<A>&& deferred) {
+  requires std::same_as<std::remove_cvref_t<A>, PipelineHandle> EndAwaiter
+  await_transform(Deferred<A>&& deferred) {
     return {*run, deferred.awaitable, true};
   }
   template <class A>
-    requires(!kIsLeatWait<std::remove_cvref_t<A>>)
-  ForeignAwaiter<A> await_transform(A&& awaitable) {
+  requires(!kIsLeatWait<std::remove_cvref_t<A>>) ForeignAwaiter<A> await_transform(A&& awaitable) {
     return {*run, std::forward<A>(awaitable), false};
   }
   template <class A>

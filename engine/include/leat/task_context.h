@@ -1,6 +1,7 @@
 // What a task function receives: who it is, what its dependencies left, and whether it should end early.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <expected>
@@ -33,6 +34,12 @@ class AttemptControl {
 
  protected:
   ~AttemptControl() = default;
+};
+
+/// See TaskContext::signal().
+struct SignalWait {
+  std::string name;
+  std::optional<std::chrono::nanoseconds> timeout = {};
 };
 
 class CoroutineTask;
@@ -110,6 +117,18 @@ class TaskContext {
   /// @return whether the key was there
   bool remove(std::string_view key) { return edit().remove(key); }
 
+  /// `co_await task.signal("approved")`, in a coroutine task: waits for what PipelineHandle::signal() tells its
+  /// pipeline, without slot and run permit, see leat::defer(); goes on at once where it has come. After a crash the
+  /// task begins anew and finds what came. A wait of days is cheaper, and counts no rescues, as TaskOptions::signal.
+  ///
+  /// @param name     one of TaskOptions::awaits, or a signal that another task of the workflow declares
+  /// @param timeout  begins anew with the task
+  /// @return of the co_await: std::expected<std::string, Error>: the value, JSON text; NotFound (undeclared),
+  ///         Timeout, Cancelled (the task was told to end before), InvalidState (it is in no pipeline)
+  SignalWait signal(std::string name, std::optional<std::chrono::nanoseconds> timeout = {}) const {
+    return {std::move(name), timeout};
+  }
+
   /// Adds to the output that is recorded with the task.
   void append_output(std::string_view text) {
     if (control_ != nullptr) control_->append_output(text);
@@ -148,8 +167,8 @@ class TaskContext {
 /// What can be a task: called with TaskContext&, returns nothing, std::expected<void, TaskError>, or a coroutine
 /// of <leat/task.h>.
 template <class F>
-concept TaskCallable =
-    std::copy_constructible<std::decay_t<F>> && std::invocable<std::decay_t<F>&, TaskContext&>;
+concept TaskCallable = std::copy_constructible<std::decay_t<F>> && std::invocable < std::decay_t<F>
+&, TaskContext& > ;
 
 /// A task function of any such callable.
 template <TaskCallable F>

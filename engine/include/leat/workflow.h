@@ -25,6 +25,8 @@ namespace leat {
 inline constexpr std::size_t kWorkflowTasksMax = 1'000'000;
 inline constexpr std::size_t kWorkflowEdgesMax = 16'000'000;
 inline constexpr std::size_t kTaskNamespaceBytesMax = 512;  ///< tenant::package::workflow::task as a whole
+inline constexpr std::size_t kWorkflowSignalsMax = 4096;    ///< names
+inline constexpr std::size_t kSignalNameBytesMax = 128;
 
 enum class WorkflowErrorCode : std::uint8_t {
   EmptyWorkflow,
@@ -62,6 +64,22 @@ struct TaskOptions {
   /// Memory: its end is not waited for: what depends on it begins at once, and a crash may make both run again. Only
   /// where all that depend on it are at Memory, too: else it keeps the pipeline's level, see Workflow::warnings().
   std::optional<Durability> durability = {};
+  /// Besides its dependencies it waits for this signal, see PipelineHandle::signal(), and costs nothing meanwhile.
+  /// The value is in its context, under the signal's name. A trigger rule is asked as soon as the dependencies have
+  /// ended, so that a task which is not to run is Skipped without the signal; one that looks at the context is asked
+  /// once the signal is there. 1 to 128 bytes; empty: none.
+  std::string signal = {};
+  /// From the pipeline's submission (or its start_at) until the signal, by the wall clock, across restarts; 0: none.
+  /// A task that waits for the signal alone and past it is Failed, without a retry.
+  std::chrono::nanoseconds signal_timeout{0};
+  /// Signals for which its coroutine may wait, see TaskContext::signal().
+  std::vector<std::string> awaits = {};
+};
+
+/// What a pipeline may be told by name.
+struct SignalDefinition {
+  std::string name;
+  std::vector<std::uint32_t> tasks;  ///< that have it as TaskOptions::signal; ascending
 };
 
 /// One task of a built workflow. What it refers to lives as long as the workflow.
@@ -78,7 +96,10 @@ struct TaskDefinition {
   TriggerRule trigger;
   std::string executor;
   bool at_memory = false;  ///< its end is not waited for, nor is that of any task that depends on it
-  std::string config;      ///< JSON text without spaces, keys in the order of their bytes
+  std::optional<std::uint32_t> signal;  ///< that it waits for: an index into Workflow::signals()
+  std::chrono::nanoseconds signal_timeout{0};
+  std::vector<std::uint32_t> awaits;  ///< the same, for its coroutine; in declared order
+  std::string config;                 ///< JSON text without spaces, keys in the order of their bytes
 };
 
 /// A checked workflow. Copies share one definition.
@@ -119,7 +140,12 @@ class Workflow {
   /// Complexity: O(1), one hash.
   std::optional<std::uint32_t> find(std::string_view task) const noexcept;
 
-  /// The tasks that wait for nothing, ascending.
+  /// All names that its tasks declare, in the order in which they do.
+  std::span<const SignalDefinition> signals() const noexcept;
+  /// @return its index in signals(); empty: no task declares it
+  std::optional<std::uint32_t> find_signal(std::string_view name) const noexcept;
+
+  /// The tasks that depend on none, ascending.
   std::span<const std::uint32_t> roots() const noexcept;
   /// Every task once, each after all its dependencies; always the same for the same workflow.
   std::span<const std::uint32_t> topological_order() const noexcept;

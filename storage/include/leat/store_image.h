@@ -21,6 +21,7 @@
 #include "leat/states.h"
 #include "leat/store_error.h"
 #include "leat/task_image.h"
+#include "leat/transition_group.h"
 #include "leat/uuid.h"
 
 namespace leat {
@@ -43,6 +44,8 @@ struct TraitsImage {
   std::string schedule;           ///< that submitted it; empty: none did
   std::int64_t scheduled_ns = 0;  ///< the time that it stands for
   std::int64_t deadline_ns = 0;   ///< Unix time; 0: it has none
+  std::int64_t start_at_ns = 0;   ///< before which a signal makes no task begin; 0: none
+  SignalValues signals = {};      ///< that have come
 
   friend bool operator==(const TraitsImage&, const TraitsImage&) = default;
 };
@@ -117,6 +120,7 @@ enum class TransitionReason : std::uint8_t {
   Abandoned,     ///< it was rescued too often
   TriggerRule,   ///< its trigger rule is false
   Deadline,      ///< its pipeline's deadline had passed
+  Signal,        ///< the signal has come that it still waited for
 };
 
 /// @return the reason's name exactly as the enumerator is spelled
@@ -188,7 +192,7 @@ class StoreImage {
   const std::map<std::uint32_t, std::string>& keys() const noexcept;         ///< by key_no
   const PauseImages& pauses() const noexcept;
   const SubmissionImages& submissions() const noexcept;
-  const std::map<std::string, ScheduleImage>& schedules() const noexcept;    ///< by name
+  const std::map<std::string, ScheduleImage>& schedules() const noexcept;  ///< by name
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

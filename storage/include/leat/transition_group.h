@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,21 +65,31 @@ std::string encode_done(std::span<const TaskDone> tasks);
 /// @return  false: the bytes are damaged
 bool decode_done(std::string_view bytes, const std::function<bool(const TaskDone&)>& take);
 
+/// For PipelineTraits::signals: their values, JSON text, by name.
+using SignalValues = std::map<std::string, std::string, std::less<>>;
+std::string encode_signals(const SignalValues& signals);
+/// @return  false: the bytes are damaged
+bool decode_signals(std::string_view bytes, SignalValues& signals);
+
 /// What few pipelines have.
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
 
-  std::int64_t start_at_ns = 0;           ///< Unix time before which no task begins; 0: none; not in rows
+  std::int64_t start_at_ns =
+      0;  ///< Unix time before which no task begins; 0: none; in rows where keeps_start
   std::string_view idempotency_key = {};  ///< with its workflow's name before it; empty: none; not in rows
   std::int64_t key_ends_ns = 0;           ///< Unix time until which that key stands for this pipeline
   ScheduleFiring firing = {};             ///< only its name and time in rows
-  std::string_view tasks_done = {};       ///< by an earlier pipeline, as encode_done() gives them; not in rows
+  std::string_view tasks_done = {};  ///< by an earlier pipeline, as encode_done() gives them; not in rows
   Priority priority = Priority::Normal;
-  std::int64_t deadline_ns = 0;  ///< Unix time at which what has not ended ends; 0: none
+  std::int64_t deadline_ns = 0;   ///< Unix time at which what has not ended ends; 0: none
+  std::string_view signals = {};  ///< that have come, as encode_signals() gives them
+  bool keeps_start = false;       ///< a signal may make tasks Ready before start_at_ns
 
   bool empty() const noexcept {
     return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
-           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal && deadline_ns == 0;
+           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal && deadline_ns == 0 &&
+           signals.empty();
   }
 };
 
@@ -156,6 +167,17 @@ struct TaskReferred {
   std::string_view external_ref = {};  ///< 1 to kExternalRefBytesMax bytes
 };
 
+/// A signal has come, which each name does once. Transitions: each successor's.
+struct PipelineSignalled {
+  std::uint64_t pipeline_no = 0;
+  std::string_view name = {};
+  std::string_view value = {};  ///< JSON text
+  std::span<const Successor> successors =
+      {};                        ///< that waited for nothing else: Ready, or Skipped with what follows
+  std::int64_t start_at_ns = 0;  ///< Unix time before which they do not begin; 0: they may
+  std::optional<PipelineState> pipeline = {};  ///< its new state, where this step changed it
+};
+
 /// Stands for groups of others where the events of a few are kept: only the store itself writes it.
 struct GroupsLeftOut {
   std::uint64_t transitions = 0;
@@ -172,12 +194,13 @@ struct PauseChanged {
 /// A schedule was made, redefined, paused, moved on without a pipeline, or removed. Takes no transition.
 struct ScheduleChanged {
   std::string_view name = {};  ///< unique among those that are
-  std::uint64_t version = 0;   ///< from 1 in steps of 1, firings included: so what a row holds is not told twice
+  std::uint64_t version =
+      0;  ///< from 1 in steps of 1, firings included: so what a row holds is not told twice
   bool removed = false;
   bool paused = false;
-  std::int64_t cursor_ns = 0;  ///< up to where its times are dealt with; Unix time
-  std::int64_t last_ns = 0;    ///< the time that was fired last; 0: none
-  std::int64_t queued_ns = 0;  ///< a time that waits for the pipeline before it; 0: none
+  std::int64_t cursor_ns = 0;        ///< up to where its times are dealt with; Unix time
+  std::int64_t last_ns = 0;          ///< the time that was fired last; 0: none
+  std::int64_t queued_ns = 0;        ///< a time that waits for the pipeline before it; 0: none
   std::string_view definition = {};  ///< free bytes of the definer; empty: as before
 };
 
@@ -205,6 +228,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const TaskEnded& record);
   TransitionGroup(std::int64_t time_ns, const PipelineChanged& record);
   TransitionGroup(std::int64_t time_ns, const TaskReferred& record);
+  TransitionGroup(std::int64_t time_ns, const PipelineSignalled& record);
   TransitionGroup(std::int64_t time_ns, const PauseChanged& record);
   TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
   TransitionGroup(std::int64_t time_ns, const ScheduleChanged& record);

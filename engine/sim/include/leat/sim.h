@@ -168,7 +168,8 @@ struct Report {
 /// if (found.failure) std::puts(found.failure->timeline.c_str());
 /// ```
 /// Task functions run in the calling thread and must not wait; what they change outside of the engine is kept
-/// across simulated crashes, as a database would.
+/// across simulated crashes, as a database would. Each pipeline gets the signals that the workflow declares, with the
+/// value `true`, at any moment.
 Report explore(const Workflow& workflow, const Options& options, const Invariant& invariant = {});
 
 /// One run again, with its timeline: by the seed alone, or by a minimised schedule.
