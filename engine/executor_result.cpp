@@ -30,6 +30,8 @@ std::string_view to_string(ErrorCode code) noexcept {
       return "Damaged";
     case ErrorCode::Cancelled:
       return "Cancelled";
+    case ErrorCode::WrongType:
+      return "WrongType";
   }
   return "unknown";
 }

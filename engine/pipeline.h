@@ -178,6 +178,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::expected<Ack, Error> wait_acknowledged();
   std::expected<PipelineResult, Error> wait_end(std::chrono::nanoseconds timeout);
   std::expected<void, Error> cancel();
+  std::expected<std::string, Error> context_of(std::string_view task) const;
   std::expected<std::string, Error> initial_context() const;
   /// As a round of the checkpoint keeps it. @pre owned, or there is one thread; not every task has ended
   PipelineImage image() noexcept;

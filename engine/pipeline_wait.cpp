@@ -174,6 +174,26 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
   return result;
 }
 
+std::expected<std::string, Error> Pipeline::context_of(std::string_view task) const {
+  if (!over()) return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has not ended"});
+  if (auto error = broken()) return std::unexpected(std::move(*error));
+  const auto number = workflow_->workflow.find(task);
+  if (!number) {
+    return std::unexpected(Error{ErrorCode::NotFound, "workflow '" +
+                                                          std::string(workflow_->workflow.full_name()) +
+                                                          "' has no task '" + std::string(task) + "'"});
+  }
+  if (const TaskState state = state_of(*number); state != TaskState::Completed) {
+    return std::unexpected(
+        Error{ErrorCode::InvalidState,
+              "task '" + std::string(task) + "' is " + std::string(to_string(state)) + ", not Completed"});
+  }
+  const SharedContext& context = *tasks_[*number].context;
+  if (!context.in_store_alone()) return std::string(context.text());
+  return std::unexpected(Error{ErrorCode::Storage, "the context of task '" + std::string(task) +
+                                                       "' is large, and was recovered: it is in the store alone"});
+}
+
 PipelineState Pipeline::state() const noexcept {
   return state_.load(std::memory_order_relaxed);  // relaxed: a value to look at
 }
@@ -278,6 +298,10 @@ std::expected<PipelineResult, Error> PipelineHandle::wait(std::chrono::nanosecon
 }
 std::expected<void, Error> PipelineHandle::cancel() {
   return pipeline_->cancel();
+}
+
+std::expected<std::string, Error> PipelineHandle::context_of(std::string_view task) const {
+  return pipeline_->context_of(task);
 }
 
 std::expected<void, Error> PipelineHandle::pause(std::string_view reason) {

@@ -19,6 +19,7 @@ enum class ErrorCode : std::uint8_t {
   Locked,         ///< another process has the store open
   Damaged,        ///< acknowledged data is missing or altered
   Cancelled,      ///< who waits was told to end
+  WrongType,      ///< a value is there, of another type than was asked for
 };
 
 /// @return the enumerator's name

@@ -77,6 +77,27 @@ class PipelineHandle {
   std::expected<PipelineResult, Error> wait(
       std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
 
+  /// Waits as wait() does, then reads a value of what the pipeline left, see PipelineResult::context.
+  /// ```cpp
+  /// #include <leat/json.h>
+  /// const auto rows = handle.result<std::int64_t>("rows");
+  /// const auto names = handle.result<std::vector<std::string>>("names");
+  /// ```
+  /// @tparam T  bool, a number, std::string, and whatever nlohmann::json converts to. A bool is no number, a number with
+  ///            a fraction no integer, and one that T cannot hold is of another type
+  /// @return    NotFound (no such key), WrongType, InvalidState (the pipeline is not Completed), or as wait()
+  template <class T>
+  std::expected<T, Error> result(std::string_view key, std::chrono::nanoseconds timeout =
+                                                           std::chrono::nanoseconds::max()) const;
+  /// The same of what one of its tasks left, also where others failed.
+  /// @return as result(); InvalidState: that task is not Completed; NotFound: there is no such task, or key
+  template <class T>
+  std::expected<T, Error> result_of(std::string_view task, std::string_view key,
+                                    std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max()) const;
+  /// The context that a task left: JSON text. @pre the pipeline has ended, else InvalidState.
+  /// @return as result_of(); Storage: a large one that an earlier process left is in the store alone
+  std::expected<std::string, Error> context_of(std::string_view task) const;
+
   using Callback = std::function<void(std::expected<PipelineResult, Error>)>;
 
   /// Calls back once, when wait() would return without waiting, on a worker of the executor key; after the
