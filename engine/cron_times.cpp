@@ -14,7 +14,7 @@ namespace leat {
 namespace {
 
 constexpr std::int64_t kDay = 86'400;
-constexpr std::int64_t kSearch = 50 * 366 * kDay;
+constexpr std::int64_t kSearch = kDay * 366 * 50;
 
 struct Field {
   std::string_view name;

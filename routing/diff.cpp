@@ -59,7 +59,7 @@ bool may_meet(const Pattern& a, const Pattern& b) {
   const auto differ = [](const PatternSegment& s, const PatternSegment& t) {
     return s.kind == SegmentKind::Literal && t.kind == SegmentKind::Literal && s.text != t.text;
   };
-  const auto meet_until_run = [&](auto at, auto end, auto other, auto other_end) {
+  const auto meet_until_run = [&](auto at, const auto& end, auto other, const auto& other_end) {
     for (; at != end && other != other_end; ++at, ++other) {
       if (at->kind == SegmentKind::AnyRun || other->kind == SegmentKind::AnyRun) return true;
       if (differ(*at, *other)) return false;

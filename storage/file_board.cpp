@@ -45,7 +45,7 @@ using Said = std::vector<std::pair<BoardLine::Task, BoardLine::Child>>;
 /// What the mapped file of an earlier opening says.
 std::expected<Said, StoreError> read_lines(std::span<const BoardLine> lines, const std::string& path) {
   Header header;
-  std::memcpy(&header, lines.data(), sizeof(header));
+  std::memcpy(&header, static_cast<const void*>(lines.data()), sizeof(header));
   if (header.magic == kMagic) {
     if (header.format != kFormat) {
       return std::unexpected(

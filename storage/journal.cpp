@@ -63,7 +63,7 @@ void Journal::State::wake_committer() noexcept {
 
 Journal::Journal(StateStore& store, Options options) {
   LEAT_CHECK(options.cells >= 2 && (options.cells & (options.cells - 1)) == 0);
-  state_ = std::make_unique<State>(store, options);
+  state_ = std::make_unique<State>(store, std::move(options));
 }
 
 Journal::~Journal() = default;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "checkpoint_slice.h"
@@ -49,7 +50,7 @@ class Count {
 
 struct Journal::State {
   State(StateStore& the_store, Options the_options)
-      : store(the_store), options(the_options), mask(the_options.cells - 1), cells(the_options.cells) {
+      : store(the_store), options(std::move(the_options)), mask(options.cells - 1), cells(options.cells) {
     for (std::size_t index = 0; index < cells.size(); ++index) {
       cells[index].turn.store(index, std::memory_order_relaxed);  // relaxed: nobody else knows the ring yet
     }
