@@ -44,7 +44,7 @@ TEST(Sim, EveryInvariantHoldsWhateverGoesWrong) {
 }
 
 TEST(Sim, SignalsHoldEveryInvariant) {
-  expect_sound(explore(signalled(), with(2000)));
+  expect_sound(explore(signalled(), with(1000)));
 }
 
 TEST(Sim, TheSameSeedGivesTheSameRunBitForBit) {
