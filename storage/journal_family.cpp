@@ -396,7 +396,8 @@ std::expected<JournalEnd, StoreError> JournalDb::end(const JournalEnd& known) co
   return end_of(commit->header(), known);
 }
 
-std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known) const {
+std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known,
+                                                       const JournalEnd& told) const {
   const auto rounds = marks();
   if (!rounds) return std::unexpected(rounds.error());
   const std::uint64_t from = rounds->newest().minimum;
@@ -418,6 +419,11 @@ std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known) 
         }
         const auto after = end_of(header, known);
         if (!after) return std::unexpected(after.error());
+        if (told.hash != 0 && after->sequence == told.sequence && after->hash != told.hash) {
+          return std::unexpected(StoreError{
+              StoreErrorCode::Damaged,
+              fmt::format("commit {} is not the one that was acknowledged", header.first_sequence)});
+        }
         end = *after;
         return {};
       },

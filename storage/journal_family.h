@@ -146,7 +146,8 @@ class JournalDb {
   /// to the one before.
   ///
   /// @param known  as for end()
-  std::expected<JournalEnd, StoreError> check(const JournalEnd& known) const;
+  /// @param told   the last commit that somebody was told of
+  std::expected<JournalEnd, StoreError> check(const JournalEnd& known, const JournalEnd& told) const;
 
  private:
   JournalDb() = default;

@@ -85,7 +85,8 @@ std::expected<Promise, StoreError> read_promise(const std::string& directory, co
   const auto floor = read_floor(directory);
   if (!floor) return std::unexpected(floor.error());
   return Promise{.end_min = std::max(floor->promised(boot), block.journal_end),
-                 .end_max = block.reserved_end};
+                 .end_max = block.reserved_end,
+                 .last = {floor->promised(boot), floor->promised_hash(boot)}};
 }
 
 std::expected<void, StoreError> check_promise(const std::string& directory, const Promise& promise,
@@ -122,7 +123,7 @@ std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::str
     journal = JournalDb::open(directory, JournalDb::Access::Read, options);
   }
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
-  const auto end = journal->check(JournalEnd::of(block));
+  const auto end = journal->check(JournalEnd::of(block), promise->last);
   if (!end) return damaged(fmt::format("{}: {}", directory, end.error().message));
   if (auto kept = check_promise(directory, by_logs, end->sequence); !kept)
     return std::unexpected(std::move(kept.error()));

@@ -12,6 +12,7 @@
 
 #include "leat/store_error.h"
 #include "rocksdb_store.h"
+#include "journal_family.h"
 #include "store_directory.h"
 
 namespace leat {
@@ -20,6 +21,7 @@ namespace leat {
 struct Promise {
   std::uint64_t end_min = 1;
   std::uint64_t end_max = 1;
+  JournalEnd last = {.sequence = 0};  ///< of an unclosed store: the commit that somebody was told of last
 };
 
 /// Read it before the journal: beside a live writer it only rises.

@@ -11,6 +11,7 @@
 #include "journal_family.h"
 #include "leat/rocksdb.h"
 #include "rocksdb_store.h"
+#include "surroundings.h"
 
 namespace leat {
 namespace {
@@ -89,6 +90,9 @@ std::expected<void, StoreError> check_writes(const rocksdb::WriteBatch& batch,
   return refuse(fmt::format("the caller's writes: {}", status.ToString()));
 }
 
+RocksdbStore::RocksdbStore(std::string_view owner)
+    : owner_(owner), stalls_(std::make_shared<StallListener>()) {}
+
 void RocksdbStore::configure(rocksdb::DBOptions& options,
                              std::vector<rocksdb::ColumnFamilyDescriptor>& families) const {
   options.unordered_write = false;
@@ -101,6 +105,7 @@ void RocksdbStore::configure(rocksdb::DBOptions& options,
   options.max_total_wal_size = journal_db_options(options.env).max_total_wal_size;
   options.max_bgerror_resume_count = 0;
   options.create_missing_column_families = true;
+  options.listeners.push_back(stalls_);
   for (const rocksdb::ColumnFamilyDescriptor& family : journal_families()) {
     if (family.name == rocksdb::kDefaultColumnFamilyName) continue;
     families.emplace_back(family_name(owner_, family.name), family.options);
@@ -125,7 +130,9 @@ std::expected<std::unique_ptr<StateStore>, StoreError> RocksdbStore::open_in(
     }
     own.push_back(*found);
   }
-  return open_borrowed_store(db, own, db.GetName() + "/leat-" + owner_, StoreEnvironment{.env = db.GetEnv()});
+  return open_borrowed_store(db, own, db.GetName() + "/leat-" + owner_,
+                             StoreEnvironment{.env = db.GetEnv(),
+                                              .stalls = std::static_pointer_cast<StallListener>(stalls_)});
 }
 
 }  // namespace leat

@@ -113,6 +113,7 @@ class RocksdbStateStore final : public StateStore {
   std::uint64_t written_;
   std::uint64_t synced_;
   std::uint64_t hash_;     // of what is written
+  std::uint64_t synced_hash_ = hash_;
   CheckpointMarks marks_;  // the committer's at the end of a round, tidy()'s until the next one begins
   std::optional<EventCarrier> carrier_;
   std::optional<ContextSweeper> sweeper_;
@@ -162,10 +163,10 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
   // A store that was created has a floor, so a death between the two must find the floor first.
   if (!directory_.superblock().created) {
-    if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, boot); !done) return done;
+    if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done) return done;
   }
   if (auto done = directory_.replace(block); !done) return done;
-  if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, boot); !done) return done;
+  if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done) return done;
   auto board = FileBoard::open(directory_.path());
   if (!board) return std::unexpected(std::move(board.error()));
   board_ = std::move(*board);
@@ -179,7 +180,9 @@ StoreCondition RocksdbStateStore::condition() noexcept {
   if (stall == WriteStallCondition::kStopped) {
     return {StoreHealth::ReadOnly, deed("the device does not keep up, writes are held up:")};
   }
-  const SpaceGuard::Space space = surroundings_.guard->look();
+  SpaceGuard& guard = *surroundings_.guard;
+  // A caller's database does not write through the guard, which could not give a reserve back.
+  const SpaceGuard::Space space = journal_.is_borrowed() ? guard.space() : guard.look();
   if (space.free_bytes / 2 < space.gate_bytes) {
     const bool closed = space.free_bytes < space.gate_bytes;
     return {closed ? StoreHealth::ReadOnly : StoreHealth::Degraded,
@@ -358,7 +361,7 @@ std::expected<std::string, StoreError> RocksdbStateStore::read_context(const Con
 std::expected<void, StoreError> RocksdbStateStore::acknowledge(std::uint64_t end_sequence) {
   if (auto ready = usable(); !ready) return ready;
   LEAT_CHECK(end_sequence <= written_);
-  if (auto done = directory_.raise_floor(synced_, end_sequence); !done) return fail(std::move(done.error()));
+  if (auto done = directory_.raise_floor({synced_, synced_hash_}, {end_sequence, end_sequence == written_ ? hash_ : 0}); !done) return fail(std::move(done.error()));
   return {};
 }
 
@@ -368,7 +371,8 @@ std::expected<void, StoreError> RocksdbStateStore::sync() {
   const rocksdb::Status status = journal_.db().SyncWAL();
   if (!status.ok()) return fail(to_store_error(status, deed("syncing")));
   synced_ = written_;
-  if (auto done = directory_.raise_floor(synced_, written_); !done) return fail(std::move(done.error()));
+  synced_hash_ = hash_;
+  if (auto done = directory_.raise_floor({synced_, synced_hash_}, {written_, hash_}); !done) return fail(std::move(done.error()));
   return {};
 }
 
@@ -456,12 +460,14 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   if (!promise) return std::unexpected(promise.error());
   JournalDb journal = JournalDb::borrow(db, families);
   // The caller has recovered the database; what leat acknowledged in it is to be there.
-  const auto end = journal.check(JournalEnd::of(block));
+  const auto end = journal.check(JournalEnd::of(block), promise->last);
   if (!end) return std::unexpected(at_place(directory, end.error()));
   if (auto kept = check_promise(directory, *promise, end->sequence); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  auto store = std::make_unique<RocksdbStateStore>(environment.env, Surroundings(*environment.env, directory),
+  Surroundings surroundings(*environment.env, directory);
+  if (environment.stalls != nullptr) surroundings.stalls = environment.stalls;
+  auto store = std::make_unique<RocksdbStateStore>(environment.env, std::move(surroundings),
                                                    std::move(*place), std::move(journal), *end);
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;

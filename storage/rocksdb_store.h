@@ -15,10 +15,13 @@
 
 namespace leat {
 
+class StallListener;
+
 struct StoreEnvironment {
   rocksdb::Env* env = rocksdb::Env::Default();  ///< outlives the store
   std::uint64_t boot = current_boot();          ///< see Floor::promised()
   StoreOptions options = {};
+  std::shared_ptr<StallListener> stalls = {};  ///< that a caller's database tells; null: one of its own
 };
 
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(

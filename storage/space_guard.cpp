@@ -95,7 +95,7 @@ bool SpaceGuard::free_reserve() noexcept {
 }
 
 SpaceGuard::Space SpaceGuard::look() noexcept {
-  const Space space{.free_bytes = free_bytes(), .gate_bytes = gate_bytes_};
+  const Space space = this->space();
   // relaxed: whoever is late finds it taken
   if (space.free_bytes / 2 > space.gate_bytes && reserve_bytes_.load(std::memory_order_relaxed) == 0) {
     take_reserve(0);

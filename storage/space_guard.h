@@ -34,6 +34,8 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
   void drop_reserve() noexcept;
   /// Looks at the device; takes the reserve again where there is plenty.
   Space look() noexcept;
+  /// The same, as it is.
+  Space space() const noexcept { return {.free_bytes = free_bytes(), .gate_bytes = gate_bytes_}; }
 
   /// Carries out a call that may need so many bytes more, freeing the reserve before the device is full.
   ///

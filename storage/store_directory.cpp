@@ -29,7 +29,8 @@ constexpr std::uint64_t kFormatWithHash = 3;
 constexpr std::uint64_t kFormatWithRepair = 4;
 constexpr std::size_t kSuperblockBytesMax = 4096;
 constexpr std::size_t kSectorBytes = 512;  // what a device writes whole or not at all
-constexpr std::size_t kFloorBytes = 6 * sizeof(std::uint64_t);
+constexpr std::size_t kFloorBytes = 8 * sizeof(std::uint64_t);
+constexpr std::size_t kFloorBytesBefore = 6 * sizeof(std::uint64_t);  // format 4
 
 /// Owns a file descriptor.
 class File {
@@ -115,22 +116,29 @@ std::expected<void, StoreError> sync_directory(const std::string& path) {
 std::array<std::byte, kFloorBytes> encode(const Floor& floor) {
   std::array<std::byte, kFloorBytes> bytes;
   std::byte* out = bytes.data();
-  for (const std::uint64_t value : {floor.turn, floor.epoch, floor.synced, floor.written, floor.boot}) {
+  for (const std::uint64_t value : {floor.turn, floor.epoch, floor.synced, floor.written, floor.boot,
+                                    floor.synced_hash, floor.written_hash}) {
     out = record_format::put_u64(out, value);
   }
   record_format::put_u64(out, XXH3_64bits(bytes.data(), kFloorBytes - sizeof(std::uint64_t)));
   return bytes;
 }
 
-std::optional<Floor> decode_floor(std::string_view file, std::size_t offset) {
-  if (file.size() < offset + kFloorBytes) return std::nullopt;
+/// @param bytes  kFloorBytes, or kFloorBytesBefore
+std::optional<Floor> decode_floor(std::string_view file, std::size_t offset, std::size_t bytes) {
+  if (file.size() < offset + bytes) return std::nullopt;
   const auto* in = reinterpret_cast<const std::byte*>(file.data()) + offset;
   const auto field = [in](std::size_t index) {
     return record_format::get_u64(in + index * sizeof(std::uint64_t));
   };
-  if (XXH3_64bits(in, kFloorBytes - sizeof(std::uint64_t)) != field(5)) return std::nullopt;
-  return Floor{
-      .turn = field(0), .epoch = field(1), .synced = field(2), .written = field(3), .boot = field(4)};
+  const std::size_t checked = bytes - sizeof(std::uint64_t);
+  if (XXH3_64bits(in, checked) != field(checked / sizeof(std::uint64_t))) return std::nullopt;
+  Floor floor{.turn = field(0), .epoch = field(1), .synced = field(2), .written = field(3), .boot = field(4)};
+  if (bytes == kFloorBytes) {
+    floor.synced_hash = field(5);
+    floor.written_hash = field(6);
+  }
+  return floor;
 }
 
 /// Takes "name value\n" off the front of `text`.
@@ -233,12 +241,15 @@ std::expected<Superblock, StoreError> read_superblock(const std::string& directo
 std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* flawed) {
   const auto bytes = read_file(join(directory, kFloorName), 2 * kSectorBytes);
   const std::string_view file = bytes ? std::string_view(*bytes) : std::string_view();
-  const auto first = decode_floor(file, 0);
-  const auto second = decode_floor(file, kSectorBytes);
+  // An opening for writing makes both sectors anew, so that they are of one length.
+  const bool is_old = decode_floor(file, 0, kFloorBytesBefore) || decode_floor(file, kSectorBytes, kFloorBytesBefore);
+  const std::size_t floor_bytes = is_old ? kFloorBytesBefore : kFloorBytes;
+  const auto first = decode_floor(file, 0, floor_bytes);
+  const auto second = decode_floor(file, kSectorBytes, floor_bytes);
   if (flawed != nullptr) {
     const auto filled = [](char byte) { return byte != '\0'; };
-    *flawed = !first || !second || file.size() != kSectorBytes + kFloorBytes ||
-              std::ranges::any_of(file.substr(kFloorBytes, kSectorBytes - kFloorBytes), filled);
+    *flawed = !first || !second || file.size() != kSectorBytes + floor_bytes ||
+              std::ranges::any_of(file.substr(floor_bytes, kSectorBytes - floor_bytes), filled);
   }
   if (!first && !second) {
     return error(StoreErrorCode::Damaged,
@@ -316,13 +327,13 @@ std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superb
 }
 
 std::expected<void, StoreError> StoreDirectory::begin_floor(std::uint64_t epoch, std::uint64_t end,
-                                                            std::uint64_t boot) {
+                                                            std::uint64_t hash, std::uint64_t boot) {
   const std::string name = join(path_, kFloorName);
   if (floor_fd_ < 0) floor_fd_ = File(name, O_RDWR | O_CREAT).give();
   if (floor_fd_ < 0) return system_error(errno, "open", name);
   floor_ = {.turn = floor_.turn, .epoch = epoch, .synced = end, .written = end, .boot = boot};
   for (int sector = 0; sector < 2; ++sector) {
-    if (auto done = raise_floor(end, end); !done) return done;
+    if (auto done = raise_floor({end, hash}, {end, hash}); !done) return done;
   }
   if (::fsync(floor_fd_) != 0) return system_error(errno, "sync", name);
   return sync_directory(path_);
@@ -331,12 +342,14 @@ std::expected<void, StoreError> StoreDirectory::begin_floor(std::uint64_t epoch,
 std::expected<void, StoreError> StoreDirectory::rebuild_floor() {
   const std::string name = join(path_, kFloorName);
   if (::unlink(name.c_str()) != 0 && errno != ENOENT) return system_error(errno, "remove", name);
-  return begin_floor(superblock_.epoch, superblock_.journal_end, current_boot());
+  return begin_floor(superblock_.epoch, superblock_.journal_end, superblock_.journal_hash, current_boot());
 }
 
-std::expected<void, StoreError> StoreDirectory::raise_floor(std::uint64_t synced, std::uint64_t written) {
-  floor_.synced = synced;
-  floor_.written = written;
+std::expected<void, StoreError> StoreDirectory::raise_floor(const Level& synced, const Level& written) {
+  floor_.synced = synced.end;
+  floor_.synced_hash = synced.hash;
+  floor_.written = written.end;
+  floor_.written_hash = written.hash;
   ++floor_.turn;
   const std::array<std::byte, kFloorBytes> bytes = encode(floor_);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());

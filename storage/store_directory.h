@@ -14,12 +14,14 @@
 //           repairing N         families that are being made anew: 1 checkpoint, 2 history, 4 contexts;
 //                               absent before format 4
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal
-// FLOOR   two sectors written in turn, in each 48 bytes:
+// FLOOR   two sectors written in turn, in each 64 bytes, before format 4 48:
 //           u64 turn
 //           u64 epoch
 //           u64 synced          holds after a power cut: it is written after the sync
 //           u64 written         up to where somebody was told: holds within one boot of the machine
 //           u64 boot
+//           u64 synced_hash     of the commit that ends there; 0: unknown; absent before format 4
+//           u64 written_hash    the same
 //           u64 checksum
 #pragma once
 
@@ -62,11 +64,18 @@ struct Floor {
   std::uint64_t synced = 0;
   std::uint64_t written = 0;
   std::uint64_t boot = 0;  ///< of the machine, at the time of writing; 0: unknown
+  std::uint64_t synced_hash = 0;   ///< of the commit that ends there; 0: unknown
+  std::uint64_t written_hash = 0;  ///< the same
 
   /// The number below which everything must be there, as seen from the boot `now`.
   std::uint64_t promised(std::uint64_t now) const noexcept {
-    return now != 0 && now == boot && written > synced ? written : synced;
+    return holds_written(now) ? written : synced;
   }
+  /// The hash of the commit that ends there; 0: unknown.
+  std::uint64_t promised_hash(std::uint64_t now) const noexcept {
+    return holds_written(now) ? written_hash : synced_hash;
+  }
+  bool holds_written(std::uint64_t now) const noexcept { return now != 0 && now == boot && written > synced; }
 };
 
 /// What is said of a store while Superblock::repairing is not 0.
@@ -119,11 +128,19 @@ class StoreDirectory {
   std::expected<void, StoreError> replace(const Superblock& superblock);
 
   /// Makes the floor anew, in both sectors, durably.
-  std::expected<void, StoreError> begin_floor(std::uint64_t epoch, std::uint64_t end, std::uint64_t boot);
+  ///
+  /// @param hash  of the commit that ends there; 0: unknown
+  std::expected<void, StoreError> begin_floor(std::uint64_t epoch, std::uint64_t end, std::uint64_t hash,
+                                              std::uint64_t boot);
   /// Makes FLOOR anew for a store that was closed, of which the superblock says everything.
   std::expected<void, StoreError> rebuild_floor();
+  /// Where a commit ends, and its hash.
+  struct Level {
+    std::uint64_t end = 0;
+    std::uint64_t hash = 0;  ///< 0: unknown
+  };
   /// Raises the floor. It survives the process's death; a power cut may take it back, never advance it.
-  std::expected<void, StoreError> raise_floor(std::uint64_t synced, std::uint64_t written);
+  std::expected<void, StoreError> raise_floor(const Level& synced, const Level& written);
 
  private:
   StoreDirectory(std::string path, DirectoryLock&& lock) noexcept

@@ -248,5 +248,30 @@ TEST(RocksdbEmbedding, OwnersOfOneDatabaseDoNotMeet) {
   for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
 }
 
+TEST(RocksdbEmbedding, WriteStallsOfTheDatabaseCloseAdmissionUntilTheyPass) {
+  const TemporaryDirectory directory;
+  std::shared_ptr<rocksdb::EventListener> listener;  // what configure() has the database tell
+  Database database(directory.store(), rocksdb::Env::Default(),
+                    [&listener](const rocksdb::DBOptions& options) { listener = options.listeners.back(); });
+  ASSERT_TRUE(database.store()) << database.store().error().message;
+  StateStore& store = **database.store();
+  const auto tell = [&listener](rocksdb::WriteStallCondition now) {
+    rocksdb::WriteStallInfo info;
+    info.condition.cur = now;
+    listener->OnStallConditionsChanged(info);
+  };
+  Journal journal(store, {});
+  EXPECT_EQ(store.condition().health, StoreHealth::Healthy);
+  tell(rocksdb::WriteStallCondition::kDelayed);
+  EXPECT_EQ(store.condition().health, StoreHealth::Degraded);
+  EXPECT_TRUE(journal.admits());
+  tell(rocksdb::WriteStallCondition::kStopped);
+  EXPECT_EQ(store.condition().health, StoreHealth::ReadOnly);
+  EXPECT_THAT(store.condition().reason, HasSubstr("the device does not keep up"));
+  tell(rocksdb::WriteStallCondition::kNormal);
+  EXPECT_EQ(store.condition().health, StoreHealth::Healthy);
+  EXPECT_TRUE(journal.admits());
+}
+
 }  // namespace
 }  // namespace leat::test

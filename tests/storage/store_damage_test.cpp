@@ -1,4 +1,5 @@
 // Files that are missing, damaged, or late: what a store says of them, and that nothing is taken for granted.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -9,10 +10,13 @@
 #include <iterator>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 
+#include "commit.h"
 #include "faulty_file_system.h"
+#include "journal_family.h"
 #include "journal_writer.h"
 #include "leat/journal.h"
 #include "leat/store_reader.h"
@@ -177,6 +181,37 @@ TEST(StoreDamage, AfterAFailedSyncNothingMoreIsAcknowledgedAndTheStoreOpensAgain
   ASSERT_TRUE(replayed) << replayed.error().message;
   EXPECT_GE(*replayed, 1U);
   EXPECT_LE(*replayed, 2U);  // the outcome of the second is unknown; nobody ever wrote the third
+}
+
+TEST(StoreDamage, TheLastCommitOfAStoreThatWasNotClosedIsNoOther) {
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  const std::string place = directory.store();
+  std::uint64_t last = 0;
+  {
+    auto store = open_rocksdb_store(place);
+    ASSERT_TRUE(store) << store.error().message;
+    JournalWriter writer(**store);
+    for (std::uint64_t number = 1; number <= 3; ++number) {
+      ASSERT_TRUE(writer.append(start_of(number)));
+    }
+    last = writer.end() - 1;
+  }
+  auto journal =
+      JournalDb::open(place, JournalDb::Access::Write, journal_db_options(rocksdb::Env::Default()));
+  ASSERT_TRUE(journal);
+  std::string before;
+  ASSERT_TRUE(journal->db().Get({}, journal->family(), journal_key(last), &before).ok());
+  const auto header = CommitReader::open(last, std::as_bytes(std::span(before)))->header();
+  CommitWriter other(*header.link);
+  other.begin(last, header.previous_end(), header.epoch, header.synced);
+  other.add(start_of(77));
+  const auto bytes = other.finish();
+  const std::string after(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  ASSERT_TRUE(journal->db().Put({}, journal->family(), journal_key(last), after).ok());
+  ASSERT_TRUE(journal->close().ok());
+  const auto store = open_rocksdb_store(place);
+  ASSERT_FALSE(store);
+  EXPECT_THAT(store.error().message, testing::HasSubstr("is not the one that was acknowledged"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "every_kind_store.h"
 #include "journal_writer.h"
 #include "leat/history.h"
 #include "leat/state_store.h"
@@ -120,6 +121,63 @@ TEST_P(FilledStoreFormat, RemembersWhatFinished) {
   EXPECT_THAT(lines, testing::ElementsAre("018bcfe5-6800-7001-8000-000000000001 public::embedded::etl Failed "
                                           "no such file"));
 }
+
+/// As write_every_kind() fills it: written today, or by the version of the directory's name.
+class EveryKind : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == "today") return write_every_kind(path_);
+    std::filesystem::copy(std::filesystem::path(LEAT_STORAGE_TEST_DATA) / GetParam(), path_,
+                          std::filesystem::copy_options::recursive);
+  }
+
+  TemporaryDirectory directory_;
+  const std::string path_ = directory_.store();
+};
+
+TEST_P(EveryKind, IsWholeAlsoWhenItWasCarriedOn) {
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+  auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  ASSERT_TRUE((*store)->close());
+  EXPECT_THAT(verify_rocksdb_store(path_).value(), testing::IsEmpty());
+}
+
+TEST_P(EveryKind, AmountsToTheSame) {
+  auto store = open_rocksdb_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto image = recover_unfinished(**store);
+  ASSERT_TRUE(image) << image.error().message;
+  ASSERT_EQ(image->pipelines().size(), 2U);
+  const PipelineImage& second = image->pipelines().at(2);
+  EXPECT_EQ(second.state, PipelineState::Paused);
+  EXPECT_EQ(second.traits->concurrency_key, "tenant");
+  EXPECT_EQ(second.tasks[1].external_ref, "job-7");
+  const auto initial = (*store)->read_context(ContextPlace::of_pipeline(2));
+  ASSERT_TRUE(initial) << initial.error().message;
+  EXPECT_EQ(*initial, every_kind_context('i'));
+  EXPECT_EQ(mark_of(*initial, ContextPlace::of_pipeline(2)), second.context.mark());
+  EXPECT_EQ((*store)->read_context(ContextPlace::of_task(2, 0)).value(), every_kind_context('s'));
+  const PipelineImage& third = image->pipelines().at(3);
+  EXPECT_EQ(third.traits->schedule, "nightly");
+  EXPECT_EQ(third.tasks[0].state, TaskState::Completed);
+  EXPECT_EQ((*store)->read_context(ContextPlace::of_task(3, 0)).value(), every_kind_context('s'));
+  EXPECT_EQ(image->schedules().at("nightly").version, 2U);
+  EXPECT_EQ(image->submissions().at("p::e::w once").pipeline, third.id);
+  EXPECT_EQ(image->pauses().size(), 2U);
+  ASSERT_TRUE((*store)->close());
+}
+
+TEST_P(EveryKind, StillTellsTheEventsOfWhatLives) {
+  std::vector<std::uint64_t> pipelines;
+  const auto image = read_rocksdb_store(
+      path_, [&pipelines](const TransitionEvent& event) { pipelines.push_back(event.pipeline->pipeline_no); });
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_THAT(pipelines, testing::ElementsAre(2, 2, 2, 2, 2, 2, 2, 3, 3, 3));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, EveryKind, testing::Values("today", "store_format_4"),
+                         [](const auto& store) { return store.param; });
 
 INSTANTIATE_TEST_SUITE_P(Formats, FilledStoreFormat, testing::Values("store_format_2", "store_format_3"),
                          [](const auto& format) { return format.param; });

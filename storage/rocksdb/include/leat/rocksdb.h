@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/write_batch.h>
 
@@ -27,11 +28,16 @@ struct RocksdbWrites final : public CallerWrites {
 
 /// leat's part of a database. Several owners can have one each: ownership is (owner, epoch).
 ///
+/// Its health follows the free space beside leat's directory and the database's write stalls, where configure() was
+/// called on the same object. It has no reserve against a full device, since the database writes past it: the gate is
+/// all there is. `leat verify` and `leat inspect` read stores of leat's own alone; an opening checks every commit from
+/// the newest round of the checkpoint on.
+///
 /// Thread-safety: none needed.
 class RocksdbStore {
  public:
   /// @param owner  1 to 64 letters, digits, `-` and `_`
-  explicit RocksdbStore(std::string_view owner = "main") : owner_(owner) {}
+  explicit RocksdbStore(std::string_view owner = "main");
 
   /// Adds leat's families, and sets what its guarantees rest on. Before the caller opens the database; the
   /// caller says whether it may be made (create_if_missing).
@@ -48,6 +54,7 @@ class RocksdbStore {
 
  private:
   const std::string owner_;
+  const std::shared_ptr<rocksdb::EventListener> stalls_;  // the database tells it, and it the stores
 };
 
 }  // namespace leat
