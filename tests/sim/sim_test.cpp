@@ -15,10 +15,11 @@
 namespace leat::sim {
 namespace {
 
-/// @param seeds  times LEAT_SIM_FACTOR, where that is set
+/// @param seeds  times LEAT_SIM_FACTOR, where that is set: 0.1 is a tenth
 Options with(std::uint64_t seeds, Faults faults = all) {
   const char* const factor = std::getenv("LEAT_SIM_FACTOR");
-  return {.seeds = seeds * (factor == nullptr ? 1 : std::strtoull(factor, nullptr, 10)),
+  const double times = factor == nullptr ? 1 : std::strtod(factor, nullptr);
+  return {.seeds = static_cast<std::uint64_t>(static_cast<double>(seeds) * times),
           .first_seed = seeded_generator()() % 1'000'000'000,
           .faults = faults,
           .levels = {Durability::Disk, Durability::Process, Durability::Memory}};
