@@ -140,9 +140,9 @@ void Attempt::complete_unbegun() noexcept {
   listener->returned(*this);
 }
 
-void Attempt::complete_thrown(const char* message) noexcept {
+void Attempt::complete_thrown(const char* message, TaskError::Class kind) noexcept {
   if (!unwound_) return;
-  result = ExecutionResult::failed(task.event.task_execution_id, message, true);
+  result = ExecutionResult::failed(task.event.task_execution_id, message, true).as(kind);
   complete(generation());
 }
 
@@ -291,7 +291,8 @@ CompletionToken::~CompletionToken() {
     attempt_->unwound_ = true;  // the lane, which catches, knows what was thrown
   } else {
     complete(ExecutionResult::failed(attempt_->task.event.task_execution_id,
-                                     "the executor dropped the task without completing it", true));
+                                     "the executor dropped the task without completing it", true)
+                 .as(TaskError::Class::Infrastructure));
   }
 }
 
@@ -304,7 +305,8 @@ void CompletionToken::complete(std::expected<ExecutionResult, DispatchError> res
   if (!result) {
     std::string message = "the executor could not run the task: ";
     message += to_string(result.error().code);
-    result = ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message));
+    result = ExecutionResult::retry(attempt_->task.event.task_execution_id, std::move(message))
+                 .as(TaskError::Class::Infrastructure);
   }
   finish(*result);
 }

@@ -164,7 +164,7 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   /// Ends a use that its listener did not let begin; no token was made.
   void complete_unbegun() noexcept;
   /// Ends a use whose start() threw, unless its token lives on elsewhere.
-  void complete_thrown(const char* message) noexcept;
+  void complete_thrown(const char* message, TaskError::Class kind) noexcept;
 
   std::uint32_t generation() const noexcept;
   /// A figure to look at.

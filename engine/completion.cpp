@@ -82,7 +82,7 @@ void Completion::end_alone(Attempt& attempt) noexcept {
       retry_later(attempt);
     }
   }
-  attempt.lane->count(attempt, outcome);
+  attempt.lane->count(attempt, outcome, false, result.error_class);
   attempt.settle();
 }
 

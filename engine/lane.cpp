@@ -396,6 +396,7 @@ void Lane::execute(Attempt& attempt) noexcept {
     return attempt.complete_unbegun();
   }
   const char* thrown = nullptr;
+  TaskError::Class kind = TaskError::Class::Task;
   std::string message;
   try {
     if (attempt.task.event.adopts) [[unlikely]] {
@@ -407,8 +408,9 @@ void Lane::execute(Attempt& attempt) noexcept {
     thrown = (message = error.what()).c_str();
   } catch (...) {
     thrown = "the task threw something that is not a std::exception";
+    kind = TaskError::Class::Unknown;
   }
-  if (thrown != nullptr) attempt.complete_thrown(thrown);
+  if (thrown != nullptr) attempt.complete_thrown(thrown, kind);
 }
 
 void Lane::recycle(Attempt& attempt) noexcept {
@@ -425,7 +427,7 @@ void Lane::recycle(Attempt& attempt) noexcept {
   if (visits) leave();  // as the last thing, see defer()
 }
 
-void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexcept {
+void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled, TaskError::Class error) noexcept {
   const bool own = running_attempt() == &attempt;
   const std::uint32_t worker =
       attempt.shard.load(std::memory_order_relaxed);  // relaxed: its own, or not used
@@ -444,7 +446,7 @@ void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled) noexc
   if (outcome == Outcome::Late) return add(shard.late);
   if (outcome == Outcome::Dropped) return add(shard.dropped);
   add(shard.executed);
-  if (outcome == Outcome::Failed) add(shard.failed);
+  if (outcome == Outcome::Failed) add(shard.failed[static_cast<std::size_t>(error)]);
   if (outcome == Outcome::Retried) add(shard.retried);
   if (journalled) add(shard.journalled);
   if (own) {

@@ -151,7 +151,9 @@ class Lane final : public SlotListener {
   enum class Outcome { Completed, Failed, Retried, Late, Dropped };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
   /// @param journalled  the end goes to the journal, which counts committed_ends() when it is there
-  void count(const Attempt& attempt, Outcome outcome, bool journalled = false) noexcept;
+  /// @param error       of one that Failed
+  void count(const Attempt& attempt, Outcome outcome, bool journalled = false,
+             TaskError::Class error = TaskError::Class::Task) noexcept;
   /// Ends that have reached the store; written by the journal's committer alone.
   std::atomic<std::uint64_t>& committed_ends() noexcept { return committed_ends_; }
   /// Calls with each attempt record.
@@ -228,7 +230,8 @@ class Lane final : public SlotListener {
   };
   struct alignas(64) Shard {  // written by one worker; the last one by every other thread
     // journalled: of executed, those whose end the journal is told; dropped: taken, and not to be begun.
-    std::atomic<std::uint64_t> executed{0}, failed{0}, retried{0}, late{0}, journalled{0}, dropped{0};
+    std::atomic<std::uint64_t> executed{0}, retried{0}, late{0}, journalled{0}, dropped{0};
+    std::atomic<std::uint64_t> failed[TaskError::kClasses] = {};
     Histogram queue_wait, run_time;
   };
   struct Worker {

@@ -44,7 +44,11 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
   for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
     const Shard& shard = shards_[i];
     sum.total_executed += shard.executed.load(std::memory_order_relaxed);
-    sum.total_failed += shard.failed.load(std::memory_order_relaxed);
+    for (std::size_t kind = 0; kind < TaskError::kClasses; ++kind) {
+      const std::uint64_t failed = shard.failed[kind].load(std::memory_order_relaxed);
+      sum.total_failed += failed;
+      sum.failed_by_class[kind] += failed;
+    }
     sum.total_retried += shard.retried.load(std::memory_order_relaxed);
     sum.total_late += shard.late.load(std::memory_order_relaxed);
     sum.total_dropped += shard.dropped.load(std::memory_order_relaxed);

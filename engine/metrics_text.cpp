@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace leat {
@@ -75,6 +76,27 @@ class Writer {
     head(name, type, help);
     for (const auto& lane : lanes_)
       line("{}{{executor=\"{}\"}} {}\n", name, lane->label, value(lane->metrics));
+  }
+
+  /// Failed tasks of each lane by what failed: a closed set, that dashboards may rely on.
+  void failures(std::string_view name, std::string_view help) {
+    head(name, "counter", help);
+    for (const auto& lane : lanes_) {
+      const auto count = [&](TaskError::Class kind) {
+        return lane->metrics.failed_by_class[static_cast<std::size_t>(kind)];
+      };
+      using enum TaskError::Class;
+      const std::pair<std::string_view, std::uint64_t> counts[] = {
+          {"timeout", count(Timeout)},
+          {"task_error", count(Task) + count(Transient)},
+          {"validation_failed", count(Validation)},
+          {"infrastructure", count(Infrastructure)},
+          {"task_not_found", count(TaskNotFound)},
+          {"claim_lost", 0},  // no attempt is claimed by two
+          {"unknown", count(Unknown)}};
+      for (const auto& [kind, failed] : counts)
+        line("{}{{executor=\"{}\",class=\"{}\"}} {}\n", name, lane->label, kind, failed);
+    }
   }
 
   template <class Value>
@@ -176,7 +198,7 @@ void write_lanes(Writer& out) {
   gauge("leat_executor_capacity_tasks", "Tasks that may be admitted at once, running ones included.",
         [](M m) { return m.max_concurrent + m.max_queued; });
   counter("leat_executor_executed_total", "Attempts that ended.", [](M m) { return m.total_executed; });
-  counter("leat_executor_failed_total", "Tasks that ended Failed.", [](M m) { return m.total_failed; });
+  out.failures("leat_executor_failed_total", "Tasks that ended Failed, by the class of the last error.");
   counter("leat_executor_retried_total", "Attempts that led to another.",
           [](M m) { return m.total_retried; });
   counter("leat_executor_rejected_total", "Dispatches refused for want of a slot.",

@@ -39,7 +39,8 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
     tasks_[index].key_no = attempt.lane->journal_key();
     Ending ending = judge(attempt);
     ending.lane = attempt.lane;
-    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory);
+    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory,
+                        attempt.result.error_class);
     conclude(index, ending, attempt.journal_credits);
   } else {
     attempt.lane->count(attempt, Lane::Outcome::Late);
@@ -66,7 +67,8 @@ void Pipeline::finish_overdue(Attempt& attempt) noexcept {
     Ending ending = judge_failure(
         attempt, {.message = error, .output = output, .error_class = TaskError::Class::Timeout});
     ending.lane = attempt.lane;
-    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory);
+    attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory,
+                        TaskError::Class::Timeout);
     conclude(index, ending, attempt.journal_credits);
   }
   const bool came_back = attempt.came_back;

@@ -44,6 +44,14 @@ std::string_view to_string(TaskError::Class error_class) noexcept {
       return "Timeout";
     case TaskError::Class::Transient:
       return "Transient";
+    case TaskError::Class::Validation:
+      return "Validation";
+    case TaskError::Class::Infrastructure:
+      return "Infrastructure";
+    case TaskError::Class::TaskNotFound:
+      return "TaskNotFound";
+    case TaskError::Class::Unknown:
+      return "Unknown";
   }
   return "unknown";
 }
@@ -73,7 +81,7 @@ std::string_view to_string(RetryOn condition) noexcept {
 }
 
 bool is_transient(std::string_view error, TaskError::Class error_class) noexcept {
-  return error_class != TaskError::Class::Task ||
+  return error_class == TaskError::Class::Timeout || error_class == TaskError::Class::Transient ||
          std::ranges::any_of(kTransientWords, [&](std::string_view word) { return has_part(error, word); });
 }
 

@@ -13,7 +13,8 @@ namespace {
 
 ExecutionResult not_found(const TaskReadyEvent& event) {
   return ExecutionResult::failed(event.task_execution_id,
-                                 "Task not found: " + std::string(event.task_namespace));
+                                 "Task not found: " + std::string(event.task_namespace))
+      .as(TaskError::Class::TaskNotFound);
 }
 
 }  // namespace
@@ -22,7 +23,8 @@ ExecutionResult task_result(TaskContext& context, std::expected<void, TaskError>
   const Uuid& id = context.event().task_execution_id;
   // Outweighs what the function made of a context that was not there.
   if (const auto& error = context.load_error()) {
-    return ExecutionResult::failed(id, "Context build failed: " + error->message);
+    return ExecutionResult::failed(id, "Context build failed: " + error->message)
+        .as(TaskError::Class::Validation);
   }
   if (!outcome) {
     TaskError& error = outcome.error();
@@ -32,7 +34,8 @@ ExecutionResult task_result(TaskContext& context, std::expected<void, TaskError>
     return result;
   }
   if (auto saved = context.save(); !saved) {
-    return ExecutionResult::failed(id, "Context not saved: " + saved.error().message);
+    return ExecutionResult::failed(id, "Context not saved: " + saved.error().message)
+        .as(TaskError::Class::Validation);
   }
   return ExecutionResult::success(id);
 }

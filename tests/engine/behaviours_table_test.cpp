@@ -32,7 +32,6 @@ const std::map<int, std::string> kNotApplicable = {
 };
 
 const std::map<int, std::string> kMissing = {
-    {36, "failures are not counted by their class"},
     {173, "statistics of retries are to be counted from `leat inspect tasks`"},
 };
 

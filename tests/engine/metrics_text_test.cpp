@@ -52,6 +52,14 @@ class GatedStore final : public StateStore {
   const std::unique_ptr<StateStore> store_ = make_memory_store();
 };
 
+/// Cannot run anything.
+class BrokenExecutor final : public TaskExecutor {
+ public:
+  std::expected<ExecutionResult, DispatchError> execute(const TaskReadyEvent&) override {
+    return std::unexpected(DispatchError{DispatchErrorCode::ExecutionFailed, {}});
+  }
+};
+
 /// The value of one sample; NaN where there is none.
 double value_of(const std::string& text, const std::string& sample) {
   const std::size_t at = text.find("\n" + sample + " ");
@@ -94,10 +102,59 @@ TEST(MetricsText, PromtoolFindsNothingToObjectTo) {
   EXPECT_EQ(std::string(said.data(), size), "");
 }
 
+TEST(MetricsText, TellsFailuresByAClosedSetOfClasses) {  // row 36
+  auto runner = Runner::builder()
+                    .database_url("memory:")
+                    .register_executor("broken", std::make_shared<BrokenExecutor>())
+                    .build();
+  ASSERT_TRUE(runner) << runner.error().message;
+  ASSERT_TRUE(runner->start());
+  const TaskOptions once{.retry = {.max_attempts = 1}};
+  const auto own = [](TaskContext&) -> std::expected<void, TaskError> { return std::unexpected("no"); };
+  TaskOptions short_time = once, elsewhere = once;
+  short_time.timeout = 1ms;
+  elsewhere.executor = "broken";
+  const auto workflow =
+      Workflow::builder("w")
+          .task("own", own, once)
+          .task(
+              "thrown", [](TaskContext&) { throw std::runtime_error("no"); }, once)
+          .task(
+              "odd", [](TaskContext&) { throw 7; }, once)
+          .task(
+              "large", [](TaskContext& task) { task.set("a", std::string(kContextBytesMax, 'a')); }, once)
+          .task(
+              "late",
+              [](TaskContext& task) {
+                while (!task.stop_requested()) std::this_thread::yield();
+              },
+              short_time)
+          .task(
+              "elsewhere", [](TaskContext&) {}, elsewhere)
+          .task("no function", once)
+          .build();
+  ASSERT_TRUE(workflow) << workflow.error().message;
+  ASSERT_TRUE(runner->submit(*workflow)->wait(30s));
+  ASSERT_TRUE(runner->wait_idle(30s));
+  const std::string text = runner->metrics_text();
+  const auto failed = [&](const std::string& executor, const std::string& kind) {
+    return value_of(text, "leat_executor_failed_total{executor=\"" + executor + "\",class=\"" + kind + "\"}");
+  };
+  EXPECT_EQ(failed("default", "task_error"), 2);
+  EXPECT_EQ(failed("default", "unknown"), 1);
+  EXPECT_EQ(failed("default", "validation_failed"), 1);
+  EXPECT_EQ(failed("default", "timeout"), 1);
+  EXPECT_EQ(failed("default", "task_not_found"), 1);
+  EXPECT_EQ(failed("default", "infrastructure"), 0);
+  EXPECT_EQ(failed("broken", "infrastructure"), 1);
+  EXPECT_EQ(failed("default", "claim_lost"), 0);
+  EXPECT_EQ(runner->metrics("default").total_failed, 6U);
+}
+
 TEST(MetricsText, CountsWhatHappened) {  // row 34
   const std::string text = busy_runner("other").metrics_text();
   EXPECT_EQ(value_of(text, "leat_executor_executed_total{executor=\"default\"}"), 4);
-  EXPECT_EQ(value_of(text, "leat_executor_failed_total{executor=\"default\"}"), 1);
+  EXPECT_EQ(value_of(text, "leat_executor_failed_total{executor=\"default\",class=\"task_error\"}"), 1);
   EXPECT_EQ(value_of(text, "leat_executor_executed_total{executor=\"other\"}"), 0);
   EXPECT_EQ(value_of(text, "leat_executor_active_tasks{executor=\"default\"}"), 0);
   EXPECT_EQ(value_of(text, "leat_executor_capacity_tasks{executor=\"other\"}"), 2 + 1024);

@@ -51,6 +51,11 @@ struct ExecutionResult {
   std::optional<std::chrono::nanoseconds> retry_after;
   TaskError::Class error_class = TaskError::Class::Task;  ///< for retry policies that look at it
 
+  /// The same with another class of its error.
+  ExecutionResult as(TaskError::Class kind) && {
+    error_class = kind;
+    return std::move(*this);
+  }
   bool should_retry() const noexcept { return status == ExecutionStatus::Retry; }
 
   static ExecutionResult success(const Uuid& task, std::chrono::nanoseconds duration = {});

@@ -1,9 +1,12 @@
 // What the engine counts, as plain values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "leat/task_error.h"
 
 namespace leat {
 
@@ -27,6 +30,7 @@ struct ExecutorMetrics {
   std::uint64_t max_queued = 0;
   std::uint64_t total_executed = 0;     ///< attempts that ended
   std::uint64_t total_failed = 0;       ///< tasks that ended Failed
+  std::array<std::uint64_t, TaskError::kClasses> failed_by_class{};  ///< of those, by TaskError::Class
   std::uint64_t total_retried = 0;      ///< attempts that led to another
   std::uint64_t total_rejected = 0;     ///< dispatches refused with NoCapacity
   std::uint64_t total_late = 0;         ///< completions that came too late and were dropped

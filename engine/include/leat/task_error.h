@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,7 +24,13 @@ struct TaskError {
     Task,       ///< the task's own; transient only if its text says so
     Timeout,    ///< it ran out of time: transient
     Transient,  ///< the task knows that another try may succeed
+    // The engine's own, for metrics; for retry policies as Task:
+    Validation,      ///< its context could not be loaded, merged or saved, or its event is not valid
+    Infrastructure,  ///< its executor could not run it, or dropped it
+    TaskNotFound,    ///< its executor knows no task of that name
+    Unknown,         ///< it threw something that is not a std::exception
   };
+  static constexpr std::size_t kClasses = 7;
 
   std::string message = {};
   Class error_class = Class::Task;
