@@ -267,8 +267,8 @@ TEST_P(Stress, EveryAcceptedTaskRunsOnceAndTheBooksBalance) {  // rows 60, 156
 TEST_P(Stress, AfterwardsEachLaneAdmitsExactlyItsLimit) {
   auto random = seeded_generator();
   constexpr std::uint32_t kConcurrent = 2, kQueued = 6;
+  std::atomic<bool> open = false;  // outlives the Runner, whose last tasks look at it
   Runner runner = make_runner(limits(kConcurrent, kQueued));
-  std::atomic<bool> open = false;
   const Namespace hold = *runner.register_task("t::p::hold::task", [&](TaskContext&) { open.wait(false); });
   Storm storm(runner, 8, 20 * kScale);
   ASSERT_TRUE(runner.start());
