@@ -34,7 +34,8 @@ namespace leat {
 
 /// Thread-safety: any number of threads, but for run_some(w): one at a time for each worker number.
 /// Invariants:
-///   1. Slots admitted = tasks in the queue + attempts that hold a slot + deferred ones that have just got one again. A task in the queue owns one.
+///   1. Slots admitted = tasks in the queue + attempts that hold a slot + deferred ones that have just got one
+///      again. A task in the queue owns one.
 ///   2. Pushes and pops are counted afterwards, each where its thread counts alone, so that producers and
 ///      workers share no line for it; a push's add is the "work is visible" of WakeGate. So is that of ranked_.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one

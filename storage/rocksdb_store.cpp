@@ -112,7 +112,7 @@ class RocksdbStateStore final : public StateStore {
   const std::uint64_t next_sequence_;  // at opening
   std::uint64_t written_;
   std::uint64_t synced_;
-  std::uint64_t hash_;     // of what is written
+  std::uint64_t hash_;  // of what is written
   std::uint64_t synced_hash_ = hash_;
   CheckpointMarks marks_;  // the committer's at the end of a round, tidy()'s until the next one begins
   std::optional<EventCarrier> carrier_;
@@ -163,10 +163,13 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
   // A store that was created has a floor, so a death between the two must find the floor first.
   if (!directory_.superblock().created) {
-    if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done) return done;
+    if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot);
+        !done)
+      return done;
   }
   if (auto done = directory_.replace(block); !done) return done;
-  if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done) return done;
+  if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done)
+    return done;
   auto board = FileBoard::open(directory_.path());
   if (!board) return std::unexpected(std::move(board.error()));
   board_ = std::move(*board);
@@ -317,7 +320,8 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   std::size_t context_bytes = 0;
   for (const ContextApart& context : rows.contexts) context_bytes += context.text.size();
   if (!journal_.is_borrowed())
-    surroundings_.guard->take_reserve(commit.size() + rows.slice.size() + rows.history.size() + context_bytes);
+    surroundings_.guard->take_reserve(commit.size() + rows.slice.size() + rows.history.size() +
+                                      context_bytes);
   if (rows.caller == nullptr) {
     batch_.Clear();
   } else {
@@ -361,7 +365,10 @@ std::expected<std::string, StoreError> RocksdbStateStore::read_context(const Con
 std::expected<void, StoreError> RocksdbStateStore::acknowledge(std::uint64_t end_sequence) {
   if (auto ready = usable(); !ready) return ready;
   LEAT_CHECK(end_sequence <= written_);
-  if (auto done = directory_.raise_floor({synced_, synced_hash_}, {end_sequence, end_sequence == written_ ? hash_ : 0}); !done) return fail(std::move(done.error()));
+  if (auto done = directory_.raise_floor({synced_, synced_hash_},
+                                         {end_sequence, end_sequence == written_ ? hash_ : 0});
+      !done)
+    return fail(std::move(done.error()));
   return {};
 }
 
@@ -372,7 +379,8 @@ std::expected<void, StoreError> RocksdbStateStore::sync() {
   if (!status.ok()) return fail(to_store_error(status, deed("syncing")));
   synced_ = written_;
   synced_hash_ = hash_;
-  if (auto done = directory_.raise_floor({synced_, synced_hash_}, {written_, hash_}); !done) return fail(std::move(done.error()));
+  if (auto done = directory_.raise_floor({synced_, synced_hash_}, {written_, hash_}); !done)
+    return fail(std::move(done.error()));
   return {};
 }
 

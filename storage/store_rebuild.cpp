@@ -30,7 +30,8 @@ constexpr std::string_view kNewHistory = "/REPAIR-HISTORY";
 constexpr std::pair<std::uint64_t, std::string_view> kNotes[] = {
     {1, kCheckpointFamily}, {2, kHistoryFamily}, {4, kContextsFamily}};
 
-std::unexpected<StoreError> fail(const rocksdb::Status& status, std::string_view deed, const std::string& where) {
+std::unexpected<StoreError> fail(const rocksdb::Status& status, std::string_view deed,
+                                 const std::string& where) {
   return std::unexpected(to_store_error(status, fmt::format("{} {}", deed, where)));
 }
 
@@ -40,7 +41,8 @@ struct Base {
   StoreImage image;
 };
 
-std::optional<Base> fold_to_the_end(const JournalDb& journal, const CheckpointMark& mark, const Superblock& block) {
+std::optional<Base> fold_to_the_end(const JournalDb& journal, const CheckpointMark& mark,
+                                    const Superblock& block) {
   if (mark.generation != 0 && !rows_are_whole(journal, mark)) return std::nullopt;
   auto image = fold_events(journal, mark, StoreImage::Keep::Unfinished);
   if (!image || image->end_sequence() != block.journal_end || image->hash() != block.journal_hash)
@@ -49,7 +51,8 @@ std::optional<Base> fold_to_the_end(const JournalDb& journal, const CheckpointMa
 }
 
 /// The oldest round that can be trusted; the store's beginning, where the journal goes back to it.
-std::optional<Base> find_base(const JournalDb& journal, const CheckpointMarks& marks, const Superblock& block) {
+std::optional<Base> find_base(const JournalDb& journal, const CheckpointMarks& marks,
+                              const Superblock& block) {
   for (const CheckpointMark& mark : marks.kept()) {
     if (auto base = fold_to_the_end(journal, mark, block)) return base;
   }
@@ -59,7 +62,8 @@ std::optional<Base> find_base(const JournalDb& journal, const CheckpointMarks& m
 using Packs = std::map<std::uint64_t, std::string>;  // by the first number of their commits
 
 /// What can be read of the history. Tables one by one: a family with an altered one cannot be read as a whole.
-Packs read_packs(const JournalDb& journal, const std::string& directory, const std::set<std::string>& altered) {
+Packs read_packs(const JournalDb& journal, const std::string& directory,
+                 const std::set<std::string>& altered) {
   std::vector<rocksdb::LiveFileMetaData> tables;
   journal.db().GetLiveFilesMetaData(&tables);
   Packs packs;
@@ -130,8 +134,8 @@ void add_others(std::uint64_t first, const std::string& bytes, const std::vector
 }
 
 /// Writes the history anew: what the journal tells, and of what lies before it whatever can be read.
-std::expected<void, StoreError> write_history(const JournalDb& journal, const CheckpointMark& base, const Packs& old,
-                                              const std::string& path) {
+std::expected<void, StoreError> write_history(const JournalDb& journal, const CheckpointMark& base,
+                                              const Packs& old, const std::string& path) {
   // Below, a pipeline may have ended that the round came too late for: the journal does not tell how.
   const std::uint64_t exact_from = base.generation == 0 ? 0 : base.end;
   HistoryTable table(path);
@@ -167,8 +171,8 @@ std::expected<void, StoreError> write_history(const JournalDb& journal, const Ch
 }
 
 /// Drops the rounds that cannot be trusted, in one write.
-std::expected<void, StoreError> drop_rounds(JournalDb& journal, const CheckpointMarks& marks, const Base& base,
-                                            RepairReport& report) {
+std::expected<void, StoreError> drop_rounds(JournalDb& journal, const CheckpointMarks& marks,
+                                            const Base& base, RepairReport& report) {
   CheckpointMarks left = marks;
   rocksdb::WriteBatch batch;
   rocksdb::Status status;
@@ -181,32 +185,38 @@ std::expected<void, StoreError> drop_rounds(JournalDb& journal, const Checkpoint
     left.forget(mark.generation);
     dropped += fmt::format("{}{}", dropped.empty() ? "" : ", ", mark.generation);
     if (status.ok())
-      status = batch.DeleteRange(journal.checkpoint(), row_key(mark.generation, 0), row_key(mark.generation + 1, 0));
+      status = batch.DeleteRange(journal.checkpoint(), row_key(mark.generation, 0),
+                                 row_key(mark.generation + 1, 0));
   }
   if (dropped.empty()) return {};
   const bool moved = marks.oldest() != base.mark;
   if (moved) {
     if (status.ok())
-      status = batch.DeleteRange(journal.checkpoint(), carried_key(0, 0), carried_key(base.mark.generation, 0));
-    if (status.ok()) status = batch.DeleteRange(journal.family(), journal_key(0), journal_key(base.mark.minimum));
-    report.lost.push_back(fmt::format("events: those before number {} are gone, with the round that they began at",
-                                      base.mark.minimum));
+      status =
+          batch.DeleteRange(journal.checkpoint(), carried_key(0, 0), carried_key(base.mark.generation, 0));
+    if (status.ok())
+      status = batch.DeleteRange(journal.family(), journal_key(0), journal_key(base.mark.minimum));
+    report.lost.push_back(fmt::format(
+        "events: those before number {} are gone, with the round that they began at", base.mark.minimum));
   }
   if (status.ok())
-    status = batch.Put(journal.checkpoint(), rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), left.encode());
+    status =
+        batch.Put(journal.checkpoint(), rocksdb::Slice(kMarksKey.data(), kMarksKey.size()), left.encode());
   rocksdb::WriteOptions options;
   options.sync = true;
   if (status.ok()) status = journal.db().Write(options, &batch);
   if (!status.ok()) return fail(status, "dropping rounds of", "the checkpoint");
-  report.done.push_back(fmt::format("checkpoint: round {} dropped, round {} and the journal hold all that lives",
-                                    dropped, base.mark.generation));
+  report.done.push_back(
+      fmt::format("checkpoint: round {} dropped, round {} and the journal hold all that lives", dropped,
+                  base.mark.generation));
   return {};
 }
 
 /// The families' rebuilding, from a note in the superblock to its end.
 class Rebuilding {
  public:
-  Rebuilding(StoreDirectory& place, std::set<std::string>& broken, std::set<std::string> altered, RepairReport& report)
+  Rebuilding(StoreDirectory& place, std::set<std::string>& broken, std::set<std::string> altered,
+             RepairReport& report)
       : place_(place), broken_(broken), altered_(std::move(altered)), report_(report) {
     options_.paranoid_checks = false;  // else a table that cannot be opened fails the opening
   }
@@ -239,12 +249,14 @@ class Rebuilding {
     const auto base = find_base(*journal, marks ? *marks : CheckpointMarks(), place_.superblock());
     if (!base) {
       return cannot(
-          "no round of the checkpoint is whole, and the journal does not go back to the store's first commit: what "
+          "no round of the checkpoint is whole, and the journal does not go back to the store's first "
+          "commit: what "
           "lives cannot be told; restore a backup");
     }
     if (!broken_.contains(std::string(kHistoryFamily))) return {};
     if (base->mark.generation != 0 && !altered_.empty()) {
-      report_.lost.push_back(fmt::format("history: what altered tables held of before number {}", base->mark.end));
+      report_.lost.push_back(
+          fmt::format("history: what altered tables held of before number {}", base->mark.end));
     }
     return write_history(*journal, base->mark, read_packs(*journal, directory(), altered_), new_history());
   }
@@ -276,8 +288,8 @@ class Rebuilding {
     }
     // The list of contexts is a part of the checkpoint's family.
     if (auto done = list_contexts(*journal); !done) return done;
-    rocksdb::Status status = journal->db().Flush(
-        rocksdb::FlushOptions(), {journal->families().begin(), journal->families().end()});
+    rocksdb::Status status = journal->db().Flush(rocksdb::FlushOptions(),
+                                                 {journal->families().begin(), journal->families().end()});
     if (status.ok()) status = journal->close();
     if (!status.ok()) return fail(status, "closing", directory());
     Superblock block = place_.superblock();
@@ -302,7 +314,8 @@ class Rebuilding {
     rocksdb::Status status = journal.renew(kHistoryFamily);
     rocksdb::IngestExternalFileOptions options;
     const bool is_there = rocksdb::Env::Default()->FileExists(new_history()).ok();  // else it is empty
-    if (status.ok() && is_there) status = journal.db().IngestExternalFile(journal.history(), {new_history()}, options);
+    if (status.ok() && is_there)
+      status = journal.db().IngestExternalFile(journal.history(), {new_history()}, options);
     if (!status.ok()) return fail(status, "renewing", "the history");
     report_.done.push_back("history: rebuilt from the journal and what could be read of it");
     return {};
@@ -313,7 +326,8 @@ class Rebuilding {
     if (!asked && !broken_.contains(std::string(kCheckpointFamily))) return {};
     const auto marks = journal.marks();
     if (!marks) return std::unexpected(marks.error());
-    if (asked) report_.done.push_back("contexts: those that no record has a mark of are freed, the others listed");
+    if (asked)
+      report_.done.push_back("contexts: those that no record has a mark of are freed, the others listed");
     return rebuild_contexts(journal, marks->oldest());
   }
 
@@ -321,7 +335,8 @@ class Rebuilding {
   std::set<std::string>& broken_;
   const std::set<std::string> altered_;
   RepairReport& report_;
-  EnvWithout env_{*rocksdb::Env::Default(), [this](const std::string& name) { return altered_.contains(name); }, true};
+  EnvWithout env_{*rocksdb::Env::Default(),
+                  [this](const std::string& name) { return altered_.contains(name); }, true};
   rocksdb::DBOptions options_ = journal_db_options(&env_);
 };
 

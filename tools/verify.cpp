@@ -19,7 +19,10 @@ void print_json(const std::vector<StoreError>& findings, const RepairReport& rep
   for (const StoreError& finding : findings) {
     found.push_back({{"code", to_string(finding.code)}, {"message", finding.message}});
   }
-  const Json object = {{"whole", findings.empty()}, {"findings", std::move(found)}, {"repairs", repairs.done}, {"lost", repairs.lost}};
+  const Json object = {{"whole", findings.empty()},
+                       {"findings", std::move(found)},
+                       {"repairs", repairs.done},
+                       {"lost", repairs.lost}};
   // What a damaged file holds may be any bytes.
   fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
 }

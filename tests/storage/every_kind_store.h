@@ -41,13 +41,14 @@ inline void write_every_kind(const std::string& directory) {
   ASSERT_TRUE(writer.append(
       TransitionGroup(kTime, workflow), TransitionGroup(kTime, key), TransitionGroup(kTime, schedule),
       TransitionGroup(kTime, PauseChanged{.paused = true, .what = "gpu", .reason = "maintenance"}),
-      TransitionGroup(kTime, PipelineCreated{.pipeline_no = 1, .id = id(1), .workflow_no = 1, .task_count = 2})));
-  TransitionGroup cancelled(
-      kTime + 1, PipelineChanged{.pipeline_no = 1,
-                                 .to = PipelineState::Cancelled,
-                                 .successors = std::vector<Successor>{{0, TaskState::Cancelled},
-                                                                      {1, TaskState::Cancelled}},
-                                 .reason = "cancelled"});
+      TransitionGroup(kTime,
+                      PipelineCreated{.pipeline_no = 1, .id = id(1), .workflow_no = 1, .task_count = 2})));
+  TransitionGroup cancelled(kTime + 1,
+                            PipelineChanged{.pipeline_no = 1,
+                                            .to = PipelineState::Cancelled,
+                                            .successors = std::vector<Successor>{{0, TaskState::Cancelled},
+                                                                                 {1, TaskState::Cancelled}},
+                                            .reason = "cancelled"});
   cancelled.add_summary({.id = id(1),
                          .workflow_no = 1,
                          .state = PipelineState::Cancelled,
@@ -55,21 +56,20 @@ inline void write_every_kind(const std::string& directory) {
                          .created_ns = kTime,
                          .finished_ns = kTime + 1});
   ASSERT_TRUE(writer.append(cancelled));
-  ASSERT_TRUE(writer.append(
-      TransitionGroup(kTime, PipelineCreated{.pipeline_no = 2,
-                                             .id = id(2),
-                                             .workflow_no = 1,
-                                             .task_count = 2,
-                                             .ready = kReady,
-                                             .context = initial,
-                                             .traits = {.concurrency_key = "tenant"}}),
-      TransitionGroup(kTime + 1, TaskStarted{.pipeline_no = 2, .key_no = 1})));
+  ASSERT_TRUE(writer.append(TransitionGroup(kTime, PipelineCreated{.pipeline_no = 2,
+                                                                   .id = id(2),
+                                                                   .workflow_no = 1,
+                                                                   .task_count = 2,
+                                                                   .ready = kReady,
+                                                                   .context = initial,
+                                                                   .traits = {.concurrency_key = "tenant"}}),
+                            TransitionGroup(kTime + 1, TaskStarted{.pipeline_no = 2, .key_no = 1})));
   ASSERT_TRUE(writer.append(
       TransitionGroup(kTime + 2, TaskEnded{.pipeline_no = 2, .successors = kNext, .context = saved}),
       TransitionGroup(kTime + 3, TaskStarted{.pipeline_no = 2, .task = 1, .key_no = 1}),
       TransitionGroup(kTime + 3, TaskReferred{.pipeline_no = 2, .task = 1, .external_ref = "job-7"}),
-      TransitionGroup(kTime + 4, PipelineChanged{
-                                     .pipeline_no = 2, .to = PipelineState::Paused, .reason = "a look"})));
+      TransitionGroup(kTime + 4,
+                      PipelineChanged{.pipeline_no = 2, .to = PipelineState::Paused, .reason = "a look"})));
 
   PipelineImage second;
   second.pipeline_no = 2;
@@ -90,7 +90,8 @@ inline void write_every_kind(const std::string& directory) {
   std::vector<TransitionGroup> rows;
   rows.push_back(make_row(RoundBegun{1, writer.end(), 3, 2, 2}));
   rows.push_back(make_row(KeyKept{1, key}));
-  rows.push_back(make_row(PauseKept{.generation = 1, .since_ns = kTime, .what = "gpu", .reason = "maintenance"}));
+  rows.push_back(
+      make_row(PauseKept{.generation = 1, .since_ns = kTime, .what = "gpu", .reason = "maintenance"}));
   rows.push_back(make_row(ScheduleKept{1, schedule}));
   rows.push_back(make_row(WorkflowKept{1, writer.end(), workflow}));
   for (TransitionGroup& row : make_rows({1, second, &pause})) rows.push_back(std::move(row));
@@ -104,19 +105,19 @@ inline void write_every_kind(const std::string& directory) {
   const TaskDone done[] = {{.task = 0, .context = saved}};
   const std::string tasks_done = encode_done(done);
   ASSERT_TRUE(writer.append(TransitionGroup(
-      kTime + 6, PipelineCreated{.pipeline_no = 3,
-                                 .id = id(3),
-                                 .workflow_no = 1,
-                                 .task_count = 2,
-                                 .ready = kSecond,
-                                 .traits = {.start_at_ns = kTime + 7,
-                                            .idempotency_key = "p::e::w once",
-                                            .key_ends_ns = kTime + 100,
-                                            .firing = {.schedule = "nightly",
-                                                       .version = 2,
-                                                       .time_ns = kTime + 5,
-                                                       .cursor_ns = kTime + 6},
-                                            .tasks_done = tasks_done}})));
+      kTime + 6,
+      PipelineCreated{
+          .pipeline_no = 3,
+          .id = id(3),
+          .workflow_no = 1,
+          .task_count = 2,
+          .ready = kSecond,
+          .traits = {
+              .start_at_ns = kTime + 7,
+              .idempotency_key = "p::e::w once",
+              .key_ends_ns = kTime + 100,
+              .firing = {.schedule = "nightly", .version = 2, .time_ns = kTime + 5, .cursor_ns = kTime + 6},
+              .tasks_done = tasks_done}})));
   std::vector<TransitionGroup> later;
   later.push_back(make_row(RoundBegun{2, writer.end(), 4, 2, 2}));
   later.push_back(make_row(SubmissionKept{2, "p::e::w once", id(3), kTime + 100}));

@@ -436,8 +436,13 @@ TEST_F(StoreVerifier, RepairDropsARoundThatDisagreesThoughTheJournalsBeginningIs
     constexpr std::string_view kThree[] = {"extract", "transform", "load"};
     std::vector<TransitionGroup> rows;  // pipelines 2 and 3 are left out, as if they had ended
     rows.push_back(make_row(RoundBegun{2, end, 4, 2, 2}));
-    rows.push_back(make_row(WorkflowKept{
-        2, end, {.workflow_no = 1, .name = "public::embedded::etl", .version = 42, .tasks = kThree, .definition = "[workflow]"}}));
+    rows.push_back(make_row(WorkflowKept{2,
+                                         end,
+                                         {.workflow_no = 1,
+                                          .name = "public::embedded::etl",
+                                          .version = 42,
+                                          .tasks = kThree,
+                                          .definition = "[workflow]"}}));
     rows.push_back(make_row(KeyKept{2, {.key_no = 1, .key = "default"}}));
     rows.push_back(make_row(RoundEnded{2, 1}));
     ASSERT_TRUE(writer.append_rows(rows));
@@ -446,7 +451,8 @@ TEST_F(StoreVerifier, RepairDropsARoundThatDisagreesThoughTheJournalsBeginningIs
   const auto found = findings();
   ASSERT_EQ(found.size(), 1U);
   EXPECT_THAT(found[0].message, HasSubstr("the checkpoint's round 2 and the journal disagree"));
-  EXPECT_THAT(repair_rocksdb_store(path_).value().done, ElementsAre(HasSubstr("checkpoint: round 2 dropped")));
+  EXPECT_THAT(repair_rocksdb_store(path_).value().done,
+              ElementsAre(HasSubstr("checkpoint: round 2 dropped")));
   EXPECT_THAT(findings(), IsEmpty());
   const auto store = open_rocksdb_store(path_);
   ASSERT_TRUE(store) << store.error().message;
@@ -466,8 +472,13 @@ TEST_F(StoreVerifier, RepairGoesOnFromALaterRoundWhereTheOldestOneIsBroken) {
     constexpr std::string_view kThree[] = {"extract", "transform", "load"};
     std::vector<TransitionGroup> rows;
     rows.push_back(make_row(RoundBegun{2, end, 4, 2, 2}));
-    rows.push_back(make_row(WorkflowKept{
-        2, end, {.workflow_no = 1, .name = "public::embedded::etl", .version = 42, .tasks = kThree, .definition = "[workflow]"}}));
+    rows.push_back(make_row(WorkflowKept{2,
+                                         end,
+                                         {.workflow_no = 1,
+                                          .name = "public::embedded::etl",
+                                          .version = 42,
+                                          .tasks = kThree,
+                                          .definition = "[workflow]"}}));
     rows.push_back(make_row(KeyKept{2, {.key_no = 1, .key = "default"}}));
     for (const auto& [number, pipeline] : image->pipelines()) {
       for (TransitionGroup& one : make_rows({2, pipeline})) rows.push_back(std::move(one));

@@ -83,8 +83,8 @@ class PipelineHandle {
   /// const auto rows = handle.result<std::int64_t>("rows");
   /// const auto names = handle.result<std::vector<std::string>>("names");
   /// ```
-  /// @tparam T  bool, a number, std::string, and whatever nlohmann::json converts to. A bool is no number, a number with
-  ///            a fraction no integer, and one that T cannot hold is of another type
+  /// @tparam T  bool, a number, std::string, and whatever nlohmann::json converts to. A bool is no number, a
+  ///            number with a fraction no integer, and one that T cannot hold is of another type
   /// @return    NotFound (no such key), WrongType, InvalidState (the pipeline is not Completed), or as wait()
   template <class T>
   std::expected<T, Error> result(std::string_view key, std::chrono::nanoseconds timeout =
