@@ -12,6 +12,15 @@
 
 namespace leat {
 
+MemoryMedium::MemoryMedium() : mutex(std::make_shared<Mutex>()) {}
+
+std::shared_ptr<MemoryMedium> MemoryMedium::after_kill() const {
+  const MutexLock lock(*mutex);
+  auto left = std::make_shared<MemoryMedium>(*this);
+  left->open = false;
+  return left;
+}
+
 void MemoryMedium::cut_power() {
   commits.resize(synced);
   clean = false;
@@ -41,6 +50,7 @@ class MemoryBoard final : public InFlightBoard {
   std::span<BoardLine> left_behind() noexcept override { return left_behind_; }
 
   std::expected<std::span<BoardLine>, StoreError> claim(std::size_t count) override {
+    const MutexLock lock(*medium_.mutex);
     return std::span(*medium_.board.emplace_back(std::make_shared<std::vector<BoardLine>>(count)));
   }
 
@@ -125,7 +135,7 @@ class MemoryStore final : public StateStore {
       contexts.emplace(context.place, context.text);
     }
     journal_bytes_ += commit.size();
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     if (auto completed = round_.add(rows, end_sequence, hash_of_commit(commit), journal_bytes_)) {
       marks_.complete(*completed, events_);
       // relaxed: any recent value
@@ -143,7 +153,7 @@ class MemoryStore final : public StateStore {
   }
 
   std::expected<std::string, StoreError> read_context(const ContextPlace& place) override {
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     if (!is_open()) return closed();
     for (const MemoryMedium::Commit& commit : medium_->commits) {
       if (const auto found = commit.contexts.find(place); found != commit.contexts.end()) return found->second;
@@ -155,7 +165,7 @@ class MemoryStore final : public StateStore {
 
   std::expected<bool, StoreError> tidy() override {
     if (!is_open()) return closed();
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     std::vector<MemoryMedium::Commit>& commits = medium_->commits;
     std::size_t gone = 0;
     while (gone < medium_->synced && commits[gone].end_sequence <= marks_.oldest().minimum) ++gone;
@@ -180,7 +190,7 @@ class MemoryStore final : public StateStore {
 
   std::expected<void, StoreError> sync() override {
     if (!is_open()) return closed();
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     medium_->synced = medium_->commits.size();
     return {};
   }
@@ -188,7 +198,7 @@ class MemoryStore final : public StateStore {
   std::expected<void, StoreError> close() override {
     if (is_closed_) return {};
     if (auto done = sync(); !done) return done;
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     is_closed_ = true;
     medium_->clean = true;
     medium_->open = false;
@@ -227,9 +237,8 @@ class MemoryStore final : public StateStore {
   std::uint64_t journal_end_ = 1;
   std::uint64_t journal_hash_ = 0;
 
-  Mutex mutex_;  // the medium's commits, for tidy() beside the committer
   CheckpointMarks marks_;
-  CheckpointRound round_ LEAT_GUARDED_BY(mutex_);
+  CheckpointRound round_ LEAT_GUARDED_BY(*medium_->mutex);
   Retention events_ = kRetainEvents;
   std::uint64_t next_generation_ = 1;
   std::uint64_t journal_bytes_ = 0;

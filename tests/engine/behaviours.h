@@ -70,12 +70,10 @@ inline const auto fails = [](TaskContext&) -> std::expected<void, TaskError> {
 inline const auto nothing = [](TaskContext&) {};
 inline const RetryPolicy kOnce{.max_attempts = 1};
 
-/// The medium as a crash at this moment leaves it. @pre nothing is being written
+/// The medium as a crash leaves it that comes after everything said so far is written.
 inline std::shared_ptr<MemoryMedium> crash_now(Runner& runner, const MemoryMedium& medium) {
   EXPECT_TRUE(runner.flush());
-  auto left = std::make_shared<MemoryMedium>(medium);
-  left->open = false;
-  return left;
+  return medium.after_kill();
 }
 
 }  // namespace leat::behaviours

@@ -60,6 +60,7 @@ class WaitingPipelines : public testing::Test {
     EXPECT_TRUE(runner_->start());
     submit(kPipelines);
     auto left = behaviours::crash_now(*runner_, *medium);
+    left->commits.reserve(left->commits.size() + 1'000);  // that it grows later is not the pipelines' doing
     held_ = false;
     held_.notify_all();
     EXPECT_TRUE(runner_->wait_idle(30s));
@@ -104,7 +105,7 @@ TEST_F(WaitingPipelines, TakeThePlaceOfTheirImagesWhenCarriedOn) {
   const std::int64_t before = heap_bytes();
   ASSERT_TRUE(runner_->start());
   EXPECT_EQ(runner_->resumed().size(), kPipelines);
-  EXPECT_LE(each(heap_bytes() - before, "bytes"), 200) << "both are there";
+  EXPECT_LE(each(heap_bytes() - before, "bytes"), 150) << "both are there";
 }
 
 }  // namespace

@@ -145,8 +145,7 @@ TEST_F(Priorities, OutliveARoundOfTheCheckpoint) {
   const auto filler = *Workflow::builder("filler").task("t", [](TaskContext&) {}).build();
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(runner_->submit(filler)->wait(10s));
   make_again();
-  const auto left = std::make_shared<MemoryMedium>(*medium_);
-  left->open = false;
+  const auto left = medium_->after_kill();
   EXPECT_GT(make_memory_store(left)->checkpoints().newest().generation, 1U);
   clock_->advance(61min);
   EXPECT_THAT(run(), ElementsAre("0", "1", "2"));

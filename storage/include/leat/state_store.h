@@ -22,6 +22,8 @@
 
 namespace leat {
 
+class Mutex;
+
 /// What a group commit brings besides its value in the journal: remembered with it or not at all.
 struct CommitRows {
   std::span<const std::byte> slice = {};    ///< rows of a round of the checkpoint; empty: none
@@ -156,8 +158,10 @@ class StateStore {
 
 /// What a memory store writes to, for tests and simulation. Outlives the store as a disk does a process.
 ///
-/// Thread-safety: that of the store which uses it.
+/// Thread-safety: that of the store which uses it, but for after_kill().
 struct MemoryMedium {
+  MemoryMedium();
+
   struct Commit {
     std::uint64_t first_sequence;
     std::uint64_t end_sequence;
@@ -178,8 +182,15 @@ struct MemoryMedium {
   /// As claimed; what it says survives a store, not a power cut. Copies of the medium share it.
   std::vector<std::shared_ptr<std::vector<BoardLine>>> board;
 
+  /// What a process leaves that is killed now; not open.
+  ///
+  /// Thread-safety: any number of threads, beside the store.
+  std::shared_ptr<MemoryMedium> after_kill() const;
+
   /// What a power cut does: drops the commits that were not synced, ends the store's life.
   void cut_power();
+
+  std::shared_ptr<Mutex> mutex;  ///< held while the store changes the medium; copies share it
 };
 
 /// A store in memory: survives what its medium survives.
