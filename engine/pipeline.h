@@ -146,6 +146,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   const Uuid& id() const noexcept { return identity_.id; }
   std::uint64_t number() const noexcept { return identity_.pipeline_no; }
   Durability level() const noexcept { return identity_.level; }
+  Priority priority() const noexcept { return identity_.priority; }
   /// Whether it has a concurrency key.
   bool keyed() const noexcept { return identity_.keyed; }
   bool scheduled() const noexcept { return identity_.scheduled; }
@@ -166,6 +167,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   PipelineState state() const noexcept;
   TaskState task_state(std::uint32_t task) const noexcept;
   std::vector<SubState> sub_states();
+  RetryStats retry_stats() const noexcept;
   std::uint32_t task_attempt(std::uint32_t task) const noexcept {
     return attempt_of(tasks_[task].word.load(std::memory_order_relaxed));  // relaxed: a value to look at
   }
@@ -183,9 +185,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// As a round of the checkpoint keeps it. @pre owned, or there is one thread; not every task has ended
   PipelineImage image() noexcept;
   bool belongs_to(const PipelineHost& host) const noexcept { return &host_ == &host; }
-  /// What a pipeline that does the tasks in `again` anew takes over from this one, as encode_done() gives it.
-  /// @pre  it has ended
-  std::expected<std::string, Error> done_but(const std::vector<bool>& again) const;
+  /// What a task saved; empty: as it came in. @pre  it has ended
+  std::expected<std::string, Error> saved_context(std::uint32_t task) const;
   /// Nothing of it begins any more, what runs goes on; both return once that is at its level.
   std::expected<void, Error> pause(std::string_view reason);
   std::expected<void, Error> resume();

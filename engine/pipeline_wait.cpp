@@ -202,6 +202,20 @@ TaskState Pipeline::task_state(std::uint32_t task) const noexcept {
   return state_of(task);
 }
 
+RetryStats Pipeline::retry_stats() const noexcept {
+  RetryStats stats;
+  for (std::uint32_t i = 0; i < workflow_->tasks.size(); ++i) {
+    const std::uint32_t attempt = task_attempt(i);
+    stats.attempt_max = std::max(stats.attempt_max, attempt);
+    stats.retries += attempt - 1;
+    stats.tasks += attempt > 1;
+    const std::int32_t allowed =
+        identity_.max_attempts > 0 ? identity_.max_attempts : workflow_->definitions[i].retry.max_attempts;
+    stats.exhausted += state_of(i) == TaskState::Failed && static_cast<std::int32_t>(attempt) >= allowed;
+  }
+  return stats;
+}
+
 std::vector<SubState> Pipeline::sub_states() {
   std::vector<SubState> states(workflow_->tasks.size(), SubState::None);
   Visit visit(*this);
@@ -319,6 +333,10 @@ std::vector<TaskState> PipelineHandle::task_states() const {
 
 std::vector<SubState> PipelineHandle::sub_states() const {
   return pipeline_->sub_states();
+}
+
+RetryStats PipelineHandle::retry_stats() const {
+  return pipeline_->retry_stats();
 }
 
 std::string_view to_string(SubState state) noexcept {

@@ -124,6 +124,8 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   std::expected<void, StoreError> closed;
   if (state.store != nullptr && state.journal->failure() == nullptr) {
     state.scheduler.forget_starts();
+    MutexLock reading(state.reading);
+    state.store_closed = true;
     closed = state.store->close();
   }
   if (quiet) {
@@ -194,25 +196,6 @@ std::expected<std::vector<PipelineHandle>, Error> Runner::submit_bulk(
     if (auto ack = handle.acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
   }
   return handles;
-}
-
-std::expected<PipelineHandle, Error> Runner::retry_failed(const PipelineHandle& ended) {
-  return submit_again(ended, std::nullopt);
-}
-std::expected<PipelineHandle, Error> Runner::restart_from(const PipelineHandle& ended,
-                                                          std::string_view task) {
-  return submit_again(ended, task);
-}
-
-std::expected<PipelineHandle, Error> Runner::submit_again(const PipelineHandle& ended,
-                                                          std::optional<std::string_view> from) {
-  if (running_attempt() != nullptr) {
-    return std::unexpected(Error{ErrorCode::WouldDeadlock, "inside a task this must not be waited for"});
-  }
-  auto handle = state_->scheduler.submit_again(ended, from);
-  if (!handle) return handle;
-  if (auto ack = handle->acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
-  return handle;
 }
 
 std::expected<void, Error> Runner::signal(const Uuid& pipeline, std::string_view name,

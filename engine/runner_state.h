@@ -93,6 +93,12 @@ class RunnerState {
   Checkpointer checkpointer;
   DefaultDispatcher dispatcher;
 
+  /// What the store remembers of a pipeline. @return  NotFound, Stopped, or what the store says
+  std::expected<RememberedPipeline, Error> find_pipeline(const Uuid& id);
+
+  Mutex reading;  // the store's contents, which close() must not overtake
+  bool store_closed LEAT_GUARDED_BY(reading) = false;
+
   enum class Phase { Built, Started, Stopped, Stuck };
   Mutex phase_mutex;
   Phase phase LEAT_GUARDED_BY(phase_mutex) = Phase::Built;

@@ -248,9 +248,9 @@ const TaskDefinition* Scheduler::find_definition(Namespace task) const {
 }
 
 /// @return null: not registered
-Scheduler::Registered Scheduler::find(const Workflow& workflow) const {
+Scheduler::Registered Scheduler::find_version(std::uint64_t version) const {
   MutexLock lock(mutex_);
-  const auto found = workflows_.find(workflow.version());
+  const auto found = workflows_.find(version);
   return found == workflows_.end() ? nullptr : found->second;
 }
 

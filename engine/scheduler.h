@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,7 @@
 #include "leat/rng.h"
 #include "leat/router.h"
 #include "leat/runner.h"
+#include "leat/state_store.h"
 #include "leat/store_image.h"
 #include "leat/workflow.h"
 #include "leat_locks/mutex.h"
@@ -111,6 +113,9 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   /// In scheduler_again.cpp: a pipeline that does the failed and cancelled tasks of an ended one again, or a task,
   /// and what depends on them.
   std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
+                                                    std::optional<std::string_view> from);
+  /// The same of one that the store remembers.
+  std::expected<PipelineHandle, Error> submit_again(const RememberedPipeline& ended,
                                                     std::optional<std::string_view> from);
   /// A pipeline that may be told something, or is bound to others. @return NotFound: none with that identifier lives
   std::expected<PipelineHandle, Error> find_live(const Uuid& pipeline) const;
@@ -213,6 +218,17 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
     bool has_credits = false;  // two are reserved
   };
 
+  /// A pipeline of which tasks are to be done again.
+  struct Ended {
+    Registered workflow;
+    Durability level;
+    Priority priority;
+    std::string context;
+    std::string signals;            // that had come, as encode_signals() gives them
+    std::vector<TaskState> states;  // by task
+    std::function<std::expected<std::string, Error>(std::uint32_t task)> saved;  // empty: as it came in
+  };
+
   /// What an idempotency key stands for.
   struct Submission {
     Uuid pipeline;
@@ -220,6 +236,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
     std::optional<PipelineHandle> handle;  // none: submitted before this start, and not looked for yet
   };
 
+  std::expected<PipelineHandle, Error> begin_again(const Ended& old, std::optional<std::string_view> from);
   std::expected<PipelineHandle, Error> submit_once(Registered workflow, const SubmitOptions& options,
                                                    Beginning&& how);
   void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
@@ -238,7 +255,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   bool keep_live();
   bool reserve_one();
   bool record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
-  Registered find(const Workflow& workflow) const;
+  Registered find_version(std::uint64_t version) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow) LEAT_REQUIRES(mutex_);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow) LEAT_REQUIRES(mutex_);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scheduler.h"
+#include "store_failure.h"
 
 namespace leat {
 namespace {
@@ -24,31 +25,76 @@ void add_dependents(const Workflow& workflow, std::vector<bool>& again) {
 
 }  // namespace
 
-std::expected<std::string, Error> Pipeline::done_but(const std::vector<bool>& again) const {
-  std::vector<TaskDone> done;
-  std::vector<std::string> read(again.size());  // contexts that are in the store alone
-  for (const std::uint32_t task : workflow_->workflow.topological_order()) {
-    if (again[task]) continue;
-    std::expected<std::string_view, Error> context;
-    if (tasks_[task].staged) context = read_text(*tasks_[task].context, read[task]);
-    if (!context) return std::unexpected(std::move(context.error()));
-    done.push_back({.task = task, .state = state_of(task), .context = *context});
-  }
-  return encode_done(done);
+std::expected<std::string, Error> Pipeline::saved_context(std::uint32_t task) const {
+  if (!tasks_[task].staged) return std::string();
+  std::string read;
+  const auto text = read_text(*tasks_[task].context, read);
+  if (!text) return std::unexpected(text.error());
+  return std::string(*text);
 }
 
 std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandle& ended,
                                                              std::optional<std::string_view> from) {
-  Pipeline& old = Pipeline::of(ended);
+  const Pipeline& old = Pipeline::of(ended);
   if (!old.belongs_to(*this)) return fail(ErrorCode::InvalidArgument, "the pipeline is of another Runner");
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   if (!ended.wait(std::chrono::nanoseconds(0))) {
     return fail(ErrorCode::InvalidState, "the pipeline has not ended: its tasks cannot be done again yet");
   }
-  const Workflow& workflow = old.workflow().workflow;
+  auto context = old.initial_context();
+  if (!context) return std::unexpected(std::move(context.error()));
+  Ended how{.workflow = old.workflow().shared_from_this(),
+            .level = old.level(),
+            .priority = old.priority(),
+            .context = std::move(*context),
+            .signals = old.signals() == nullptr ? std::string() : encode_signals(old.signal_values()),
+            .states = ended.task_states(),
+            .saved = [&old](std::uint32_t task) { return old.saved_context(task); }};
+  return begin_again(how, from);
+}
+
+std::expected<PipelineHandle, Error> Scheduler::submit_again(const RememberedPipeline& remembered,
+                                                             std::optional<std::string_view> from) {
+  const PipelineImage& image = remembered.pipeline;
+  const std::string id = image.id.to_string();
+  if (!is_terminal(image.state) || image.open_tasks > 0) {
+    return fail(ErrorCode::InvalidState,
+                "pipeline " + id + " has not ended: its tasks cannot be done again yet");
+  }
+  const auto text_of = [this](const ContextImage& context,
+                              const ContextPlace& place) -> std::expected<std::string, Error> {
+    if (!context.is_apart()) return std::string(std::string_view(context));
+    auto text = journal_->read_context(place, context.mark());
+    if (!text) return std::unexpected(to_error(text.error()));
+    return std::move(*text);
+  };
+  auto context = text_of(image.context, ContextPlace::of_pipeline(image.pipeline_no));
+  if (!context) return std::unexpected(std::move(context.error()));
+  Ended old{.workflow = find_version(remembered.workflow.version),
+            .level = image.level,
+            .priority = image.priority,
+            .context = std::move(*context),
+            .signals = encode_signals(image.traits->signals),
+            .states = {},
+            .saved = [&image, text_of](std::uint32_t task) {
+              return text_of(image.tasks[task].context, ContextPlace::of_task(image.pipeline_no, task));
+            }};
+  if (old.workflow == nullptr) {
+    return fail(ErrorCode::InvalidState, "pipeline " + id + " is of a version of workflow '" +
+                                             remembered.workflow.name + "' that is not registered");
+  }
+  for (const TaskImage& task : image.tasks) old.states.push_back(task.state);
+  return begin_again(old, from);
+}
+
+/// @param from  the task from which on all is done again; nothing: what failed
+std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
+                                                            std::optional<std::string_view> from) {
+  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+  const Workflow& workflow = old.workflow->workflow;
   std::vector<bool> again(workflow.tasks().size());
   for (std::uint32_t task = 0; task < again.size(); ++task) {
-    const TaskState state = old.task_state(task);
+    const TaskState state = old.states[task];
     again[task] = state == TaskState::Cancelled || (!from && state == TaskState::Failed);
   }
   if (from) {
@@ -63,22 +109,28 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   if (std::ranges::none_of(again, [](bool one) { return one; })) {
     return fail(ErrorCode::InvalidState, "no task of the pipeline failed or was cancelled");
   }
-  const auto done = old.done_but(again);
-  if (!done) return std::unexpected(done.error());
-  auto context = old.initial_context();
-  if (!context) return std::unexpected(std::move(context.error()));
-  const std::string signals = old.signals() == nullptr ? std::string() : encode_signals(old.signal_values());
-  if (done->size() > kGroupBytesMax / 2) {
-    return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done->size()) +
+  std::vector<TaskDone> stays;
+  std::vector<std::string> saved(again.size());
+  for (const std::uint32_t task : workflow.topological_order()) {
+    if (again[task]) continue;
+    auto context = old.saved(task);
+    if (!context) return std::unexpected(std::move(context.error()));
+    saved[task] = std::move(*context);
+    stays.push_back({.task = task, .state = old.states[task], .context = saved[task]});
+  }
+  const std::string done = encode_done(stays);
+  if (done.size() > kGroupBytesMax / 2) {
+    return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done.size()) +
                                                 " bytes; at most " + std::to_string(kGroupBytesMax / 2) +
                                                 " can be taken over");
   }
-  if (old.level() != Durability::Memory && !journal_->admits()) {
+  if (old.level != Durability::Memory && !journal_->admits()) {
     return fail(ErrorCode::Storage, journal_->condition().reason);
   }
-  auto pipeline =
-      begin(old.workflow().shared_from_this(), ids_.next(),
-            {.level = old.level(), .context = std::move(*context), .traits = {.tasks_done = *done, .signals = signals}});
+  auto pipeline = begin(old.workflow, ids_.next(),
+                        {.level = old.level,
+                         .context = old.context,
+                         .traits = {.tasks_done = done, .priority = old.priority, .signals = old.signals}});
   if (!pipeline) return fail(ErrorCode::Stopped, "the journal takes nothing more");
   return std::move(*pipeline);
 }

@@ -52,7 +52,7 @@ std::expected<void, Error> check_key(const SubmitOptions& options) {
 
 std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
-  Registered registered = find(workflow);
+  Registered registered = find_version(workflow.version());
   if (registered == nullptr) {
     auto made = register_workflow(workflow);
     if (!made) return std::unexpected(std::move(made.error()));

@@ -7,6 +7,7 @@
 
 #include "checkpoint_slice.h"
 #include "leat/store_recovery.h"
+#include "pipeline_search.h"
 
 namespace leat {
 namespace {
@@ -79,6 +80,25 @@ bool rows_are_whole(const JournalDb& journal, const CheckpointMark& mark) {
         return note_pipelines(first, slice, numbers);
       });
   return done && bytes == mark.row_bytes;
+}
+
+std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const JournalDb& journal,
+                                                                           const Uuid& id) {
+  // A round that is complete meanwhile moves what lies between two looks.
+  constexpr int kTries = 8;
+  for (int tries = 1;; ++tries) {
+    const auto marks = journal.marks();
+    if (!marks) return std::unexpected(marks.error());
+    auto found = find_in_rounds(
+        id, marks->kept(),
+        [&](std::uint64_t generation, const StateStore::Visitor& visit) {
+          return journal.replay_rows(generation, visit);
+        },
+        [&](std::uint64_t from, const StateStore::Visitor& visit) { return journal.replay(visit, from); });
+    const auto now = journal.marks();
+    const bool unmoved = now && *now == *marks;
+    if (unmoved || (found && *found) || tries == kTries) return found;
+  }
 }
 
 std::string disagreement(const StoreImage& older, const StoreImage& newer) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "journal_family.h"
@@ -31,6 +32,10 @@ std::expected<StoreImage, StoreError> fold_events(const JournalDb& journal, cons
 
 /// Whether all rows of a round are there, each as it was written.
 bool rows_are_whole(const JournalDb& journal, const CheckpointMark& mark);
+
+/// See StateStore::find_pipeline(); any thread, beside whoever writes.
+std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const JournalDb& journal,
+                                                                           const Uuid& id);
 
 /// Whether two folds of unfinished pipelines to the same end say the same, but for output, which rows do not
 /// hold, and definitions that only the older one still needed.

@@ -163,6 +163,11 @@ class MemoryStore final : public StateStore {
     return found->second;
   }
 
+  std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const Uuid& id) override {
+    const MutexLock lock(mutex_);
+    return StateStore::find_pipeline(id);
+  }
+
   std::expected<bool, StoreError> tidy() override {
     if (!is_open()) return closed();
     const MutexLock lock(*medium_->mutex);

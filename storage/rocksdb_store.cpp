@@ -17,6 +17,7 @@
 #include "file_board.h"
 #include "history_retention.h"
 #include "journal_family.h"
+#include "journal_fold.h"
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
 #include "leat_locks/mutex.h"
@@ -85,6 +86,9 @@ class RocksdbStateStore final : public StateStore {
     return history_begin_.load(std::memory_order_relaxed);  // relaxed: any recent value
   }
   void retain_history(const Retention& limits) override { history_limits_ = limits; }
+  std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const Uuid& id) override {
+    return leat::find_pipeline(journal_, id);
+  }
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override;
   std::expected<void, StoreError> sync() override;
   std::expected<void, StoreError> close() override;

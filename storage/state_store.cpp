@@ -3,6 +3,8 @@
 
 #include <string_view>
 
+#include "pipeline_search.h"
+
 namespace leat {
 
 std::expected<void, StoreError> StateStore::replay_from(std::uint64_t sequence, const Visitor& visit) {
@@ -13,6 +15,14 @@ std::expected<void, StoreError> StateStore::replay_from(std::uint64_t sequence, 
 
 std::expected<void, StoreError> StateStore::replay_rows(std::uint64_t, const Visitor&) {
   return {};
+}
+
+std::expected<std::optional<RememberedPipeline>, StoreError> StateStore::find_pipeline(const Uuid& id) {
+  const CheckpointMarks marks = checkpoints();
+  return find_in_rounds(
+      id, marks.kept(),
+      [this](std::uint64_t generation, const Visitor& visit) { return replay_rows(generation, visit); },
+      [this](std::uint64_t sequence, const Visitor& visit) { return replay_from(sequence, visit); });
 }
 
 std::expected<void, StoreError> StateStore::takes(const CallerWrites&) const {

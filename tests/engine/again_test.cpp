@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "behaviours.h"
+#include "temporary_directory.h"
 
 namespace leat::behaviours {
 namespace {
@@ -107,6 +108,146 @@ INSTANTIATE_TEST_SUITE_P(Levels, Again, testing::Values(Durability::Memory, Dura
                          [](const auto& level) {
                            return level.param == Durability::Memory ? "Memory" : "Process";
                          });
+
+/// a -> b -> c, in a store whose rounds of the checkpoint come soon; b fails in the first process.
+class AgainById : public testing::TestWithParam<bool> {
+ protected:
+  Workflow make_workflow() {
+    return *Workflow::builder("w")
+                .task("a",
+                      [this](TaskContext& context) {
+                        ran_ += 'a';
+                        context.set("a", std::int64_t{41});
+                      })
+                .task("b",
+                      [this](TaskContext& context) -> std::expected<void, TaskError> {
+                        ran_ += 'b';
+                        if (broken_) return std::unexpected("no luck");
+                        context.set("b", context.get<std::int64_t>("a").value_or(0) + 1);
+                        return {};
+                      },
+                      {.after = {"a"}, .retry = kOnce})
+                .task("c", [this](TaskContext&) { ran_ += 'c'; }, {.after = {"b"}})
+                .build();
+  }
+  Runner open(Retention events) {
+    auto runner = Runner::builder()
+                      .database_url("rocksdb://" + directory_.path())
+                      .checkpoint_after(20'000)
+                      .retain_events(events)
+                      .build();
+    EXPECT_TRUE(runner) << runner.error().message;
+    EXPECT_TRUE(runner->register_workflow(workflow_));
+    EXPECT_TRUE(runner->start());
+    return std::move(*runner);
+  }
+  /// Rounds of the checkpoint come meanwhile.
+  void run_others(Runner& runner) {
+    const auto other = *Workflow::builder("other").task("t", nothing).build();
+    const std::vector<SubmitOptions> many(100, SubmitOptions{.durability = Durability::Process});
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(runner.submit_bulk(other, many));
+      ASSERT_TRUE(runner.wait_idle(kLong));
+    }
+  }
+  Uuid run_in_an_earlier_process(Retention events = {}) {
+    Runner runner = open(events);
+    const auto handle = runner.submit(workflow_, {.priority = Priority::High});
+    EXPECT_TRUE(handle->wait(kLong));
+    if (GetParam()) run_others(runner);
+    EXPECT_TRUE(runner.stop(kLong));
+    ran_.clear();
+    return handle->id();
+  }
+
+  const TemporaryDirectory directory_;
+  std::string ran_;
+  std::atomic<bool> broken_ = true;
+  const Workflow workflow_ = make_workflow();
+};
+
+TEST_P(AgainById, WhatFailedInAnEarlierProcessRunsWithTheContextsOfWhatStays) {
+  const Uuid failed = run_in_an_earlier_process();
+  broken_ = false;
+  Runner runner = open({});
+  const auto again = runner.retry_failed(failed);
+  ASSERT_TRUE(again) << again.error().message;
+  const auto result = again->wait(kLong);
+  EXPECT_EQ(result->completed, 3U);
+  EXPECT_EQ(ran_, "bc");
+  EXPECT_THAT(result->context, HasSubstr("\"b\":42"));
+}
+
+TEST_P(AgainById, FromATaskOnRunsItAndWhatDependsOnIt) {
+  broken_ = false;
+  const Uuid completed = run_in_an_earlier_process();
+  Runner runner = open({});
+  EXPECT_EQ(runner.retry_failed(completed).error().code, ErrorCode::InvalidState);
+  EXPECT_EQ(runner.restart_from(completed, "d").error().code, ErrorCode::NotFound);
+  const auto again = runner.restart_from(completed, "c");
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_TRUE(again->wait(kLong));
+  EXPECT_EQ(ran_, "c");
+}
+
+TEST_P(AgainById, OfWhatTheStoreDoesNotHoldIsNotFound) {
+  const Uuid failed = run_in_an_earlier_process({.count = 100});
+  Runner runner = open({.count = 100});
+  EXPECT_EQ(runner.retry_failed(Uuid()).error().code, ErrorCode::NotFound);
+  if (!GetParam()) return;
+  run_others(runner);
+  EXPECT_EQ(runner.retry_failed(failed).error().code, ErrorCode::NotFound);
+}
+
+TEST_P(AgainById, OfAVersionThatIsNotRegisteredIsRefused) {
+  const Uuid failed = run_in_an_earlier_process();
+  Runner runner = *Runner::builder().database_url("rocksdb://" + directory_.path()).build();
+  ASSERT_TRUE(runner.start());
+  EXPECT_EQ(runner.retry_failed(failed).error().code, ErrorCode::InvalidState);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rounds, AgainById, testing::Bool(),
+                         [](const auto& rounds) { return rounds.param ? "ComeMeanwhile" : "DoNotCome"; });
+
+TEST(AgainByIdWhileItRuns, IsRefused) {
+  std::atomic<bool> open = false;
+  const auto workflow = Workflow::builder("v").task("t", [&](TaskContext&) { open.wait(false); }).build();
+  Runner runner = make_started_runner();
+  const auto handle = runner.submit(*workflow);
+  EXPECT_EQ(runner.retry_failed(handle->id()).error().code, ErrorCode::InvalidState);
+  open = true;
+  open.notify_all();
+  ASSERT_TRUE(handle->wait(kLong));
+}
+
+TEST(RetryStatistics, CountAttemptsBeyondTheFirst) {  // row 173
+  Runner runner = make_started_runner();
+  const RetryPolicy thrice{.max_attempts = 3, .initial = 0ns};
+  const auto second_time = [](TaskContext& task) -> std::expected<void, TaskError> {
+    if (task.event().attempt == 1) return std::unexpected("no luck");
+    return {};
+  };
+  const auto plain = Workflow::builder("v").task("a", nothing).task("b", nothing).build();
+  const auto handle = runner.submit(*plain);
+  ASSERT_TRUE(handle->wait(kLong));
+  const RetryStats none = handle->retry_stats();
+  EXPECT_EQ(none.retries + none.tasks + none.exhausted, 0U);
+  EXPECT_EQ(none.attempt_max, 1U);
+
+  const auto retried = Workflow::builder("w")
+                           .task("a", nothing)
+                           .task("b", second_time, {.retry = thrice})
+                           .task("c", fails, {.retry = thrice})
+                           .task("d", fails, {.retry = kOnce})
+                           .build();
+  const auto failed = runner.submit(*retried);
+  ASSERT_TRUE(failed->wait(kLong));
+  const RetryStats some = failed->retry_stats();
+  EXPECT_EQ(some.retries, 3U);
+  EXPECT_EQ(some.tasks, 2U);
+  EXPECT_EQ(some.attempt_max, 3U);
+  EXPECT_EQ(some.exhausted, 2U);
+}
 
 TEST(AgainAfterACrash, GoesOnWithWhatItTookOver) {
   const auto medium = std::make_shared<MemoryMedium>();

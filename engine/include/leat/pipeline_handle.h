@@ -49,6 +49,14 @@ enum class SubState : std::uint8_t {
 /// @return the enumerator's name
 std::string_view to_string(SubState state) noexcept;
 
+/// How often tasks of a pipeline were tried again. Rescues are not among it: a process died then, and no attempt failed.
+struct RetryStats {
+  std::uint32_t retries = 0;      ///< attempts beyond the first one of each task
+  std::uint32_t tasks = 0;        ///< that had such attempts
+  std::uint32_t attempt_max = 0;  ///< the highest number of an attempt; 1 where nothing was tried again
+  std::uint32_t exhausted = 0;    ///< tasks that Failed at their last attempt allowed
+};
+
 class Pipeline;
 
 /// A pipeline seen from outside. Copying is cheap; dropping it cancels nothing; it may outlive the Runner.
@@ -141,6 +149,8 @@ class PipelineHandle {
   /// How each task stands now, in the workflow's order.
   std::vector<TaskState> task_states() const;
   std::vector<SubState> sub_states() const;
+  /// As of now.
+  RetryStats retry_stats() const;
 
  private:
   friend class Pipeline;

@@ -127,7 +127,7 @@ class Runner {
 
   /// Does the failed and cancelled tasks of an ended pipeline again, and all that depend on them: in a new pipeline
   /// of the same workflow and level, which begins with the states and contexts of what stays, in one record. The old
-  /// one remains as it ended. Works for as long as there is a handle of the ended pipeline; waits as submit().
+  /// one remains as it ended. Its priority is taken over, its other options are not. Waits as submit().
   ///
   /// @return  its handle; InvalidState: it has not ended, or nothing of it failed or was cancelled; InvalidArgument: a
   ///          handle of another Runner, or more than 32 MiB of contexts stay
@@ -135,6 +135,14 @@ class Runner {
   /// The same for one task, whatever became of it, and what depends on it; other failed ones stay Failed.
   /// @return also NotFound: the workflow has no such task
   std::expected<PipelineHandle, Error> restart_from(const PipelineHandle& ended, std::string_view task);
+  /// Both of a pipeline that some process has run to its end, above level Memory: its tasks' states and contexts are read
+  /// from the events that the store keeps (see Builder::retain_events()), from the newest round of the checkpoint on; one
+  /// that ended long ago takes as long as reading them all.
+  ///
+  /// @return  also NotFound: the store does not know it (any more); InvalidState: its version of the workflow is not
+  ///          registered
+  std::expected<PipelineHandle, Error> retry_failed(const Uuid& ended);
+  std::expected<PipelineHandle, Error> restart_from(const Uuid& ended, std::string_view task);
 
   /// As PipelineHandle::signal(), for who has the identifier alone.
   /// @return also NotFound: no such pipeline lives here, or it waits for its version of the workflow
@@ -274,8 +282,9 @@ class Runner {
   std::expected<void, Error> check_lends() const;
   std::expected<void, Error> change_schedule(const std::function<std::expected<void, Error>()>& change);
   std::expected<Namespace, Error> add_task(std::string_view name, TaskFunction function);
-  std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
-                                                    std::optional<std::string_view> from);
+  std::expected<PipelineHandle, Error> submit_again(
+      const std::function<std::expected<PipelineHandle, Error>()>& submit);
+  std::expected<PipelineHandle, Error> submit_again(const Uuid& ended, std::optional<std::string_view> from);
   std::unique_ptr<RunnerState> state_;
 };
 

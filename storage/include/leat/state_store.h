@@ -19,6 +19,8 @@
 #include "leat/in_flight_board.h"
 #include "leat/store_error.h"
 #include "leat/store_health.h"
+#include "leat/store_image.h"
+#include "leat/uuid.h"
 
 namespace leat {
 
@@ -33,6 +35,12 @@ struct CommitRows {
   std::span<const std::byte> history = {};  ///< summaries of the pipelines that it finishes; empty: none
   const CallerWrites* caller = nullptr;     ///< that the store takes(); null: none
   std::span<const ContextApart> contexts = {};  ///< that lie apart from their records in the journal
+};
+
+/// A pipeline as a store remembers it.
+struct RememberedPipeline {
+  PipelineImage pipeline;  ///< its tasks with their contexts, outputs perhaps not
+  WorkflowImage workflow;
 };
 
 /// How long a store's history is.
@@ -113,6 +121,13 @@ class StateStore {
   virtual std::uint64_t history_begin() const noexcept { return ~std::uint64_t{0}; }
   /// How long summaries of finished pipelines stay; what is older goes with tidy(). Without: for ever.
   virtual void retain_history(const Retention&) {}
+
+  /// Looks for a pipeline, ended or not, as of what is written. Reads from the newest round of the checkpoint on, and
+  /// where it ended before that, from ever older ones: what ended lately is found soon.
+  ///
+  /// @return  nothing: it is unknown, or ended before the events begin that the store keeps
+  /// Thread-safety: beside the committer's calls and tidy(); not beside close().
+  virtual std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const Uuid& id);
 
   /// Hands one commit over. When it returns, the commit survives the death of the process.
   ///

@@ -39,6 +39,9 @@ class WrappedStore : public StateStore {
   const HistoryTail* history() const noexcept override { return store_->history(); }
   std::uint64_t history_begin() const noexcept override { return store_->history_begin(); }
   void retain_history(const Retention& history) override { store_->retain_history(history); }
+  std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const Uuid& id) override {
+    return store_->find_pipeline(id);
+  }
   /// Goes through append_rows(), so that one override sees every commit.
   std::expected<void, StoreError> append(std::uint64_t first_sequence, std::uint64_t end_sequence,
                                          std::span<const std::byte> commit) override {
