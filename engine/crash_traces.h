@@ -13,8 +13,6 @@ namespace leat {
 
 /// From this rescue on a task is suspected: it may be what killed its process.
 inline constexpr std::uint32_t kSuspectedRescues = 2;
-/// After so many it is given up: the next process that dies with it was one too many.
-inline constexpr std::uint32_t kRescuesMax = 3;
 
 /// Starts that the journal does not know, and adoptions, of which it is told nothing, by pipeline_no.
 using UnrecordedStarts = std::unordered_map<std::uint64_t, std::vector<BoardLine::Task>>;

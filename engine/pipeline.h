@@ -70,6 +70,8 @@ class PipelineHost {
   /// @return  false: it need not be, it runs as any other
   virtual bool expect_suspect(const RegisteredWorkflow::Task& task) noexcept = 0;
   virtual void suspect_ended() noexcept = 0;
+  /// A task is given up because its process died with it too often. Before that is published.
+  virtual void quarantined(const Uuid& pipeline, std::uint32_t task, QuarantineImage image) noexcept = 0;
   /// The pipeline has done what post_keep() asked for.
   ///
   /// @param bytes  of its row; 0: it has ended, and needs none

@@ -82,7 +82,7 @@ bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
   if (elsewhere() == nullptr || !elsewhere()->remembered.contains(index)) return false;
   Task& task = tasks_[index];
   const std::uint32_t deaths = adoption_deaths(index);
-  if (deaths > 0 && task.rescues + deaths >= kRescuesMax) return false;
+  if (deaths > 0 && task.rescues + deaths >= workflow_->definitions[index].rescues_max) return false;
   const bool suspect = deaths > 0 || task.rescues >= kSuspectedRescues;
   task.isolated = suspect && host_.expect_suspect(workflow_->tasks[index]);
   ++outstanding_;

@@ -326,16 +326,24 @@ PipelineState Pipeline::end_state() const noexcept {
 /// A task that a dead process left Running: it runs again, unless it has been there too often.
 /// Uses up a credit.
 void Pipeline::rescue(std::uint32_t index, std::uint32_t& credits) noexcept {
+  std::string abandoned;
   Ending ending{.to = TaskState::Ready, .cause = TaskEnded::Cause::Rescue};
   const std::uint32_t deaths = adoption_deaths(index);
   if (cancelling_) {
     ending = {.to = TaskState::Cancelled, .cause = TaskEnded::Cause::Cancel};
   } else if (host_.closed_cleanly() && elsewhere() != nullptr && elsewhere()->remembered.contains(index)) {
     ending.cause = TaskEnded::Cause::Interrupted;  // a stop left it to its executor
-  } else if (tasks_[index].rescues + deaths >= kRescuesMax) {
-    ending = {.to = TaskState::Failed,
-              .cause = TaskEnded::Cause::Abandoned,
-              .error = "ABANDONED: the process died during each of 4 runs of this task"};
+  } else if (const std::uint32_t most = workflow_->definitions[index].rescues_max;
+             tasks_[index].rescues + deaths >= most) {
+    abandoned =
+        "ABANDONED: the process died during each of " + std::to_string(most + 1) + " runs of this task";
+    ending = {.to = TaskState::Failed, .cause = TaskEnded::Cause::Abandoned, .error = abandoned};
+    host_.quarantined(identity_.id, index,
+                      {.task = std::string(std::string_view(workflow_->tasks[index].name)),
+                       .attempt = task_attempt(index),
+                       .rescues = tasks_[index].rescues,
+                       .since_ns = host_.clock().unix_ns(),
+                       .error = abandoned});
   } else {
     tasks_[index].suspect = ++tasks_[index].rescues + deaths >= kSuspectedRescues && !paused() &&
                             host_.expect_suspect(workflow_->tasks[index]);

@@ -30,6 +30,22 @@ std::expected<PipelineHandle, Error> Runner::submit_again(const Uuid& ended,
   });
 }
 
+std::vector<QuarantinedTask> Runner::quarantined(std::optional<Uuid> after, std::size_t count_max) const {
+  return state_->scheduler.quarantine().list(after, count_max);
+}
+
+std::expected<PipelineHandle, Error> Runner::redrive(const Uuid& pipeline, std::string_view task) {
+  return submit_again([&]() -> std::expected<PipelineHandle, Error> {
+    auto remembered = state_->find_pipeline(pipeline);
+    if (!remembered) return std::unexpected(std::move(remembered.error()));
+    return state_->scheduler.redrive(*remembered, task);
+  });
+}
+
+std::expected<void, Error> Runner::forget_quarantined(const Uuid& pipeline, std::string_view task) {
+  return change_schedule([&] { return state_->scheduler.forget_quarantined(pipeline, task); });
+}
+
 /// Waits until the new pipeline has reached its level.
 std::expected<PipelineHandle, Error> Runner::submit_again(
     const std::function<std::expected<PipelineHandle, Error>()>& submit) {

@@ -46,7 +46,8 @@ std::expected<void, Error> check(std::string_view name, const ScheduleOptions& o
 std::expected<void, Error> Runner::change_schedule(
     const std::function<std::expected<void, Error>()>& change) {
   if (running_attempt() != nullptr) {
-    return std::unexpected(Error{ErrorCode::WouldDeadlock, "a change of schedules waits; not inside a task"});
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "this change waits for the disk; not inside a task"});
   }
   if (!state_->scheduler.reserve_record()) return journal_closed();
   if (auto changed = change(); !changed) return changed;

@@ -38,6 +38,7 @@
 #include "leat_locks/mutex.h"
 #include "pipeline.h"
 #include "pipeline_list.h"
+#include "quarantine.h"
 #include "registered_workflow.h"
 #include "schedule_table.h"
 #include "timer_queue.h"
@@ -117,6 +118,10 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   /// The same of one that the store remembers.
   std::expected<PipelineHandle, Error> submit_again(const RememberedPipeline& ended,
                                                     std::optional<std::string_view> from);
+  /// The same from a task in quarantine on.
+  std::expected<PipelineHandle, Error> redrive(const RememberedPipeline& ended, std::string_view task);
+  std::expected<void, Error> forget_quarantined(const Uuid& pipeline, std::string_view task);
+  const Quarantine& quarantine() const noexcept { return quarantine_; }
   /// A pipeline that may be told something, or is bound to others. @return NotFound: none with that identifier lives
   std::expected<PipelineHandle, Error> find_live(const Uuid& pipeline) const;
   // In scheduler_pause.cpp.
@@ -151,6 +156,9 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
     // One that an operator keeps from beginning would keep everybody waiting.
     return !lanes_.is_paused(task.name, task.executor) && isolation_.expect();
   }
+  void quarantined(const Uuid& pipeline, std::uint32_t task, QuarantineImage image) noexcept override {
+    quarantine_.add(pipeline, task, std::move(image));
+  }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
 
@@ -178,7 +186,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   /// How far a round of the checkpoint is. The phases are in this order so that a remembered pipeline that is
   /// adopted meanwhile is met as a live one.
   struct Round {
-    enum class Phase : std::uint8_t { Submissions, Definitions, Remembered, Live, Done };
+    enum class Phase : std::uint8_t { Submissions, Definitions, Remembered, Live, Quarantine, Done };
     Phase phase = Phase::Done;
     std::uint64_t generation = 0;
     std::uint64_t minimum = 0;
@@ -190,6 +198,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
     std::vector<PauseImages::key_type> pauses;
     std::string last_submission;  // that has its row
     std::vector<std::string> schedules;
+    std::optional<std::pair<Uuid, std::uint32_t>> last_quarantined;  // that has its row
   };
 
   /// Ends a call of adopt() for the checkpoint.
@@ -236,7 +245,9 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
     std::optional<PipelineHandle> handle;  // none: submitted before this start, and not looked for yet
   };
 
-  std::expected<PipelineHandle, Error> begin_again(const Ended& old, std::optional<std::string_view> from);
+  std::expected<PipelineHandle, Error> begin_again(const Ended& old, std::optional<std::string_view> from,
+                                                   const QuarantineLeft& redriven = {});
+  std::expected<Ended, Error> ended_of(const RememberedPipeline& remembered) const;
   std::expected<PipelineHandle, Error> submit_once(Registered workflow, const SubmitOptions& options,
                                                    Beginning&& how);
   void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
@@ -253,6 +264,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   bool keep_definition(std::uint64_t remembered_from);
   bool keep_remembered();
   bool keep_live();
+  bool keep_quarantine();
   bool reserve_one();
   bool record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
   Registered find_version(std::uint64_t version) const;
@@ -278,6 +290,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   Isolation isolation_;
   ConcurrencyGate gate_;
   ScheduleTable schedules_;
+  Quarantine quarantine_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone

@@ -53,8 +53,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
   return begin_again(how, from);
 }
 
-std::expected<PipelineHandle, Error> Scheduler::submit_again(const RememberedPipeline& remembered,
-                                                             std::optional<std::string_view> from) {
+/// @return  refers to `remembered`; InvalidState: it has not ended, or its version is not registered
+std::expected<Scheduler::Ended, Error> Scheduler::ended_of(const RememberedPipeline& remembered) const {
   const PipelineImage& image = remembered.pipeline;
   const std::string id = image.id.to_string();
   if (!is_terminal(image.state) || image.open_tasks > 0) {
@@ -84,12 +84,51 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const RememberedPip
                                              remembered.workflow.name + "' that is not registered");
   }
   for (const TaskImage& task : image.tasks) old.states.push_back(task.state);
-  return begin_again(old, from);
+  return old;
 }
 
-/// @param from  the task from which on all is done again; nothing: what failed
+std::expected<PipelineHandle, Error> Scheduler::submit_again(const RememberedPipeline& remembered,
+                                                             std::optional<std::string_view> from) {
+  const auto old = ended_of(remembered);
+  if (!old) return std::unexpected(old.error());
+  return begin_again(*old, from);
+}
+
+std::expected<PipelineHandle, Error> Scheduler::redrive(const RememberedPipeline& remembered,
+                                                        std::string_view task) {
+  const auto old = ended_of(remembered);
+  if (!old) return std::unexpected(old.error());
+  const Uuid& id = remembered.pipeline.id;
+  std::expected<PipelineHandle, Error> begun =
+      fail(ErrorCode::NotFound,
+           "task '" + std::string(task) + "' of pipeline " + id.to_string() + " is not in quarantine");
+  const auto number = old->workflow->workflow.find(task);
+  if (!number) return begun;
+  quarantine_.take(id, *number, [&] {
+    begun = begin_again(*old, task, {id, *number});
+    return begun.has_value();
+  });
+  return begun;
+}
+
+/// A journal credit is reserved, and used up.
+std::expected<void, Error> Scheduler::forget_quarantined(const Uuid& pipeline, std::string_view task) {
+  const auto number = quarantine_.find(pipeline, task);
+  const bool taken = number && quarantine_.take(pipeline, *number, [&] {
+    journal_->publish({clock_.unix_ns(), QuarantineLeft{pipeline, *number}}, Durability::Disk, nullptr, 0);
+    return true;
+  });
+  if (taken) return {};
+  if (journal_ != nullptr) journal_->release(1);
+  return fail(ErrorCode::NotFound, "task '" + std::string(task) + "' of pipeline " + pipeline.to_string() +
+                                       " is not in quarantine");
+}
+
+/// @param from      the task from which on all is done again; nothing: what failed
+/// @param redriven  leaves the quarantine with it
 std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
-                                                            std::optional<std::string_view> from) {
+                                                            std::optional<std::string_view> from,
+                                                            const QuarantineLeft& redriven) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   const Workflow& workflow = old.workflow->workflow;
   std::vector<bool> again(workflow.tasks().size());
@@ -130,7 +169,10 @@ std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
   auto pipeline = begin(old.workflow, ids_.next(),
                         {.level = old.level,
                          .context = old.context,
-                         .traits = {.tasks_done = done, .priority = old.priority, .signals = old.signals}});
+                         .traits = {.tasks_done = done,
+                                    .priority = old.priority,
+                                    .redriven = redriven,
+                                    .signals = old.signals}});
   if (!pipeline) return fail(ErrorCode::Stopped, "the journal takes nothing more");
   return std::move(*pipeline);
 }

@@ -55,6 +55,8 @@ bool Scheduler::keep_some(std::uint64_t remembered_from) {
       return keep_remembered();
     case Round::Phase::Live:
       return keep_live();
+    case Round::Phase::Quarantine:
+      return keep_quarantine();
     case Round::Phase::Done:
       return false;
   }
@@ -183,8 +185,20 @@ bool Scheduler::keep_live() {
   // relaxed: counted up before anybody can count down
   rows_due_.fetch_add(pipelines.size(), std::memory_order_relaxed);
   for (const PipelineHandle& handle : pipelines) Pipeline::of(handle).post_keep(round_.generation);
-  if (is_over) round_.phase = Round::Phase::Done;
+  if (is_over) round_.phase = Round::Phase::Quarantine;
   return is_over || !pipelines.empty();
+}
+
+/// Behind the rows of all pipelines: what ended without one is in the list by now.
+bool Scheduler::keep_quarantine() {
+  // (12) acquire: pairs with (11).
+  if (rows_due_.load(std::memory_order_acquire) > 0 || !journal_->try_reserve(1)) return false;
+  const bool kept = quarantine_.keep(round_.last_quarantined, round_.generation,
+                                     [this](TransitionGroup&& row) { keep_row(std::move(row)); });
+  if (kept) return true;
+  journal_->release(1);
+  round_.phase = Round::Phase::Done;
+  return true;
 }
 
 }  // namespace leat

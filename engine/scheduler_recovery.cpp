@@ -23,6 +23,7 @@ bool has_begun(const PipelineImage& image) {
 void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
   remember_submissions(image.submissions());
   schedules_.remember(image);
+  quarantine_.remember(image.quarantine());
   MutexLock lock(mutex_);
   closed_cleanly_ = closed;
   board_ = board;

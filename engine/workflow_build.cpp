@@ -84,6 +84,11 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   task.queue_timeout = options.queue_timeout;
   task.total_timeout = options.total_timeout;
   task.signal_timeout = options.signal_timeout;
+  task.rescues_max = options.rescues_max;
+  if (constexpr std::uint32_t kMost = 1'000; options.rescues_max > kMost) {
+    return fail(Code::InvalidOption, fmt::format("task {}: rescues_max: {} (accepted: at most {})",
+                                                 quoted(name), options.rescues_max, kMost));
+  }
   task.trigger = options.trigger;
   task.executor = options.executor;
   task.config = std::move(*config);

@@ -21,6 +21,7 @@ constexpr std::string_view kEncoding = "leat workflow 1";
 constexpr std::uint64_t kMoreOptions = ~std::uint64_t{0};
 constexpr std::uint64_t kAtMemory = ~std::uint64_t{1};  // likewise
 constexpr std::uint64_t kSignals = ~std::uint64_t{10};  // likewise
+constexpr std::uint64_t kRescues = ~std::uint64_t{2};
 
 class Encoder {
  public:
@@ -76,6 +77,10 @@ class Encoder {
     text(task.executor);
     text(task.config);
     if (task.at_memory) number(kAtMemory);
+    if (task.rescues_max != TaskOptions().rescues_max) {
+      number(kRescues);
+      number(std::uint64_t{task.rescues_max});
+    }
     if (task.queue_timeout.count() == 0 && task.total_timeout.count() == 0) return;
     number(kMoreOptions);
     duration(task.queue_timeout);

@@ -87,6 +87,7 @@ class TransitionGroup::Row : public Writer {
   static TransitionGroup make(const PauseKept& record);
   static TransitionGroup make(const SubmissionKept& record);
   static TransitionGroup make(const ScheduleKept& record);
+  static TransitionGroup make(const QuarantineKept& record);
   static TransitionGroup make(const RoundEnded& record);
 };
 
@@ -233,6 +234,20 @@ TransitionGroup TransitionGroup::Row::make(const ScheduleKept& record) {
   return group;
 }
 
+TransitionGroup TransitionGroup::Row::make(const QuarantineKept& record) {
+  TransitionGroup group;
+  {
+    Row out(group, Kind::QuarantineKept, record.generation);
+    out.quarantine_left({record.pipeline, record.task});
+    out.text(record.name);
+    out.varint(record.attempt);
+    out.varint(record.rescues);
+    out.u64(static_cast<std::uint64_t>(record.since_ns));
+    out.text(record.error);
+  }
+  return group;
+}
+
 TransitionGroup TransitionGroup::Row::make(const RoundEnded& record) {
   TransitionGroup group;
   {
@@ -258,6 +273,9 @@ TransitionGroup make_row(const SubmissionKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const ScheduleKept& record) {
+  return TransitionGroup::Row::make(record);
+}
+TransitionGroup make_row(const QuarantineKept& record) {
   return TransitionGroup::Row::make(record);
 }
 TransitionGroup make_row(const RoundEnded& record) {
@@ -292,10 +310,21 @@ PauseKept parse_pause_kept(RecordParser& in, std::uint64_t generation) {
 SubmissionKept parse_submission_kept(RecordParser& in, std::uint64_t generation) {
   SubmissionKept record{.generation = generation};
   record.key = in.text();
-  const auto id = in.raw(record.pipeline.bytes.size());
-  std::ranges::transform(id, record.pipeline.bytes.begin(),
-                         [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
+  record.pipeline = in.id();
   record.ends_ns = static_cast<std::int64_t>(in.u64());
+  return record;
+}
+
+QuarantineKept parse_quarantine_kept(RecordParser& in, std::uint64_t generation) {
+  QuarantineKept record{.generation = generation};
+  const QuarantineLeft place = in.quarantine_left();
+  record.pipeline = place.pipeline;
+  record.task = place.task;
+  record.name = in.text();
+  record.attempt = in.number();
+  record.rescues = in.number();
+  record.since_ns = static_cast<std::int64_t>(in.u64());
+  record.error = in.text();
   return record;
 }
 
@@ -310,9 +339,7 @@ TasksKept parse_tasks_kept(RecordParser& in) {
 PipelineImage parse_pipeline_kept(RecordParser& in) {
   PipelineImage pipeline;
   pipeline.pipeline_no = in.varint();
-  const auto id = in.raw(pipeline.id.bytes.size());
-  std::ranges::transform(id, pipeline.id.bytes.begin(),
-                         [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
+  pipeline.id = in.id();
   pipeline.workflow_no = in.number();
   const std::uint8_t bits = in.flags(flag::kAll);
   pipeline.level = in.enumerator(bits & flag::kLevelMask, Durability::Disk);

@@ -22,6 +22,7 @@ RoundBegun parse_round_begun(RecordParser& in, std::uint64_t generation);
 RoundEnded parse_round_ended(RecordParser& in, std::uint64_t generation);
 PauseKept parse_pause_kept(RecordParser& in, std::uint64_t generation);
 SubmissionKept parse_submission_kept(RecordParser& in, std::uint64_t generation);
+QuarantineKept parse_quarantine_kept(RecordParser& in, std::uint64_t generation);
 TasksKept parse_tasks_kept(RecordParser& in);
 /// open_tasks and folded_to are the caller's.
 PipelineImage parse_pipeline_kept(RecordParser& in);

@@ -107,6 +107,9 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
     case Kind::ScheduleKept:
       row_ = ScheduleKept{generation_, in.schedule_changed()};
       break;
+    case Kind::QuarantineKept:
+      row_ = parse_quarantine_kept(in, generation_);
+      break;
     case Kind::PipelineKept:
       row_ = parse_pipeline_kept(in);
       break;

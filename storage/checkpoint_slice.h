@@ -46,7 +46,7 @@ class CheckpointSliceWriter {
 
 /// A row as it was unpacked: a pipeline by value, the rest as views into the bytes and the reader.
 using CheckpointRow = std::variant<RoundBegun, WorkflowKept, KeyKept, PauseKept, SubmissionKept, ScheduleKept,
-                                   PipelineImage, TasksKept, RoundEnded>;
+                                   QuarantineKept, PipelineImage, TasksKept, RoundEnded>;
 
 /// Unpacks one slice.
 class CheckpointSliceReader {

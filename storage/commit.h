@@ -71,7 +71,8 @@ class CommitWriter {
 
 using GroupRecord =
     std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded, PipelineChanged,
-                 TaskReferred, PipelineSignalled, PauseChanged, ScheduleChanged, GroupsLeftOut>;
+                 TaskReferred, PipelineSignalled, PauseChanged, ScheduleChanged, GroupsLeftOut,
+                 QuarantineLeft>;
 
 /// @return  the number of the pipeline that the record is about; none: it is about none
 std::optional<std::uint64_t> pipeline_of(const GroupRecord& record);

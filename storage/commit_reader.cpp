@@ -41,9 +41,7 @@ PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& s
   namespace flag = record_format::created;
   PipelineCreated record{};
   record.pipeline_no = varint();
-  const auto id = raw(record.id.bytes.size());
-  std::ranges::transform(id, record.id.bytes.begin(),
-                         [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
+  record.id = id();
   record.workflow_no = number();
   record.task_count = number(kTasksPerPipelineMax);
   const std::uint8_t bits = flags(flag::kAll);
@@ -251,6 +249,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       break;
     case Kind::ScheduleChanged:
       group_.record = in.schedule_changed();
+      break;
+    case Kind::QuarantineLeft:
+      group_.record = in.quarantine_left();
       break;
     default:
       return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));

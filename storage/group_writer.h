@@ -95,6 +95,11 @@ class TransitionGroup::Writer {
     if ((flags & flag::kDefinition) != 0) text(record.definition);
   }
 
+  void quarantine_left(const QuarantineLeft& record) {
+    raw(record.pipeline.bytes.data(), record.pipeline.bytes.size());
+    varint(record.task);
+  }
+
   void traits(const PipelineTraits& traits) {
     namespace flag = record_format::traits;
     std::uint8_t flags = 0;
@@ -103,7 +108,8 @@ class TransitionGroup::Writer {
     if (traits.start_at_ns != 0) flags |= flag::kStartAt;
     if (!traits.idempotency_key.empty()) flags |= flag::kIdempotencyKey;
     if (!traits.tasks_done.empty()) flags |= flag::kTasksDone;
-    if (traits.priority != Priority::Normal || traits.deadline_ns != 0) flags |= flag::kUrgency;
+    const std::uint8_t urgency = urgency_of(traits);
+    if (urgency != kNoUrgency) flags |= flag::kUrgency;
     const std::uint8_t more = more_flags(traits);
     if (more != 0) flags |= flag::kMore;
     u8(flags);
@@ -122,10 +128,10 @@ class TransitionGroup::Writer {
     }
     if (more != 0) u8(more);
     if ((more & record_format::more::kSignals) != 0) text(traits.signals);
-    if ((flags & flag::kUrgency) == 0) return;
-    const auto deadline = traits.deadline_ns != 0 ? record_format::urgency::kDeadline : std::uint8_t{0};
-    u8(static_cast<std::uint8_t>(static_cast<unsigned>(traits.priority) | deadline));
-    if (deadline != 0) u64(static_cast<std::uint64_t>(traits.deadline_ns));
+    if (urgency == kNoUrgency) return;
+    u8(urgency);
+    if (traits.deadline_ns != 0) u64(static_cast<std::uint64_t>(traits.deadline_ns));
+    if (traits.redriven != QuarantineLeft()) quarantine_left(traits.redriven);
   }
 
   void changes(std::span<const Successor> successors) {
@@ -137,6 +143,13 @@ class TransitionGroup::Writer {
   }
 
  private:
+  static constexpr auto kNoUrgency = static_cast<std::uint8_t>(Priority::Normal);
+  static std::uint8_t urgency_of(const PipelineTraits& traits) {
+    namespace flag = record_format::urgency;
+    return static_cast<std::uint8_t>(static_cast<unsigned>(traits.priority) |
+                                     (traits.deadline_ns != 0 ? flag::kDeadline : 0U) |
+                                     (traits.redriven != QuarantineLeft() ? flag::kRedriven : 0U));
+  }
   static std::uint8_t more_flags(const PipelineTraits& traits) {
     namespace flag = record_format::more;
     std::uint8_t flags = 0;

@@ -119,6 +119,12 @@ std::string disagreement(const StoreImage& older, const StoreImage& newer) {
                       found->second.definition == workflow.definition;
     if (!same) return fmt::format("workflow {} is another one", number);
   }
+  const auto alike = [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second.task == b.second.task && a.second.attempt == b.second.attempt &&
+           a.second.error == b.second.error;
+  };
+  if (!std::ranges::equal(older.quarantine(), newer.quarantine(), alike))
+    return "other tasks are in quarantine";
   if (older.schedules() != newer.schedules()) return "the schedules are others";
   if (older.keys() != newer.keys()) return "the executor keys are others";
   // A round leaves out idempotency keys whose windows are over.

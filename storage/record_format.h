@@ -96,6 +96,10 @@
 //           i64             queued, where flagged: a time that waits for the pipeline before it
 //           text            definition, where flagged; else as before
 //
+// 13 QuarantineLeft         takes no sequence number
+//           16 bytes        id of the pipeline
+//           varint          task
+//
 // 15 GroupsLeftOut          takes transitions; in carried commits alone
 //           varint          transitions: that groups of others took here
 //
@@ -111,8 +115,9 @@
 //             text          1: signals that have come: each text name, text value
 //                           2: the start, above, is remembered
 //           urgency        64: how urgent it is:
-//             u8           Priority | 4 deadline
+//             u8           Priority | 4 deadline | 8 redriven
 //             i64          deadline, where flagged: Unix time in ns
+//             16 bytes, varint  redriven, where flagged: id and task that leave the quarantine with this record
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -157,6 +162,8 @@
 // 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id, text reason;
 //                           a Paused pipeline's follows its row
 // 23 SubmissionKept         text idempotency key, 16 bytes id of its pipeline, i64 its end: Unix time in ns
+// 27 QuarantineKept         16 bytes id, varint task, text its namespace, varint attempt, varint rescues,
+//                           i64 since: Unix time in ns, text error
 // 28 ScheduleKept           as ScheduleChanged, always with its definition
 //
 // What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
@@ -220,6 +227,7 @@ enum class Kind : std::uint8_t {
   PauseChanged = 8,
   PipelineSignalled = 10,
   ScheduleChanged = 12,
+  QuarantineLeft = 13,
   GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
   WorkflowKept = 17,
@@ -229,6 +237,7 @@ enum class Kind : std::uint8_t {
   TasksKept = 21,
   PauseKept = 22,
   SubmissionKept = 23,
+  QuarantineKept = 27,
   ScheduleKept = 28,
 };
 
@@ -270,7 +279,8 @@ inline constexpr std::uint8_t kAll = kStateMask | kPipeline | kSuccessors | kSta
 namespace urgency {
 inline constexpr std::uint8_t kPriorityMask = 3;
 inline constexpr std::uint8_t kDeadline = 4;
-inline constexpr std::uint8_t kAll = kPriorityMask | kDeadline;
+inline constexpr std::uint8_t kRedriven = 8;
+inline constexpr std::uint8_t kAll = kPriorityMask | kDeadline | kRedriven;
 }  // namespace urgency
 
 namespace schedule {

@@ -2,6 +2,7 @@
 // every enumerator checked. record_format.h documents the form.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -116,6 +117,8 @@ class RecordParser {
   KeyDefined key_defined();
   PipelineTraits traits();
   ScheduleChanged schedule_changed();
+  QuarantineLeft quarantine_left();
+  Uuid id();
 
   /// Takes nothing more.
   void fail() {
@@ -147,6 +150,21 @@ inline KeyDefined RecordParser::key_defined() {
   return record;
 }
 
+inline Uuid RecordParser::id() {
+  Uuid id;
+  const auto bytes = raw(id.bytes.size());
+  std::ranges::transform(bytes, id.bytes.begin(),
+                         [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
+  return id;
+}
+
+inline QuarantineLeft RecordParser::quarantine_left() {
+  QuarantineLeft record;
+  record.pipeline = id();
+  record.task = task();
+  return record;
+}
+
 inline PipelineTraits RecordParser::traits() {
   namespace flag = record_format::traits;
   PipelineTraits traits{};
@@ -175,6 +193,7 @@ inline PipelineTraits RecordParser::traits() {
     const std::uint8_t urgent = flags(urgency::kAll);
     traits.priority = enumerator(urgent & urgency::kPriorityMask, Priority::Low);
     if ((urgent & urgency::kDeadline) != 0) traits.deadline_ns = static_cast<std::int64_t>(u64());
+    if ((urgent & urgency::kRedriven) != 0) traits.redriven = quarantine_left();
   }
   return traits;
 }

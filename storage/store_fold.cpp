@@ -200,6 +200,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
     const char* const wrong = fire(record.traits.firing);
     if (wrong != nullptr && wrong != kFolded) return wrong;
   }
+  if (record.traits.redriven != QuarantineLeft()) (*this)(record.traits.redriven);
   const auto workflow = state_.workflows.find(record.workflow_no);
   if (workflow == state_.workflows.end()) return "names an unknown workflow";
   if (workflow->second.tasks.size() != record.task_count) return "creates other tasks than its workflow has";
@@ -286,9 +287,28 @@ const char* StoreImage::Fold::end_again(const TaskEnded& record) {
   return kFolded;
 }
 
+/// The list's rows are the last ones of a round, so that whatever ended without a row of its own is among them.
+void StoreImage::Fold::quarantine(const TaskEnded& record) {
+  if (state_.carries) return;  // below all rows
+  const WorkflowImage& workflow = state_.workflows.at(pipeline_->workflow_no);
+  add(state_.quarantine, pipeline_->id, record.task,
+      {.task = workflow.name + "::" + workflow.tasks[record.task],
+       .attempt = record.attempt,
+       .rescues = task_->rescues,
+       .since_ns = time_ns_,
+       .error = std::string(record.error)});
+}
+
+/// It may have left before the rows were written, or with the oldest ones of too many.
+const char* StoreImage::Fold::operator()(const QuarantineLeft& record) {
+  state_.quarantine.erase({record.pipeline, record.task});
+  return nullptr;
+}
+
 const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   using Cause = TaskEnded::Cause;
   if (const char* wrong = find(record.pipeline_no, record.task)) return wrong;
+  if (record.cause == Cause::Abandoned) quarantine(record);
   if (is_folded()) return end_again(record);
   if (record.from != task_->state || !may_become(record.from, record.to) || record.to == TaskState::Running) {
     return "ends a task in a state that may not follow";

@@ -42,6 +42,7 @@ struct StoreImage::State {
   PauseImages pauses;
   SubmissionImages submissions;
   std::map<std::string, ScheduleImage> schedules;
+  QuarantineImages quarantine;
 
   /// Before memory is taken for them. @return false: they are too many
   bool hold(std::uint64_t count) noexcept { return (tasks += count) <= tasks_max; }
@@ -70,6 +71,7 @@ class StoreImage::Fold {
   const char* operator()(const PauseChanged& record);
   const char* operator()(const GroupsLeftOut& record);
   const char* operator()(const ScheduleChanged& record);
+  const char* operator()(const QuarantineLeft& record);
 
  private:
   const char* fire(const ScheduleFiring& firing);
@@ -79,6 +81,7 @@ class StoreImage::Fold {
   const char* find(std::uint64_t pipeline_no);
   const char* find(std::uint64_t pipeline_no, std::uint32_t task);
   const char* start_again(const TaskStarted& record);
+  void quarantine(const TaskEnded& record);
   const char* end_again(const TaskEnded& record);
   const char* change_pipeline(PipelineState to);
   const char* apply(std::span<const Successor> successors,

@@ -47,6 +47,11 @@ std::uint64_t memory_bytes() {
 
 }  // namespace
 
+void add(QuarantineImages& images, const Uuid& pipeline, std::uint32_t task, QuarantineImage image) {
+  images.try_emplace({pipeline, task}, std::move(image));
+  if (images.size() > kQuarantineMax) images.erase(images.begin());
+}
+
 StoreImage::StoreImage(Keep keep) : state_(std::make_unique<State>()) {
   static const std::uint64_t fit = memory_bytes() / kTaskBytesMin;
   state_->keep = keep;
@@ -113,6 +118,13 @@ std::expected<void, StoreError> StoreImage::load(std::uint64_t first_sequence,
                                                      .last_ns = record.last_ns,
                                                      .queued_ns = record.queued_ns,
                                                      .definition = std::string(record.definition)});
+    } else if (const auto* poison = std::get_if<QuarantineKept>(*row)) {
+      add(state.quarantine, poison->pipeline, poison->task,
+          {.task = std::string(poison->name),
+           .attempt = poison->attempt,
+           .rescues = poison->rescues,
+           .since_ns = poison->since_ns,
+           .error = std::string(poison->error)});
     } else if (auto* pipeline = std::get_if<PipelineImage>(*row)) {
       // One that was carried on meanwhile comes twice: the later row counts.
       pipeline->folded_to = reader->sequence();
@@ -205,6 +217,9 @@ const SubmissionImages& StoreImage::submissions() const noexcept {
 }
 const std::map<std::string, ScheduleImage>& StoreImage::schedules() const noexcept {
   return state_->schedules;
+}
+const QuarantineImages& StoreImage::quarantine() const noexcept {
+  return state_->quarantine;
 }
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;

@@ -195,6 +195,12 @@ void TransitionGroup::list_apart(std::vector<ContextApart>& out) const {
   LEAT_CHECK(in.ok());
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const QuarantineLeft& record) : time_ns_(time_ns) {
+  Writer out(*this);
+  out.kind(Kind::QuarantineLeft);
+  out.quarantine_left(record);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

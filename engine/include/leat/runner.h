@@ -88,6 +88,16 @@ struct Pause {
   std::string reason;
 };
 
+/// A task that was given up (`ABANDONED`) because its process died with it too often, see TaskOptions::rescues_max.
+struct QuarantinedTask {
+  Uuid pipeline;
+  std::string task;  ///< its namespace
+  std::uint32_t attempt = 1;
+  std::uint32_t rescues = 0;
+  std::int64_t since_ns = 0;  ///< Unix time
+  std::string error;
+};
+
 enum class Severity : std::uint8_t { Info, Warning, Error };
 
 /// Thread-safety: any number of threads, except build, start and the destructor.
@@ -148,6 +158,21 @@ class Runner {
   /// @return also NotFound: no such pipeline lives here, or it waits for its version of the workflow
   std::expected<void, Error> signal(const Uuid& pipeline, std::string_view name,
                                     std::string_view value = "true");
+
+  /// Tasks in quarantine, by pipeline, the oldest one first. The list is kept in the store, and holds 10,000 of the
+  /// latest pipelines.
+  ///
+  /// @param after      a pipeline: those behind it; nothing: from the first one on
+  /// @param count_max  a page; longer only where one pipeline's tasks are more
+  std::vector<QuarantinedTask> quarantined(std::optional<Uuid> after = {},
+                                           std::size_t count_max = 1000) const;
+  /// restart_from() for a task in quarantine, which leaves it with the record that creates the new pipeline, so that
+  /// neither a crash nor a second call does it twice. There no task has been rescued yet.
+  ///
+  /// @return  its handle, or as restart_from(); NotFound also: the task is not in quarantine
+  std::expected<PipelineHandle, Error> redrive(const Uuid& pipeline, std::string_view task);
+  /// Takes a task off the list; returns once that is on the disk. @return NotFound, Stopped, Storage, WouldDeadlock
+  std::expected<void, Error> forget_quarantined(const Uuid& pipeline, std::string_view task);
 
   /// Makes a task known that is dispatched alone.
   ///

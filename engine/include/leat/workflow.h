@@ -58,6 +58,9 @@ struct TaskOptions {
   /// From the first time Ready until the task's end, retries and waits included; 0: none. Past it the task is
   /// Failed, and what runs is told to stop. A restart of the process begins it anew.
   std::chrono::nanoseconds total_timeout{0};
+  /// How often it runs again after its process died with it; then it is Failed (`ABANDONED`) and in quarantine, see
+  /// Runner::quarantined(). At most 1,000. From the second time on it runs alone.
+  std::uint32_t rescues_max = 3;
   TriggerRule trigger = {};
   std::string executor = {};  ///< an executor key that outweighs the routes; empty: none
   std::string config = "{}";  ///< free JSON for the executor
@@ -93,6 +96,7 @@ struct TaskDefinition {
   std::chrono::nanoseconds timeout{0};
   std::chrono::nanoseconds queue_timeout{0};
   std::chrono::nanoseconds total_timeout{0};
+  std::uint32_t rescues_max = 3;
   TriggerRule trigger;
   std::string executor;
   bool at_memory = false;  ///< its end is not waited for, nor is that of any task that depends on it

@@ -60,6 +60,18 @@ struct ScheduleKept {
   ScheduleChanged schedule = {};
 };
 
+/// A task in quarantine. The last rows of a round, but for its end.
+struct QuarantineKept {
+  std::uint64_t generation = 0;
+  Uuid pipeline = {};
+  std::uint32_t task = 0;
+  std::string_view name = {};  ///< the task's namespace
+  std::uint32_t attempt = 1;
+  std::uint32_t rescues = 0;
+  std::int64_t since_ns = 0;
+  std::string_view error = {};
+};
+
 /// A live pipeline as all groups that it published before left it. Captured output stays in the journal.
 /// Worker and step race for a Ready task: it may be Ready here though its TaskStarted was published before.
 struct PipelineKept {
@@ -81,6 +93,7 @@ TransitionGroup make_row(const KeyKept& record);
 TransitionGroup make_row(const PauseKept& record);
 TransitionGroup make_row(const SubmissionKept& record);
 TransitionGroup make_row(const ScheduleKept& record);
+TransitionGroup make_row(const QuarantineKept& record);
 TransitionGroup make_row(const RoundEnded& record);
 /// @return  one row, or more for a pipeline with much text: to be published one after the other
 std::vector<TransitionGroup> make_rows(const PipelineKept& record);

@@ -107,6 +107,21 @@ struct ScheduleImage {
   friend bool operator==(const ScheduleImage&, const ScheduleImage&) = default;
 };
 
+/// A task that was given up because its process died with it too often.
+struct QuarantineImage {
+  std::string task;  ///< its namespace
+  std::uint32_t attempt = 1;
+  std::uint32_t rescues = 0;
+  std::int64_t since_ns = 0;  ///< Unix time
+  std::string error;
+};
+
+/// By the pipeline and the task's number. Of more than kQuarantineMax those of the oldest pipelines are left out.
+using QuarantineImages = std::map<std::pair<Uuid, std::uint32_t>, QuarantineImage>;
+inline constexpr std::size_t kQuarantineMax = 10'000;
+/// Where it is not there yet.
+void add(QuarantineImages& images, const Uuid& pipeline, std::uint32_t task, QuarantineImage image);
+
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
   Created,       ///< with its pipeline
@@ -193,6 +208,7 @@ class StoreImage {
   const PauseImages& pauses() const noexcept;
   const SubmissionImages& submissions() const noexcept;
   const std::map<std::string, ScheduleImage>& schedules() const noexcept;  ///< by name
+  const QuarantineImages& quarantine() const noexcept;
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

@@ -71,6 +71,14 @@ std::string encode_signals(const SignalValues& signals);
 /// @return  false: the bytes are damaged
 bool decode_signals(std::string_view bytes, SignalValues& signals);
 
+/// A task that was given up because its process died with it too often leaves the list of those. Takes no transition.
+struct QuarantineLeft {
+  Uuid pipeline = {};  ///< zero: none
+  std::uint32_t task = 0;
+
+  friend bool operator==(const QuarantineLeft&, const QuarantineLeft&) = default;
+};
+
 /// What few pipelines have.
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
@@ -83,13 +91,14 @@ struct PipelineTraits {
   std::string_view tasks_done = {};  ///< by an earlier pipeline, as encode_done() gives them; not in rows
   Priority priority = Priority::Normal;
   std::int64_t deadline_ns = 0;   ///< Unix time at which what has not ended ends; 0: none
+  QuarantineLeft redriven = {};   ///< the task that it does again, of an earlier pipeline; not in rows
   std::string_view signals = {};  ///< that have come, as encode_signals() gives them
   bool keeps_start = false;       ///< a signal may make tasks Ready before start_at_ns
 
   bool empty() const noexcept {
     return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
            firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal && deadline_ns == 0 &&
-           signals.empty();
+           redriven == QuarantineLeft() && signals.empty();
   }
 };
 
@@ -232,6 +241,7 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const PauseChanged& record);
   TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
   TransitionGroup(std::int64_t time_ns, const ScheduleChanged& record);
+  TransitionGroup(std::int64_t time_ns, const QuarantineLeft& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
   TransitionGroup& operator=(TransitionGroup&& other) noexcept;
