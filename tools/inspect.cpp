@@ -61,6 +61,9 @@ constexpr std::array<Column, 10> kScheduleColumns = {{{"schedule"},
                                                       {"cursor_ns", true},
                                                       {"queued_ns", true}}};
 
+constexpr std::array<Column, 6> kQuarantineColumns = {
+    {{"pipeline"}, {"task"}, {"attempt", true}, {"rescues", true}, {"since_ns", true}, {"error"}}};
+
 std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
   return workflow.name + "::" + workflow.tasks.at(task);
 }
@@ -155,6 +158,18 @@ int inspect_pauses(const InspectOptions& options) {
   return kGood;
 }
 
+int inspect_quarantine(const StoreImage& image, const InspectFilter& filter, RowFormat format) {
+  RowWriter writer(stdout, format, kQuarantineColumns);
+  for (const auto& [place, task] : image.quarantine()) {
+    if (!filter.shows(place.first) || !filter.shows_time(task.since_ns)) continue;
+    writer.row(std::array<std::string, 6>{place.first.to_string(), task.task, fmt::to_string(task.attempt),
+                                          fmt::to_string(task.rescues), fmt::to_string(task.since_ns),
+                                          task.error});
+  }
+  writer.finish();
+  return kGood;
+}
+
 int inspect_schedules(const StoreImage& image, RowFormat format) {
   RowWriter writer(stdout, format, kScheduleColumns);
   for (const auto& [name, schedule] : image.schedules()) {
@@ -208,6 +223,7 @@ int inspect(const InspectOptions& options) {
                                                 })
                            : read_rocksdb_store(options.store);
   if (!image) return fail(opening_failure(image.error()));
+  if (options.what == "quarantine") return inspect_quarantine(*image, *filter, options.format);
   if (options.what == "schedules") return inspect_schedules(*image, options.format);
   if (one) return inspect_pipeline(*image, times, *id, options.store);
   if (pipelines) {

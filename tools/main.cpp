@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "again.h"
 #include "exit_status.h"
 #include "inspect.h"
 #include "resume.h"
@@ -36,6 +37,8 @@ CLI::App* add_command(CLI::App& parent, Command& chosen, const std::string& name
 struct AllOptions {
   RunOptions run;
   ResumeOptions resume;
+  AgainOptions retry;
+  AgainOptions redrive;
   InspectOptions inspect;
   VerifyOptions verify;
   TortureOptions torture;
@@ -105,14 +108,32 @@ void add_resume(CLI::App& app, Command& chosen, ResumeOptions& options) {
   command->add_flag("--json", options.json, "Print one JSON object instead of tables");
 }
 
+void add_again(CLI::App& app, Command& chosen, AllOptions& all) {
+  CLI::App* retry = add_command(
+      app, chosen, "retry", "Do tasks of a pipeline that has ended again, in a new one", all.retry, again);
+  retry->add_option("id", all.retry.pipeline, "Of the pipeline")->required();
+  retry->add_option("--from", all.retry.task,
+                    "This task and all that depends on it [what failed or was cancelled]");
+  all.redrive.redrive = true;
+  CLI::App* redrive = add_command(app, chosen, "redrive", "Do a task in quarantine again, in a new pipeline",
+                                  all.redrive, again);
+  redrive->add_option("id", all.redrive.pipeline, "Of the pipeline")->required();
+  redrive->add_option("task", all.redrive.task, "That killed its processes")->required();
+  for (const auto& [command, options] : {std::pair{retry, &all.retry}, std::pair{redrive, &all.redrive}}) {
+    command->add_option("--store", options->store, "Directory of the store")->capture_default_str();
+    command->add_flag("--json", options->json, "Print one JSON object instead of tables");
+  }
+}
+
 void add_inspect(CLI::App& app, Command& chosen, InspectOptions& options) {
   CLI::App* command =
       add_command(app, chosen, "inspect", "Show what a store remembers; changes nothing", options, inspect);
   command
       ->add_option("what", options.what,
-                   "pipelines, tasks, events, pauses or schedules; pipeline ID: one as a tree")
+                   "pipelines, tasks, events, pauses, schedules or quarantine; pipeline ID: one as a tree")
       ->capture_default_str()
-      ->check(CLI::IsMember({"pipelines", "tasks", "events", "pauses", "schedules", "pipeline"}));
+      ->check(
+          CLI::IsMember({"pipelines", "tasks", "events", "pauses", "schedules", "quarantine", "pipeline"}));
   command->add_option("id", options.pipeline, "Of the pipeline");
   command->add_option("--store", options.store, "Directory of the store")->capture_default_str();
   command->add_option("--pipeline", options.words.pipeline, "Only of this ID");
@@ -229,6 +250,7 @@ int main(int argc, char** argv) {
   leat::tools::add_verify(app, chosen, all.verify);
   leat::tools::add_torture(app, chosen, all);
   leat::tools::add_route(app, chosen, all);
+  leat::tools::add_again(app, chosen, all);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <map>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -107,13 +106,7 @@ std::expected<void, Failure> send(Runner& runner, const Group& group, const std:
 /// Carries one group on in its own directory, with its own executors and routes.
 std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::vector<Signal>& signals,
                                                 const std::string& store) {
-  std::error_code error;
-  std::filesystem::current_path(group.settings.directory, error);
-  if (error) {
-    return std::unexpected(
-        Failure{kBadInput, fmt::format("{}: {} (accepted: the directory in which the run was begun)",
-                                       group.settings.directory, error.message())});
-  }
+  if (auto entered = enter_directory(group.settings); !entered) return std::unexpected(entered.error());
   auto session = Session::open(group.settings, store);
   if (!session) return std::unexpected(session.error());
   Runner& runner = (*session)->runner();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "retention_text.h"
@@ -131,6 +132,15 @@ void Session::show_progress(Progress& progress, ProgressFigures figures) const {
     figures.tasks_failed += metrics.total_failed;
   }
   progress.show(figures);
+}
+
+std::expected<void, Failure> enter_directory(const RunSettings& settings) {
+  std::error_code error;
+  std::filesystem::current_path(settings.directory, error);
+  if (!error) return {};
+  return std::unexpected(
+      Failure{kBadInput, fmt::format("{}: {} (accepted: the directory in which the run was begun)",
+                                     settings.directory, error.message())});
 }
 
 int conclude(const SessionOutcome& outcome, bool json) {

@@ -60,6 +60,9 @@ class Session {
   std::unique_ptr<Runner> runner_;  // last: it ends before what its tasks use
 };
 
+/// Goes to the directory in which a run was begun.
+std::expected<void, Failure> enter_directory(const RunSettings& settings);
+
 /// Prints the outcome. @return the exit status
 int conclude(const SessionOutcome& outcome, bool json);
 

@@ -187,7 +187,8 @@ class TomlReader {
     task.place = place(table.source().begin);
     Step step = only(table, "[[task]]",
                      {"name", "after", "run", "sleep", "busy", "timeout", "queue_timeout", "total_timeout",
-                      "durability", "executor", "retry", "trigger", "signal", "signal_timeout", "config"});
+                      "rescues_max", "durability", "executor", "retry", "trigger", "signal", "signal_timeout",
+                      "config"});
     if (step) step = get(table, "name", "a string", task.name);
     if (!step) return step;
     if (task.name.empty()) return wrong(table, "a task has no name (accepted: name = \"...\")");
@@ -201,6 +202,7 @@ class TomlReader {
     if (step) step = get_duration(table, "total_timeout", task.options.total_timeout);
     if (step) step = get(table, "signal", "a signal's name", task.options.signal);
     if (step) step = get_duration(table, "signal_timeout", task.options.signal_timeout);
+    if (step) step = get_count(table, "rescues_max", 0, 1'000, task.options.rescues_max);
     if (step) step = get(table, "executor", "an executor key", task.options.executor);
     if (step) step = read_durability(table, task.options.durability);
     if (step) step = read_retry(table, task.options.retry);

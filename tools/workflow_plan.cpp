@@ -47,6 +47,7 @@ Json task_json(const TaskPlan& task) {
   if (!task.options.signal.empty()) json["signal"] = task.options.signal;
   if (task.options.signal_timeout.count() != 0)
     json["signal_timeout_ns"] = task.options.signal_timeout.count();
+  if (task.options.rescues_max != TaskOptions().rescues_max) json["rescues_max"] = task.options.rescues_max;
   if (task.options.trigger.kind() != TriggerRule::Kind::AllSuccess) {
     json["trigger"] = task.options.trigger.to_json();
   }
@@ -69,6 +70,7 @@ TaskPlan task_of(const Json& json) {
   task.options.total_timeout = time("total_timeout_ns");
   task.options.signal = json.value("signal", std::string());
   task.options.signal_timeout = time("signal_timeout_ns");
+  task.options.rescues_max = json.value("rescues_max", TaskOptions().rescues_max);
   if (json.contains("trigger")) {
     auto rule = TriggerRule::parse(json.at("trigger").get<std::string>());
     if (rule) task.options.trigger = std::move(*rule);

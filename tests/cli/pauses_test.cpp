@@ -1,4 +1,4 @@
-// `leat inspect` pauses: only a program can make them.
+// `leat inspect` pauses and schedules: only a program can make them.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -50,6 +50,32 @@ TEST_F(PausesTest, ShowsWhatIsPausedAndWhy) {
   EXPECT_EQ(pauses[2].at("what"), id);
   EXPECT_EQ(pauses[2].at("reason"), "a look at the data");
   EXPECT_EQ(inspect("pipelines").at(0).at("state"), "Paused");
+  EXPECT_EQ(leat({"verify"}).status, 0);
+}
+
+TEST_F(PausesTest, ShowsSchedulesAndHowFarTheyAre) {
+  const auto workflow = Workflow::builder("w").task("t", [](TaskContext&) {}).build();
+  {
+    Runner runner = open_store();
+    ASSERT_TRUE(runner.schedule("yearly", *workflow, {.cron = "0 0 1 1 *", .overlap = Overlap::QueueOne}));
+    ASSERT_TRUE(
+        runner.schedule("nightly", *workflow,
+                        {.cron = "30 2 * * *", .time_zone = "Europe/Berlin", .misfire = Misfire::Skip}));
+    ASSERT_TRUE(runner.pause_schedule("nightly"));
+    ASSERT_TRUE(runner.stop(0ns));
+  }
+  const auto schedules = inspect("schedules");
+  ASSERT_EQ(schedules.size(), 2U);
+  EXPECT_EQ(schedules[0].at("schedule"), "nightly");
+  EXPECT_EQ(schedules[0].at("workflow"), "public::embedded::w");
+  EXPECT_EQ(schedules[0].at("cron"), "30 2 * * *");
+  EXPECT_EQ(schedules[0].at("time_zone"), "Europe/Berlin");
+  EXPECT_EQ(schedules[0].at("misfire"), "skip");
+  EXPECT_EQ(schedules[0].at("paused"), "true");
+  EXPECT_EQ(schedules[1].at("schedule"), "yearly");
+  EXPECT_EQ(schedules[1].at("overlap"), "queue_one");
+  EXPECT_EQ(schedules[1].at("paused"), "false");
+  EXPECT_GT(std::stoll(schedules[1].at("cursor_ns")), 0);
   EXPECT_EQ(leat({"verify"}).status, 0);
 }
 
