@@ -117,6 +117,7 @@ class AgainById : public testing::TestWithParam<bool> {
                 .task("a",
                       [this](TaskContext& context) {
                         ran_ += 'a';
+                        context.set("large", std::string(3000, 'l'));  // it lies apart
                         context.set("a", std::int64_t{41});
                       })
                 .task("b",
