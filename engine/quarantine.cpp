@@ -36,7 +36,8 @@ std::vector<QuarantinedTask> Quarantine::list(const std::optional<Uuid>& after, 
 
 std::optional<std::uint32_t> Quarantine::find(const Uuid& pipeline, std::string_view task) const {
   const MutexLock lock(mutex_);
-  for (auto next = tasks_.lower_bound({pipeline, 0}); next != tasks_.end() && next->first.first == pipeline; ++next) {
+  for (auto next = tasks_.lower_bound({pipeline, 0}); next != tasks_.end() && next->first.first == pipeline;
+       ++next) {
     const std::string_view name = next->second.task;
     if (name == task || name.substr(name.rfind("::") + 2) == task) return next->first.second;
   }

@@ -10,7 +10,8 @@ namespace leat {
 std::expected<PipelineHandle, Error> Runner::retry_failed(const PipelineHandle& ended) {
   return submit_again([&] { return state_->scheduler.submit_again(ended, std::nullopt); });
 }
-std::expected<PipelineHandle, Error> Runner::restart_from(const PipelineHandle& ended, std::string_view task) {
+std::expected<PipelineHandle, Error> Runner::restart_from(const PipelineHandle& ended,
+                                                          std::string_view task) {
   return submit_again([&] { return state_->scheduler.submit_again(ended, task); });
 }
 std::expected<PipelineHandle, Error> Runner::retry_failed(const Uuid& ended) {
@@ -59,8 +60,8 @@ std::expected<PipelineHandle, Error> Runner::submit_again(
 }
 
 std::expected<RememberedPipeline, Error> RunnerState::find_pipeline(const Uuid& id) {
-  const Error unknown{ErrorCode::NotFound, "the store knows no pipeline " + id.to_string() +
-                                               ", or no longer holds its events"};
+  const Error unknown{ErrorCode::NotFound,
+                      "the store knows no pipeline " + id.to_string() + ", or no longer holds its events"};
   if (store == nullptr) return std::unexpected(unknown);
   if (!scheduler.accepting()) {
     return std::unexpected(Error{ErrorCode::Stopped, "the Runner has not started, or is stopping"});

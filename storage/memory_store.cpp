@@ -164,7 +164,7 @@ class MemoryStore final : public StateStore {
   }
 
   std::expected<std::optional<RememberedPipeline>, StoreError> find_pipeline(const Uuid& id) override {
-    const MutexLock lock(mutex_);
+    const MutexLock lock(*medium_->mutex);
     return StateStore::find_pipeline(id);
   }
 

@@ -37,10 +37,10 @@ std::expected<Known, Failure> find_run(const std::string& store, const Uuid& id)
     }
     return Known{std::move(*workflow), std::move(run->settings)};
   }
-  return std::unexpected(
-      Failure{kBadInput, fmt::format("{}: no events of pipeline {} are there (accepted: one that `leat inspect "
-                                     "tasks` lists)",
-                                     store, id.to_string())});
+  return std::unexpected(Failure{
+      kBadInput, fmt::format("{}: no events of pipeline {} are there (accepted: one that `leat inspect "
+                             "tasks` lists)",
+                             store, id.to_string())});
 }
 
 }  // namespace
@@ -48,8 +48,9 @@ std::expected<Known, Failure> find_run(const std::string& store, const Uuid& id)
 int again(const AgainOptions& options) {
   const auto id = Uuid::parse(options.pipeline);
   if (!id) {
-    return fail({kBadInput, fmt::format("'{}' is no pipeline (accepted: an ID that `leat inspect pipelines` lists)",
-                                        options.pipeline)});
+    return fail(
+        {kBadInput, fmt::format("'{}' is no pipeline (accepted: an ID that `leat inspect pipelines` lists)",
+                                options.pipeline)});
   }
   const std::string store = std::filesystem::absolute(options.store).string();
   auto known = find_run(store, *id);

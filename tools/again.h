@@ -7,8 +7,8 @@ namespace leat::tools {
 
 struct AgainOptions {
   std::string pipeline;
-  std::string task;        ///< empty: all that failed or was cancelled
-  bool redrive = false;    ///< the task is in quarantine, and leaves it
+  std::string task;      ///< empty: all that failed or was cancelled
+  bool redrive = false;  ///< the task is in quarantine, and leaves it
   std::string store = "./leat.db";
   bool json = false;
 };

@@ -27,7 +27,8 @@ run = ["sh", "-c", "echo a >> ran"]
 [[task]]
 name = "b"
 after = ["a"]
-run = ["sh", "-c", "test -e ok || )" + command +
+run = ["sh", "-c", "test -e ok || )" +
+                                    command +
                                     R"("]
 retry = {max_attempts = 1}
 rescues_max = 0

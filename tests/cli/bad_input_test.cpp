@@ -73,7 +73,7 @@ TEST_P(BadInputTest, IsOneLineAndNothingIsWritten) {
 INSTANTIATE_TEST_SUITE_P(
     CommandLine, BadInputTest,
     testing::Values(
-        BadCase{"NoCommand", {}, {"accepted: run, resume, inspect, verify, torture, route"}},
+        BadCase{"NoCommand", {}, {"accepted: run, resume, inspect, verify, torture, route, retry, redrive"}},
         BadCase{"UnknownCommand", {"walk"}, {"accepted: "}},
         BadCase{"NoFile", {"run"}, {"files", "accepted: "}},
         BadCase{"UnknownOption", {"run", "good.toml", "--fast"}, {"--fast", "accepted: ", "--store"}},

@@ -76,4 +76,13 @@ inline std::shared_ptr<MemoryMedium> crash_now(Runner& runner, const MemoryMediu
   return medium.after_kill();
 }
 
+/// Runs other tasks until a round of the checkpoint is whole that began after this one's call.
+inline void run_until_checkpoint(Runner& runner, const MemoryMedium& medium) {
+  const auto generation = [&] {
+    return make_memory_store(medium.after_kill())->checkpoints().newest().generation;
+  };
+  const auto other = *Workflow::builder("other").task("t", nothing).build();
+  for (const std::uint64_t before = generation(); generation() < before + 2;) run(runner, other);
+}
+
 }  // namespace leat::behaviours

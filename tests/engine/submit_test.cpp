@@ -105,9 +105,8 @@ TEST_F(Submitting, WithAKeyIsRememberedWhenItsPipelineHasEndedBehindACheckpoint)
   open(2000);
   const auto first = runner_->submit(workflow_, {.idempotency_key = "order 7"});
   ASSERT_TRUE(first->wait(kLong));
-  for (int i = 0; i < 200; ++i) ASSERT_TRUE(runner_->submit(workflow_)->wait(kLong));
+  run_until_checkpoint(*runner_, *medium_);
   close();
-  ASSERT_GT(make_memory_store(medium_)->checkpoints().newest().generation, 1U);
   ran_ = 0;
   open();
   const auto again = runner_->submit(workflow_, {.idempotency_key = "order 7"});
