@@ -111,7 +111,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
     made = find_or_make(workflow);
   }
   if (!made) return made;
-  const Registered registered = *made;
+  Registered registered = *made;
   if (!started) return registered;  // start() checks and adopts
   if (auto checked = check_executors(*registered); !checked)
     return std::unexpected(std::move(checked.error()));
@@ -142,7 +142,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
   }
   const auto number = number_of(workflow);
   if (!number) return std::unexpected(number.error());
-  const auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_);
+  auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_);
   made->tasks = std::move(tasks);
   workflows_.emplace(workflow.version(), made);
   return made;

@@ -125,7 +125,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow,
   const std::int64_t ends_ns = how.traits.key_ends_ns;
   auto pipeline = begin(std::move(workflow), id, std::move(how));
   if (!pipeline) return journal_closed();
-  submissions_.emplace(key, Submission{id, ends_ns, *pipeline});
+  submissions_.emplace(key, Submission{id, ends_ns, pipeline});
   ends_of_keys_.emplace(ends_ns, key);
   return std::move(*pipeline);
 }

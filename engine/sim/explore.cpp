@@ -30,7 +30,8 @@ Ran run(const Given& given, std::uint64_t seed, std::optional<Schedule> schedule
   for (const TaskDefinition& task : given.workflow.tasks()) {
     tasks.push_back({.after = {task.after.begin(), task.after.end()},
                      .executor = task.executor.empty() ? "default" : task.executor,
-                     .name = std::string(task.namespace_name)});
+                     .name = std::string(task.namespace_name),
+                     .limited = task.total_timeout.count() > 0});
   }
   if (given.options.reset) given.options.reset();
   Stage stage(given.options, seed, std::move(schedule), std::move(tasks), keeps_timeline);
@@ -194,11 +195,23 @@ Report replay(const Workflow& workflow, const Options& options, std::uint64_t se
 }
 
 std::string_view to_string(Rule rule) noexcept {
-  constexpr std::array<std::string_view, 16> kNames = {
-      "AcknowledgedKept", "NothingInvented", "TransitionTable", "OneEnd",
-      "Conservation",     "NoIdleSlot",      "DeadEpoch",       "DurableDependencies",
-      "Repeats",          "RestartEquality", "Progress",        "Opens",
-      "PausesHold",       "NotTooEarly",     "KeysHold",        "Yours"};
+  constexpr std::array<std::string_view, 17> kNames = {"AcknowledgedKept",
+                                                       "NothingInvented",
+                                                       "TransitionTable",
+                                                       "OneEnd",
+                                                       "Conservation",
+                                                       "NoIdleSlot",
+                                                       "DeadEpoch",
+                                                       "DurableDependencies",
+                                                       "Repeats",
+                                                       "RestartEquality",
+                                                       "Progress",
+                                                       "Opens",
+                                                       "PausesHold",
+                                                       "NotTooEarly",
+                                                       "KeysHold",
+                                                       "DeadlinesHold",
+                                                       "Yours"};
   const auto index = static_cast<std::size_t>(rule);
   return index < kNames.size() ? kNames[index] : "?";
 }

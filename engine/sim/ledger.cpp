@@ -81,7 +81,7 @@ bool Ledger::ended(const Uuid& pipeline, const Seen& seen) const {
   return stored != nullptr && is_terminal(stored->state);
 }
 
-/// Pause, time and concurrency key: what keeps an attempt from beginning though its dependencies have ended.
+/// Pause, times and concurrency key: what keeps an attempt from beginning though its dependencies have ended.
 void Ledger::check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns) {
   const TaskTerms& terms = terms_of(seen, key.task);
   for (const Paused& what :
@@ -94,6 +94,8 @@ void Ledger::check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_
   const bool waited = stored != nullptr && stored->tasks[key.task].attempt == key.attempt;
   const std::int64_t due_ns =
       std::max(seen.terms.start_at_ns, waited ? stored->tasks[key.task].retry_at_ns : 0);
+  if (seen.late)
+    violate(Rule::DeadlinesHold, name_of(key) + " begins, and its pipeline's deadline has passed");
   if (latest_ns < due_ns) {
     violate(Rule::NotTooEarly, name_of(key) + " begins " + std::to_string((due_ns - latest_ns) / 1'000'000) +
                                    " ms before its time");
@@ -137,11 +139,17 @@ void Ledger::told(const AttemptKey& key, ExecutionStatus status) {
   if (status == ExecutionStatus::Completed) runs_[key].completed = true;
 }
 
-void Ledger::appended(std::uint64_t first_sequence, std::span<const std::byte> commit) {
-  const auto applied = written_.apply(first_sequence, commit, [this](const TransitionEvent& event) {
-    numbers_[event.pipeline->id] = event.pipeline->pipeline_no;
-    transition(event.pipeline->id, event.task, event.attempt, event.from, event.to);
-  });
+void Ledger::context_missing(const AttemptKey& key, const std::string& why) {
+  violate(Rule::AcknowledgedKept, name_of(key) + " has begun, and its context is not there: " + why);
+}
+
+void Ledger::appended(std::uint64_t first_sequence, std::span<const std::byte> commit,
+                      std::int64_t latest_ns) {
+  const auto applied =
+      written_.apply(first_sequence, commit, [this, latest_ns](const TransitionEvent& event) {
+        numbers_[event.pipeline->id] = event.pipeline->pipeline_no;
+        transition(event.pipeline->id, event.task, event.attempt, event.from, event.to, latest_ns);
+      });
   if (!applied) violate(Rule::TransitionTable, applied.error().message);
   unsynced_.push_back({first_sequence, 0, {commit.begin(), commit.end()}});
 }
@@ -154,7 +162,7 @@ void Ledger::synced() {
 }
 
 void Ledger::transition(const Uuid& pipeline, std::uint32_t task, std::uint32_t attempt,
-                        std::optional<TaskState> from, TaskState to) {
+                        std::optional<TaskState> from, TaskState to, std::int64_t latest_ns) {
   const auto seen = pipelines_.find(pipeline);
   const auto said = [&] {
     return name_of(pipeline, task) + ": " + (from ? std::string(to_string(*from)) : "nothing") + " -> " +
@@ -177,9 +185,10 @@ void Ledger::transition(const Uuid& pipeline, std::uint32_t task, std::uint32_t 
   if (to == TaskState::Completed && !runs_[key].completed) {
     violate(Rule::NothingInvented, said() + ", which no executor said");
   }
-  if (to == TaskState::Cancelled && !seen->second.cancelled) {
-    violate(Rule::NothingInvented, said() + ", which nobody asked for");
-  }
+  if (to != TaskState::Cancelled || seen->second.cancelled) return;
+  const std::int64_t deadline_ns = seen->second.terms.deadline_ns;
+  if (deadline_ns == 0) violate(Rule::NothingInvented, said() + ", which nobody asked for");
+  if (latest_ns < deadline_ns) violate(Rule::NotTooEarly, said() + ", before its pipeline's deadline");
 }
 
 void Ledger::died(Death death, const MemoryMedium& medium) {
@@ -194,6 +203,35 @@ void Ledger::died(Death death, const MemoryMedium& medium) {
   rebuild(medium);
   check_kept(death);
   check_pauses_kept(death);
+  check_contexts(medium);
+}
+
+void Ledger::opened(std::int64_t earliest_ns) {
+  for (auto& [id, seen] : pipelines_) {
+    const std::int64_t deadline_ns = seen.terms.deadline_ns;
+    seen.late = deadline_ns != 0 && deadline_ns <= earliest_ns;
+  }
+}
+
+/// Each one of which the store has the mark alone must lie beside it.
+void Ledger::check_contexts(const MemoryMedium& medium) {
+  std::map<ContextPlace, std::string_view> texts(medium.contexts.begin(), medium.contexts.end());
+  for (const MemoryMedium::Commit& commit : medium.commits) {
+    texts.insert(commit.contexts.begin(), commit.contexts.end());
+  }
+  const auto check = [&](const Uuid& pipeline, const ContextPlace& place, const ContextImage& context) {
+    if (!context.view().is_apart()) return;
+    const auto text = texts.find(place);
+    if (text != texts.end() && mark_of(text->second, place) == context.mark()) return;
+    violate(Rule::AcknowledgedKept, "a context of pipeline " + pipeline.to_string() + " at place " +
+                                        std::to_string(place.place) + " is not where its mark says");
+  };
+  for (const auto& [number, pipeline] : written_.pipelines()) {
+    check(pipeline.id, ContextPlace::of_pipeline(number), pipeline.context);
+    for (std::uint32_t i = 0; i < pipeline.tasks.size(); ++i) {
+      check(pipeline.id, ContextPlace::of_task(number, i), pipeline.tasks[i].context);
+    }
+  }
 }
 
 /// That of a pipeline is remembered at the pipeline's level, any other on disk.
@@ -332,6 +370,22 @@ void Ledger::compare(const EngineView& engine, const PipelineImage& stored) {
     violate(Rule::RestartEquality, name_of(engine.id, i) + " is " +
                                        std::string(to_string(engine.tasks[i].state)) + " in memory and " +
                                        std::string(to_string(stored.tasks[i].state)) + " in the store");
+  }
+}
+
+void Ledger::stand_still() {
+  for (const Uuid& id : order_) {
+    const Seen& seen = pipelines_[id];
+    if (seen.lost || seen.end) continue;
+    if (seen.terms.deadline_ns != 0) {
+      violate(Rule::DeadlinesHold, "nothing waits for the deadline of pipeline " + id.to_string());
+    }
+    for (std::uint32_t i = 0; i < seen.tasks.size(); ++i) {
+      const bool waits = seen.tasks[i] == TaskState::Ready || seen.tasks[i] == TaskState::Running;
+      if (waits && terms_of(seen, i).limited) {
+        violate(Rule::DeadlinesHold, "nothing waits for the limit of " + name_of(id, i));
+      }
+    }
   }
 }
 

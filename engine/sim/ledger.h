@@ -42,6 +42,7 @@ struct TaskTerms {
   std::vector<std::uint32_t> after = {};  ///< its dependencies, by task number
   std::string executor = "default";       ///< its executor key
   std::string name = {};                  ///< its whole namespace
+  bool limited = false;                   ///< it has a limit from its first time Ready on
 };
 
 /// What a submission asked for.
@@ -49,6 +50,7 @@ struct SubmissionTerms {
   Durability level;
   std::optional<TaskTerms> alone = {};  ///< a task dispatched alone; else it is the workflow
   std::int64_t start_at_ns = 0;         ///< Unix time; 0: at once
+  std::int64_t deadline_ns = 0;         ///< Unix time; 0: none
   std::string concurrency_key = {};     ///< empty: none
   std::string idempotency_key = {};     ///< empty: none
 };
@@ -109,26 +111,31 @@ class Ledger {
   void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX);
   /// An executor said how it ended.
   void told(const AttemptKey& attempt, ExecutionStatus status);
+  /// An attempt could not read the context that it was to begin with.
+  void context_missing(const AttemptKey& attempt, const std::string& why);
   /// The store took a commit.
-  void appended(std::uint64_t first_sequence, std::span<const std::byte> commit);
+  void appended(std::uint64_t first_sequence, std::span<const std::byte> commit, std::int64_t latest_ns);
   /// The store synced all that it took.
   void synced();
   /// One transition that the store holds.
   void transition(const Uuid& pipeline, std::uint32_t task, std::uint32_t attempt,
-                  std::optional<TaskState> from, TaskState to);
+                  std::optional<TaskState> from, TaskState to, std::int64_t latest_ns = INT64_MAX);
 
   // --- deaths ---
 
   /// @param medium  what is left, after the death
   void died(Death death, const MemoryMedium& medium);
   /// A process serves the store again.
-  void opened() { running_.clear(); }
+  /// @param earliest_ns  the earliest time that the wall clock has shown since it opened the store
+  void opened(std::int64_t earliest_ns);
 
   // --- the engine, between two steps ---
 
   void look_at(std::span<const LaneView> lanes, bool over);
   /// @param settled  everything that was published is committed
   void look_at(std::span<const EngineView> pipelines, bool settled);
+  /// Nothing is left to be done or waited for, though pipelines are under way.
+  void stand_still();
   /// The pipeline was acknowledged, in the middle of a step.
   void acknowledged(const Uuid& pipeline) { pipelines_[pipeline].acknowledged = true; }
 
@@ -147,6 +154,7 @@ class Ledger {
     bool cancelled = false;
     bool lost = false;    // a death took it, as it may
     bool inside = false;  // of its concurrency key: it has begun
+    bool late = false;    // its deadline had passed when this process began
     std::optional<PipelineState> end;
     std::vector<TaskState> tasks;
     std::vector<std::string> signals;  // acknowledged
@@ -167,6 +175,7 @@ class Ledger {
   void check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns);
   void rebuild(const MemoryMedium& medium);
   void check_pauses_kept(Death death);
+  void check_contexts(const MemoryMedium& medium);
   void check_kept(Death death);
   void compare(const EngineView& engine, const PipelineImage& stored);
 

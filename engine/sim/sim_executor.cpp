@@ -123,6 +123,9 @@ ExecutionResult SimExecutor::run(const TaskReadyEvent& event, CompletionToken& t
     TokenControl control(token);
     TaskContext context(event, services(), &control);
     const auto done = (*function)(context);
+    if (const auto& error = context.load_error(); error && stage_.alive) {
+      stage_.ledger.context_missing(key_of(event), error->message);
+    }
     if (!done) {
       result = ExecutionResult::failed(id, done.error().message, !done.error().permanent);
       result.error_class = done.error().error_class;

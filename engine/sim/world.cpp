@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "leat/context.h"
 #include "runner_state.h"
 #include "sim_store.h"
 
@@ -25,6 +26,18 @@ std::set<std::string> keys_of(const Workflow& workflow) {
     if (!task.executor.empty()) keys.insert(task.executor);
   }
   return keys;
+}
+
+std::chrono::system_clock::time_point time_of(std::int64_t unix_ns) {
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(unix_ns)));
+}
+
+/// The context with so much in it that it lies apart in the store.
+std::string with_ballast(const std::string& text) {
+  Context context = *Context::parse(text);
+  context.set("ballast", std::string(kContextInlineBytesMax, '.'));
+  return context.to_json();
 }
 
 }  // namespace
@@ -59,6 +72,7 @@ void World::be_born() {
   stage_.choices.next_step();
   stage_.alive = true;
   stage_.note("a process starts", stage_.crashes + 1);
+  earliest_ns_ = stage_.clock->unix_ns();
   executor_ = plant_.executor ? plant_.executor(stage_) : std::make_shared<SimExecutor>(stage_);
   std::unique_ptr<StateStore> store = make_sim_store(stage_);
   if (plant_.store) store = plant_.store(std::move(store), stage_);
@@ -95,6 +109,7 @@ void World::be_born() {
     alone_ = *alone;
   }
   if (auto started = runner_->start(); !started) return refused(started.error());
+  if (stage_.alive) stage_.ledger.opened(earliest_ns_);
   handles_ = runner_->resumed();
 }
 
@@ -166,6 +181,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     const std::int64_t seconds = std::int64_t{stage_.choices.pick(7200)} - 3600;
     stage_.note("the wall clock jumps", static_cast<std::uint64_t>(seconds));
     stage_.clock->jump(seconds * 1'000'000'000);
+    earliest_ns_ = std::min(earliest_ns_, stage_.clock->unix_ns());
   }
   std::vector<LentWork*> ready;
   for (LentWork* const work : works) {
@@ -183,7 +199,9 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     if (outermost && stage_.uses(Uses::Pauses) && resume_something()) return;
     if (outermost && submitted_ < stage_.options.pipelines) return submit();
     if (outermost && signal()) return;
-    if (executor_->end_hanging() || over()) return;
+    if (over()) return;
+    stage_.ledger.stand_still();
+    if (executor_->end_hanging()) return;
     stage_.ledger.violate(Rule::Progress, "nothing can be done, and not every pipeline has ended");
     return stage_.die(Death::Kill);
   }
@@ -225,17 +243,29 @@ Priority World::choose_priority() {
   return kPriorities[stage_.uses(Uses::Priorities) ? stage_.choices.pick(3) : 0];
 }
 
-void World::submit_workflow() {
+void World::choose_times(SubmissionTerms& terms, SubmitOptions& options) {
   constexpr std::uint32_t kLaterMaxMs = 2'000;
+  constexpr std::uint32_t kDeadlineMaxMs = 200;
+  const std::int64_t now_ns = stage_.clock->unix_ns();
+  if (stage_.uses(Uses::LaterStarts) && stage_.choices.pick(3) == 2) {
+    terms.start_at_ns = now_ns + std::int64_t{stage_.choices.pick(kLaterMaxMs)} * 1'000'000;
+    options.start_at = time_of(terms.start_at_ns);
+  }
+  if (stage_.uses(Uses::Deadlines) && stage_.choices.pick(2) == 1) {
+    const std::int64_t left_ns = std::int64_t{1 + stage_.choices.pick(kDeadlineMaxMs)} * 1'000'000;
+    terms.deadline_ns = std::max(now_ns, terms.start_at_ns) + left_ns;
+    options.deadline = time_of(terms.deadline_ns);
+  }
+}
+
+void World::submit_workflow() {
   constexpr auto kWindow = std::chrono::hours(24 * 365);
   SubmissionTerms terms{.level = choose_level()};
   SubmitOptions options{
       .context = stage_.options.context, .durability = terms.level, .priority = choose_priority()};
-  if (stage_.uses(Uses::LaterStarts) && stage_.choices.pick(3) == 2) {
-    terms.start_at_ns = stage_.clock->unix_ns() + std::int64_t{stage_.choices.pick(kLaterMaxMs)} * 1'000'000;
-    options.start_at =
-        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(terms.start_at_ns)));
+  choose_times(terms, options);
+  if (stage_.uses(Uses::LargeContexts) && stage_.choices.pick(3) == 2) {
+    options.context = with_ballast(options.context);
   }
   if (stage_.uses(Uses::ConcurrencyKeys) && stage_.choices.pick(2) == 1) terms.concurrency_key = "shared";
   if (stage_.uses(Uses::IdempotencyKeys) && stage_.choices.pick(2) == 1) {

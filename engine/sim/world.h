@@ -54,6 +54,7 @@ class World final : public LentOrder {
   void submitted(const PipelineHandle& handle, SubmissionTerms terms);
   Durability choose_level();
   Priority choose_priority();
+  void choose_times(SubmissionTerms& terms, SubmitOptions& options);
   void pause_something();
   bool resume_something();
   bool signal();
@@ -75,7 +76,8 @@ class World final : public LentOrder {
   std::vector<PipelineHandle> handles_;  // of this process
   Namespace alone_;                      // the task that is dispatched alone
   std::uint32_t submitted_ = 0;
-  bool outermost_ = false;  // the next help() is not within another
+  bool outermost_ = false;        // the next help() is not within another
+  std::int64_t earliest_ns_ = 0;  // that the wall clock has shown to this process
   std::uint64_t steps_ = 0;
 };
 

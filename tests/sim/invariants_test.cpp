@@ -265,6 +265,40 @@ TEST_F(LedgerTest, FindsAStartBeforeItsTime) {
   EXPECT_EQ(spoken(), Rule::NotTooEarly);
 }
 
+TEST_F(LedgerTest, FindsAnEndByADeadlineThatHasNotPassed) {
+  const Uuid pressed = Uuid::make_v7(2, 2, 2);
+  ledger_.submitted(pressed, {.level = Durability::Disk, .deadline_ns = 1000});
+  for (const std::uint32_t task : {0U, 1U}) ledger_.transition(pressed, task, 1, {}, TaskState::NotStarted);
+  ledger_.transition(pressed, 0, 1, TaskState::NotStarted, TaskState::Cancelled, 1000);
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.transition(pressed, 1, 1, TaskState::NotStarted, TaskState::Cancelled, 999);
+  EXPECT_EQ(spoken(), Rule::NotTooEarly);
+}
+
+TEST_F(LedgerTest, FindsAStartAfterADeadlineThatPassedBeforeTheProcess) {
+  const SubmissionTerms terms{.level = Durability::Memory, .deadline_ns = 1000};
+  for (const std::uint32_t number : {2U, 3U}) ledger_.submitted(Uuid::make_v7(number, number, number), terms);
+  ledger_.opened(999);
+  ledger_.started({Uuid::make_v7(2, 2, 2), 0, 1});
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.opened(1000);
+  ledger_.started({Uuid::make_v7(3, 3, 3), 0, 1});
+  EXPECT_EQ(spoken(), Rule::DeadlinesHold);
+}
+
+TEST_F(LedgerTest, FindsADeadlineThatNothingWaitsFor) {
+  ledger_.stand_still();
+  EXPECT_EQ(spoken(), std::nullopt);
+  ledger_.submitted(Uuid::make_v7(2, 2, 2), {.level = Durability::Memory, .deadline_ns = 1000});
+  ledger_.stand_still();
+  EXPECT_EQ(spoken(), Rule::DeadlinesHold);
+}
+
+TEST_F(LedgerTest, FindsAContextThatItsAttemptCannotRead) {
+  ledger_.context_missing({id_, 0, 1}, "there is none");
+  EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
+}
+
 TEST_F(LedgerTest, FindsTwoPipelinesOfOneIdempotencyKey) {
   const SubmissionTerms terms{.level = Durability::Disk, .idempotency_key = "key"};
   EXPECT_TRUE(ledger_.submitted(Uuid::make_v7(2, 2, 2), terms));

@@ -10,7 +10,7 @@
 
 namespace leat::sim {
 
-/// Two lanes, a retry, a time-out, contexts that meet, a task that runs whatever happened.
+/// Two lanes, a retry, each kind of time-out, contexts that meet, a task that runs whatever happened.
 inline Workflow everything() {
   using namespace std::chrono_literals;
   const auto counts = [](TaskContext& task) {
@@ -19,8 +19,9 @@ inline Workflow everything() {
   return *Workflow::builder("everything")
               .task("first", counts, {.retry = {.max_attempts = 3, .initial = 10ms, .cap = 50ms}})
               .task("left", counts, {.after = {"first"}, .timeout = 15ms, .executor = "other"})
-              .task("right", counts, {.after = {"first"}, .retry = {.max_attempts = 2, .initial = 5ms}})
-              .task("middle", counts, {.after = {"first"}})
+              .task("right", counts,
+                    {.after = {"first"}, .retry = {.max_attempts = 2, .initial = 5ms}, .total_timeout = 60ms})
+              .task("middle", counts, {.after = {"first"}, .queue_timeout = 30ms})
               .task("last", counts, {.after = {"left", "right", "middle"}})
               .task("cleanup", counts, {.after = {"left", "right"}, .trigger = TriggerRule::all_done()})
               .build();
