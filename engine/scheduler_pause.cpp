@@ -35,7 +35,8 @@ std::expected<void, Error> Scheduler::resume(PauseScope scope, std::string_view 
   return change_pause({.scope = scope, .paused = false, .what = what});
 }
 
-/// Takes effect at once, then waits until it is on disk, where that can be waited for.
+/// Takes effect at once, then waits until it is on disk, where that can be waited for: also what was so already,
+/// since who said it before may be waiting still, or have heard that the store failed.
 std::expected<void, Error> Scheduler::change_pause(const PauseChanged& record) {
   if (journal_ != nullptr && !reserve_one()) return refuse(ErrorCode::Stopped, "the Runner is stopping");
   std::vector<QueuedTask> free;
@@ -45,7 +46,7 @@ std::expected<void, Error> Scheduler::change_pause(const PauseChanged& record) {
   for (const QueuedTask& task : free) {
     if (accepting()) lanes_.release(task.event, executor_of(task.event), Slots());
   }
-  if (journal_ == nullptr || !*changed || !accepting() || running_attempt() != nullptr) return {};
+  if (journal_ == nullptr || !accepting() || running_attempt() != nullptr) return {};
   if (auto flushed = journal_->flush(Durability::Disk); !flushed) {
     return std::unexpected(to_error(flushed.error()));
   }

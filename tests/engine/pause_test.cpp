@@ -13,6 +13,7 @@
 #include "behaviours.h"
 #include "eventually.h"
 #include "leat/store_recovery.h"
+#include "leat/wrapped_store.h"
 #include "seed.h"
 
 namespace leat::behaviours {
@@ -281,6 +282,32 @@ TEST(PausingNamespaces, RefusesWhatIsNoPattern) {
   Runner runner = make_started_runner();
   EXPECT_EQ(runner.pause_namespaces("a::::b").error().code, ErrorCode::InvalidArgument);
   EXPECT_TRUE(runner.pauses().empty());
+}
+
+/// Writes nothing once it is told so.
+class FullStore final : public WrappedStore {
+ public:
+  FullStore(std::unique_ptr<StateStore> store, const std::atomic<bool>& full)
+      : WrappedStore(std::move(store)), full_(full) {}
+  std::expected<void, StoreError> append(std::uint64_t first, std::uint64_t end,
+                                         std::span<const std::byte> commit) override {
+    if (full_) return std::unexpected(StoreError{StoreErrorCode::Io, "no space"});
+    return WrappedStore::append(first, end, commit);
+  }
+
+ private:
+  const std::atomic<bool>& full_;
+};
+
+TEST(PausesOfAnOperator, SaidAgainAreAcknowledgedNoSoonerThanTheFirstTime) {
+  std::atomic<bool> full = false;
+  auto runner = Runner::builder().state_store(std::make_unique<FullStore>(make_memory_store(), full)).build();
+  ASSERT_TRUE(runner->start());
+  ASSERT_TRUE(runner->pause_executor("cpu"));
+  EXPECT_TRUE(runner->pause_executor("cpu"));
+  full = true;
+  EXPECT_EQ(runner->pause_executor("gpu").error().code, ErrorCode::Storage);
+  EXPECT_EQ(runner->pause_executor("gpu").error().code, ErrorCode::Storage);
 }
 
 TEST(PausesOfAnOperator, OutliveTheProcessAndTheCheckpoint) {
