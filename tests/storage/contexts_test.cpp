@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -20,13 +19,13 @@
 #include "commit.h"
 #include "contexts_check.h"
 #include "contexts_family.h"
+#include "examined_store.h"
 #include "faulty_file_system.h"
 #include "journal_family.h"
 #include "journal_writer.h"
 #include "leat/store_recovery.h"
 #include "leat/store_verifier.h"
 #include "rocksdb_store.h"
-#include "store_directory.h"
 #include "temporary_directory.h"
 
 namespace leat::test {
@@ -186,20 +185,6 @@ class Contexts : public testing::Test {
     for (const StoreError& finding : *found) messages.push_back(finding.message);
     return messages;
   }
-  /// Changes the closed store behind leat's back, and lets the superblock agree with the files.
-  void tamper(const std::function<rocksdb::Status(JournalDb&)>& change) {
-    auto place = StoreDirectory::open(path_);
-    ASSERT_TRUE(place);
-    auto journal =
-        JournalDb::open(path_, JournalDb::Access::Write, journal_db_options(rocksdb::Env::Default()));
-    ASSERT_TRUE(journal);
-    ASSERT_TRUE(change(*journal).ok());
-    ASSERT_TRUE(journal->db().Flush({}, {journal->families().begin(), journal->families().end()}).ok());
-    ASSERT_TRUE(journal->close().ok());
-    Superblock block = place->superblock();
-    block.manifest = manifest_digest(path_, *rocksdb::Env::Default());
-    ASSERT_TRUE(place->replace(block));
-  }
   /// The places of all contexts in the closed store.
   std::vector<std::string> left() const {
     auto journal =
@@ -338,7 +323,7 @@ TEST_F(Contexts, ThatAreMissingAreReportedWithTheirTasksAndCannotBeRepaired) {
   define();
   begin_pipeline(1);
   close();
-  tamper([](JournalDb& journal) {
+  tamper(path_, [](JournalDb& journal) {
     return journal.db().Delete({}, journal.contexts(), context_key(ContextPlace::of_task(1, 0)));
   });
   EXPECT_THAT(findings(), ElementsAre(path_ + ": pipeline 1: the context of task 0 is missing"));
@@ -349,7 +334,7 @@ TEST_F(Contexts, ThatWereExchangedAreReported) {
   define();
   begin_pipeline(1);
   close();
-  tamper([](JournalDb& journal) {
+  tamper(path_, [](JournalDb& journal) {
     return journal.db().Put({}, journal.contexts(), context_key(ContextPlace::of_pipeline(1)), large('s'));
   });
   EXPECT_THAT(
@@ -361,7 +346,7 @@ TEST_F(Contexts, ThatNobodyRefersToAreReportedAndFreedByARepair) {
   define();
   begin_pipeline(1);
   close();
-  tamper([](JournalDb& journal) {
+  tamper(path_, [](JournalDb& journal) {
     return journal.db().Put({}, journal.contexts(), context_key(ContextPlace::of_task(77, 3)), large('z'));
   });
   EXPECT_THAT(findings(), ElementsAre(HasSubstr("contexts: pipeline 77, place 4: it is not in the list")));
@@ -375,7 +360,7 @@ TEST_F(Contexts, WhoseListIsIncompleteAreReportedAndListedByARepair) {
   begin_pipeline(1);
   close();
   ListedContext lost;
-  tamper([&lost](JournalDb& journal) {
+  tamper(path_, [&lost](JournalDb& journal) {
     EXPECT_TRUE(replay_listed(journal, [&lost](const ListedContext& one) { lost = one; }));
     return journal.db().Delete({}, journal.checkpoint(), listed_key(lost));
   });
