@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "commit.h"
@@ -215,12 +216,20 @@ std::expected<JournalDb, rocksdb::Status> JournalDb::open(const std::string& dir
   if (access == Access::Read) {
     chosen.info_log = std::make_shared<SilentLogger>();
     chosen.max_open_files = -1;  // all files at once: a live writer may remove them later
-    std::vector<rocksdb::ColumnFamilyDescriptor> families = journal_families();
     std::vector<std::string> names;
     status = rocksdb::DB::ListColumnFamilies(chosen, directory, &names);
     if (!status.ok()) return std::unexpected(std::move(status));
-    while (families.size() > std::max<std::size_t>(names.size(), 2)) families.pop_back();  // an older format
-    status = rocksdb::DB::OpenForReadOnly(chosen, directory, families, &journal.handles_, &db);
+    // An older format has the first ones; a repair that was cut short may have left any of them out.
+    const auto is_there = [&names](const rocksdb::ColumnFamilyDescriptor& family) {
+      return family.name == kJournalFamily || std::ranges::find(names, family.name) != names.end();
+    };
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    std::ranges::copy_if(journal_families(), std::back_inserter(families), is_there);
+    std::vector<rocksdb::ColumnFamilyHandle*> opened;
+    status = rocksdb::DB::OpenForReadOnly(chosen, directory, families, &opened, &db);
+    auto next = opened.begin();
+    for (const rocksdb::ColumnFamilyDescriptor& family : journal_families())
+      journal.handles_.push_back(next != opened.end() && is_there(family) ? *next++ : nullptr);
   } else {
     chosen.create_if_missing = access == Access::Create;
     chosen.create_missing_column_families = true;  // format 1 had only the journal's

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "leat/state_store.h"
+#include "leat/store_verifier.h"
 #include "store_directory.h"
 
 namespace leat {
@@ -34,5 +35,10 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
 std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
     rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, const std::string& directory,
     const StoreEnvironment& environment);
+
+/// As leat/store_verifier.h says.
+///
+/// @param env  what RocksDB writes to; the superblock and the floor are written past it, each in one durable step
+std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory, rocksdb::Env& env);
 
 }  // namespace leat

@@ -84,8 +84,11 @@ Packs read_packs(const JournalDb& journal, const std::string& directory,
 /// Writes packs one behind the other, each with what lies before it now.
 class HistoryTable {
  public:
-  explicit HistoryTable(std::string path)
-      : path_(std::move(path)), table_(rocksdb::EnvOptions(), options()), status_(table_.Open(path_)) {}
+  HistoryTable(std::string path, rocksdb::Env& env)
+      : path_(std::move(path)),
+        env_(env),
+        table_(rocksdb::EnvOptions(), options(env)),
+        status_(table_.Open(path_)) {}
 
   void begin(std::uint64_t first) { writer_.begin(first), first_ = first; }
   void add(const PipelineSummary& summary) {
@@ -104,18 +107,20 @@ class HistoryTable {
   /// Durable when it returns.
   rocksdb::Status finish() {
     if (status_.ok() && !is_empty_) status_ = table_.Finish();
-    if (is_empty_) rocksdb::Env::Default()->DeleteFile(path_).PermitUncheckedError();
+    if (is_empty_) env_.DeleteFile(path_).PermitUncheckedError();
     return status_;
   }
 
  private:
-  static rocksdb::Options options() {
+  static rocksdb::Options options(rocksdb::Env& env) {
     rocksdb::Options options;
+    options.env = &env;
     options.compression = rocksdb::kNoCompression;
     return options;
   }
 
   const std::string path_;
+  rocksdb::Env& env_;
   rocksdb::SstFileWriter table_;
   HistoryPackWriter writer_{HistoryTail()};
   std::uint64_t first_ = 0;
@@ -135,10 +140,10 @@ void add_others(std::uint64_t first, const std::string& bytes, const std::vector
 
 /// Writes the history anew: what the journal tells, and of what lies before it whatever can be read.
 std::expected<void, StoreError> write_history(const JournalDb& journal, const CheckpointMark& base,
-                                              const Packs& old, const std::string& path) {
+                                              const Packs& old, const std::string& path, rocksdb::Env& env) {
   // Below, a pipeline may have ended that the round came too late for: the journal does not tell how.
   const std::uint64_t exact_from = base.generation == 0 ? 0 : base.end;
-  HistoryTable table(path);
+  HistoryTable table(path, env);
   auto next = old.begin();
   FinishedPipelines finished;
   const auto old_until = [&](std::uint64_t first) {
@@ -215,10 +220,18 @@ std::expected<void, StoreError> drop_rounds(JournalDb& journal, const Checkpoint
 /// The families' rebuilding, from a note in the superblock to its end.
 class Rebuilding {
  public:
-  Rebuilding(StoreDirectory& place, std::set<std::string>& broken, std::set<std::string> altered,
-             RepairReport& report)
-      : place_(place), broken_(broken), altered_(std::move(altered)), report_(report) {
-    options_.paranoid_checks = false;  // else a table that cannot be opened fails the opening
+  Rebuilding(StoreDirectory& place, std::set<std::string>& broken, const std::vector<AlteredTable>& altered,
+             rocksdb::Env& env, RepairReport& report)
+      : place_(place), broken_(broken), report_(report), env_(env) {
+    for (const AlteredTable& table : altered) {
+      altered_.insert(table.name);
+      altered_families_.insert(table.family);
+    }
+    with_altered_.paranoid_checks = false;  // else a table that cannot be opened fails the opening
+    // A closed store's logs are empty: what an earlier try left in them is its own, and may be torn.
+    if (place.superblock().repairing == 0) return;
+    for (rocksdb::DBOptions* const options : {&options_, &with_altered_})
+      options->wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   }
 
   std::expected<void, StoreError> run() {
@@ -228,7 +241,7 @@ class Rebuilding {
       if ((begun & bit) != 0) broken_.insert(std::string(family));
     }
     // Of a repair that was cut short the new history stands ready, unless it was to be empty.
-    if (begun == 0 || !rocksdb::Env::Default()->FileExists(new_history()).ok()) {
+    if (begun == 0 || !env_.FileExists(new_history()).ok()) {
       if (auto ready = prepare(); !ready) return ready;
     }
     if (broken_.empty()) return {};
@@ -242,7 +255,7 @@ class Rebuilding {
 
   /// Writes nothing that counts. What does not follow from the rest is no longer among the broken ones.
   std::expected<void, StoreError> prepare() {
-    const auto journal = JournalDb::open(directory(), JournalDb::Access::Read, options_);
+    const auto journal = JournalDb::open(directory(), JournalDb::Access::Read, with_altered_);
     if (!journal) return cannot("the journal cannot be read");
     const bool rows_altered = broken_.contains(std::string(kCheckpointFamily)) && !altered_.empty();
     const auto marks = rows_altered ? CheckpointMarks() : journal->marks();
@@ -250,15 +263,15 @@ class Rebuilding {
     if (!base) {
       return cannot(
           "no round of the checkpoint is whole, and the journal does not go back to the store's first "
-          "commit: what "
-          "lives cannot be told; restore a backup");
+          "commit: what lives cannot be told; restore a backup");
     }
     if (!broken_.contains(std::string(kHistoryFamily))) return {};
     if (base->mark.generation != 0 && !altered_.empty()) {
       report_.lost.push_back(
           fmt::format("history: what altered tables held of before number {}", base->mark.end));
     }
-    return write_history(*journal, base->mark, read_packs(*journal, directory(), altered_), new_history());
+    return write_history(*journal, base->mark, read_packs(*journal, directory(), altered_), new_history(),
+                         env_);
   }
 
   std::expected<void, StoreError> cannot(std::string_view why) {
@@ -278,6 +291,7 @@ class Rebuilding {
   }
 
   std::expected<void, StoreError> carry_out() {
+    if (auto gone = drop_altered(); !gone) return gone;
     auto journal = JournalDb::open(directory(), JournalDb::Access::Write, options_);
     if (!journal) return fail(journal.error(), "opening", directory());
     if (broken_.contains(std::string(kCheckpointFamily))) {
@@ -293,17 +307,37 @@ class Rebuilding {
     if (status.ok()) status = journal->close();
     if (!status.ok()) return fail(status, "closing", directory());
     Superblock block = place_.superblock();
-    block.manifest = manifest_digest(directory(), *rocksdb::Env::Default());
+    block.manifest = manifest_digest(directory(), env_);
     block.repairing = 0;
     auto ended = place_.replace(block);
-    rocksdb::Env::Default()->DeleteFile(new_history()).PermitUncheckedError();  // none is harmless
+    env_.DeleteFile(new_history()).PermitUncheckedError();  // none is harmless
     return ended;
+  }
+
+  /// Families with altered tables, in a database opened for that alone: one that bears such tables keeps quiet
+  /// about flushes that fail, and waits for them for ever.
+  std::expected<void, StoreError> drop_altered() {
+    if (altered_families_.empty()) return {};
+    auto journal = JournalDb::open(directory(), JournalDb::Access::Write, with_altered_);
+    if (!journal) return fail(journal.error(), "opening", directory());
+    for (const std::string& family : altered_families_) {
+      if (!broken_.contains(family)) continue;  // altered since: the next opening refuses it
+      if (const auto status = journal->renew(family); !status.ok()) return fail(status, "renewing", family);
+    }
+    const rocksdb::Status status = journal->close();
+    if (!status.ok()) return fail(status, "closing", directory());
+    return {};
   }
 
   std::expected<void, StoreError> rebuild_checkpoint(JournalDb& journal) {
     const auto marks = journal.marks();
-    const auto base = marks ? find_base(journal, *marks, place_.superblock()) : std::nullopt;
-    if (base && base->mark.generation != 0) return drop_rounds(journal, *marks, *base, report_);
+    if (!marks) return std::unexpected(marks.error());
+    const auto base = find_base(journal, *marks, place_.superblock());
+    if (!base) {
+      return std::unexpected(StoreError{StoreErrorCode::Damaged,
+                                        fmt::format("{}: altered since its repair began", directory())});
+    }
+    if (base->mark.generation != 0) return drop_rounds(journal, *marks, *base, report_);
     const rocksdb::Status status = journal.renew(kCheckpointFamily);
     if (!status.ok()) return fail(status, "renewing", "the checkpoint");
     report_.done.push_back("checkpoint: dropped, the journal holds all that it held");
@@ -313,7 +347,7 @@ class Rebuilding {
   std::expected<void, StoreError> exchange_history(JournalDb& journal) {
     rocksdb::Status status = journal.renew(kHistoryFamily);
     rocksdb::IngestExternalFileOptions options;
-    const bool is_there = rocksdb::Env::Default()->FileExists(new_history()).ok();  // else it is empty
+    const bool is_there = env_.FileExists(new_history()).ok();  // else it is empty
     if (status.ok() && is_there)
       status = journal.db().IngestExternalFile(journal.history(), {new_history()}, options);
     if (!status.ok()) return fail(status, "renewing", "the history");
@@ -333,22 +367,22 @@ class Rebuilding {
 
   StoreDirectory& place_;
   std::set<std::string>& broken_;
-  const std::set<std::string> altered_;
+  std::set<std::string> altered_, altered_families_;  // tables, and whose they are
   RepairReport& report_;
-  EnvWithout env_{*rocksdb::Env::Default(),
-                  [this](const std::string& name) { return altered_.contains(name); }, true};
+  rocksdb::Env& env_;
+  EnvWithout env_without_altered_{env_, [this](const std::string& name) { return altered_.contains(name); },
+                                  true};
+  rocksdb::DBOptions with_altered_ = journal_db_options(&env_without_altered_);
   rocksdb::DBOptions options_ = journal_db_options(&env_);
 };
 
 }  // namespace
 
 std::expected<void, StoreError> rebuild_families(StoreDirectory& place, std::set<std::string> broken,
-                                                 RepairReport& report) {
-  const auto altered = find_altered_tables(place.path(), *rocksdb::Env::Default());
+                                                 rocksdb::Env& env, RepairReport& report) {
+  const auto altered = find_altered_tables(place.path(), env);
   if (!altered) return std::unexpected(altered.error());
-  std::set<std::string> names;
-  for (const AlteredTable& table : *altered) names.insert(table.name);
-  return Rebuilding(place, broken, std::move(names), report).run();
+  return Rebuilding(place, broken, *altered, env, report).run();
 }
 
 }  // namespace leat

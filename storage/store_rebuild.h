@@ -2,6 +2,8 @@
 // taken up again. Private: includes RocksDB.
 #pragma once
 
+#include <rocksdb/env.h>
+
 #include <expected>
 #include <set>
 #include <string>
@@ -13,8 +15,9 @@
 namespace leat {
 
 /// @param broken  families, or none: those that an earlier repair had begun with
+/// @param env     what RocksDB writes to
 /// @param report  says what was done, and what cannot be
 std::expected<void, StoreError> rebuild_families(StoreDirectory& place, std::set<std::string> broken,
-                                                 RepairReport& report);
+                                                 rocksdb::Env& env, RepairReport& report);
 
 }  // namespace leat

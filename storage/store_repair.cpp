@@ -2,12 +2,14 @@
 // result.
 #include <fmt/format.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 #include <set>
 #include <utility>
 
 #include "journal_family.h"
 #include "leat/store_verifier.h"
+#include "rocksdb_store.h"
 #include "store_directory.h"
 #include "store_examination.h"
 #include "store_rebuild.h"
@@ -18,9 +20,8 @@ namespace {
 /// Writes CURRENT again where one of the manifests gives what the superblock remembers.
 ///
 /// @return  what was done; empty: nothing could be proven
-std::expected<std::string, StoreError> rebuild_current(const std::string& directory,
-                                                       const Superblock& block) {
-  rocksdb::Env& env = *rocksdb::Env::Default();
+std::expected<std::string, StoreError> rebuild_current(const std::string& directory, const Superblock& block,
+                                                       rocksdb::Env& env) {
   std::vector<std::string> names;
   env.GetChildren(directory, &names).PermitUncheckedError();  // none is found then
   for (const std::string& name : names) {
@@ -28,8 +29,9 @@ std::expected<std::string, StoreError> rebuild_current(const std::string& direct
     if (!name.starts_with("MANIFEST-") || manifest_digest(directory, env, current) != block.manifest)
       continue;
     const std::string temporary = directory + "/CURRENT.new";
-    rocksdb::Status status = rocksdb::WriteStringToFile(&env, current, temporary, true);
-    if (status.ok()) status = env.RenameFile(temporary, directory + "/CURRENT");
+    rocksdb::FileSystem& files = *env.GetFileSystem();
+    rocksdb::Status status = rocksdb::WriteStringToFile(&files, current, temporary, true);
+    if (status.ok()) status = files.RenameFile(temporary, directory + "/CURRENT", {}, nullptr);
     std::unique_ptr<rocksdb::Directory> place;
     if (status.ok()) status = env.NewDirectory(directory, &place);
     if (status.ok()) status = place->Fsync();
@@ -53,6 +55,11 @@ std::set<std::string> broken_families(const std::string& directory, const Superb
 }  // namespace
 
 std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory) {
+  return repair_rocksdb_store(directory, *rocksdb::Env::Default());
+}
+
+std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory,
+                                                             rocksdb::Env& env) {
   if (auto block = read_superblock(directory); !block) {
     if (block.error().code != StoreErrorCode::Damaged) return std::unexpected(std::move(block.error()));
     return RepairReport();  // nothing else tells what the superblock told
@@ -62,8 +69,8 @@ std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& 
   const Superblock& block = place->superblock();
   RepairReport report;
   if (!block.clean) return report;  // the next opening recovers it
-  if (block.manifest != 0 && manifest_digest(directory, *rocksdb::Env::Default()) != block.manifest) {
-    auto rebuilt = rebuild_current(directory, block);
+  if (block.manifest != 0 && manifest_digest(directory, env) != block.manifest) {
+    auto rebuilt = rebuild_current(directory, block, env);
     if (!rebuilt) return std::unexpected(std::move(rebuilt.error()));
     if (!rebuilt->empty()) report.done.push_back(std::move(*rebuilt));
   }
@@ -74,7 +81,7 @@ std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& 
   }
   const std::set<std::string> broken = broken_families(directory, block);
   if (block.repairing != 0 || !broken.empty()) {
-    if (auto rebuilt = rebuild_families(*place, broken, report); !rebuilt)
+    if (auto rebuilt = rebuild_families(*place, broken, env, report); !rebuilt)
       return std::unexpected(std::move(rebuilt.error()));
   }
   return report;
