@@ -21,7 +21,9 @@ ObservedTransition observed(const TransitionEvent& event) {
           .attempt = event.attempt,
           .from = event.from,
           .to = event.to,
-          .executor = std::string(event.executor)};
+          .executor = std::string(event.executor),
+          .worker = event.worker,
+          .dispatched_ns = event.dispatched_ns};
 }
 
 }  // namespace

@@ -348,10 +348,17 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
                            .rescues = task.rescues,
                            .key_no = attempt.lane->journal_key()});
     }
+    const std::int64_t waited_ns =
+        attempt.started_ns.load(std::memory_order_relaxed) - attempt.task.admitted_ns;  // relaxed: its own
     journal->publish(
         {host_.clock().unix_ns(),
-         TaskStarted{identity_.pipeline_no, index, static_cast<std::uint32_t>(attempt.task.event.attempt),
-                     attempt.lane->journal_key()}},
+         TaskStarted{.pipeline_no = identity_.pipeline_no,
+                     .task = index,
+                     .attempt = static_cast<std::uint32_t>(attempt.task.event.attempt),
+                     .key_no = attempt.lane->journal_key(),
+                     // relaxed: its own
+                     .worker = attempt.shard.load(std::memory_order_relaxed),
+                     .waited_ns = static_cast<std::uint64_t>(std::max<std::int64_t>(waited_ns, 0))}},
         identity_.level, nullptr, 0);
   }
   // (8) release: the start is in the ring; pairs with the interrupt's (9), whose record must come behind it.

@@ -37,6 +37,7 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
 Journal::Options RunnerState::options_of(const Runner::Builder::Parts& parts) {
   Journal::Options options = parts.journal;
   options.steady_ns = [this] { return clock->steady_ns(); };
+  options.unix_ns = [this] { return clock->unix_ns(); };
   if (observer != nullptr) {
     options.tap = [this](std::uint64_t first, std::span<const std::byte> commit) {
       observer->committed(first, commit);

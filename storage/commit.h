@@ -21,7 +21,8 @@ struct CommitHeader {
   std::uint64_t first_sequence = 0;
   std::uint64_t epoch = 0;
   std::uint64_t gap = 0;     ///< numbers left out since the end of the commit before it
-  std::uint64_t synced = 0;  ///< the synced watermark when it was written
+  std::uint64_t synced = 0;    ///< the synced watermark when it was written
+  std::int64_t synced_ns = 0;  ///< when that sync had returned, Unix time; 0: not known
   std::uint64_t transitions = 0;
   std::uint64_t groups = 0;
   std::int64_t base_ns = 0;  ///< Unix time
@@ -46,7 +47,7 @@ class CommitWriter {
 
   /// Starts a commit of the opening `epoch`.
   void begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
-             std::uint64_t synced);
+             std::uint64_t synced, std::int64_t synced_ns = 0);
   void add(const TransitionGroup& group) { add(group.time_ns(), group.bytes(), group.transitions()); }
   /// A group as its record's bytes.
   void add(std::int64_t time_ns, std::span<const std::byte> record, std::uint64_t transitions);

@@ -164,7 +164,7 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) != hash) {
     return damaged(first_sequence, "checksum mismatch");
   }
-  if (version != record_format::kVersion && version != record_format::kVersionUnlinked) {
+  if (version < record_format::kVersionUnlinked || version > record_format::kVersion) {
     return std::unexpected(StoreError{StoreErrorCode::NewerFormat,
                                       "commit " + std::to_string(first_sequence) + " has format " +
                                           std::to_string(version) + ", this leat knows formats up to " +
@@ -182,6 +182,11 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   header.transitions = in.varint();
   header.groups = in.varint();
   header.base_ns = static_cast<std::int64_t>(in.u64());
+  if (version > record_format::kVersionUntimed) {
+    const std::uint64_t synced_at = in.varint();
+    if (synced_at > 0)
+      header.synced_ns = record_format::sum(header.base_ns, record_format::unzigzag(synced_at - 1));
+  }
   header.synced = first_sequence - unsynced;
   if (!in.ok() || header.gap > first_sequence || unsynced > first_sequence ||
       header.transitions > std::numeric_limits<std::uint64_t>::max() - first_sequence - 1) {
@@ -219,6 +224,14 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       group_.transitions = 1;
       group_.record = in.task_started();
       break;
+    case Kind::TaskStartedBy: {
+      TaskStarted record = in.task_started();
+      record.worker = in.number();
+      record.waited_ns = in.varint();
+      group_.transitions = 1;
+      group_.record = record;
+      break;
+    }
     case Kind::TaskEnded: {
       const TaskEnded record = in.task_ended(group_.time_ns, successors_);
       group_.transitions = 1 + record.successors.size();

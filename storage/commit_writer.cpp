@@ -11,8 +11,8 @@ namespace {
 
 using record_format::kVarintBytesMax;
 
-// Version and link, then epoch, gap, unsynced, transitions, groups, then the base time.
-constexpr std::size_t kHeaderBytesMax = 1 + 8 + 5 * kVarintBytesMax + 8;
+// Version and link, then epoch, gap, unsynced, transitions, groups, then the base time and that of the sync.
+constexpr std::size_t kHeaderBytesMax = 1 + 8 + 5 * kVarintBytesMax + 8 + kVarintBytesMax;
 
 }  // namespace
 
@@ -21,12 +21,13 @@ std::uint64_t hash_of_commit(std::span<const std::byte> commit) noexcept {
 }
 
 void CommitWriter::begin(std::uint64_t first_sequence, std::uint64_t previous_end, std::uint64_t epoch,
-                         std::uint64_t synced) {
+                         std::uint64_t synced, std::int64_t synced_ns) {
   LEAT_CHECK(previous_end <= first_sequence && synced <= first_sequence);
   header_ = {.first_sequence = first_sequence,
              .epoch = epoch,
              .gap = first_sequence - previous_end,
-             .synced = synced};
+             .synced = synced,
+             .synced_ns = synced_ns};
   used_ = kHeaderBytesMax;
 }
 
@@ -60,6 +61,8 @@ std::span<const std::byte> CommitWriter::finish() {
   out = put_varint(out, header_.transitions);
   out = put_varint(out, header_.groups);
   out = record_format::put_u64(out, static_cast<std::uint64_t>(header_.base_ns));
+  const std::int64_t synced_at = record_format::difference(header_.synced_ns, header_.base_ns);
+  out = put_varint(out, header_.synced_ns == 0 ? 0 : 1 + record_format::zigzag(synced_at));
 
   const auto header_size = static_cast<std::size_t>(out - header);
   std::byte* const first = buffer_.data() + kHeaderBytesMax - header_size;

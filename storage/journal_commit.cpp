@@ -10,7 +10,7 @@ namespace leat {
 /// @return  the ticket after it
 std::uint64_t Journal::State::pack() noexcept {
   // relaxed: the committer itself wrote it
-  writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed));
+  writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed), synced_at_ns);
   rows.begin(next_sequence);
   history.begin(next_sequence);
   contexts.clear();
@@ -84,6 +84,7 @@ void Journal::State::sync() noexcept {
   const std::int64_t before = options.steady_ns ? options.steady_ns() : 0;
   if (auto done = store.sync(); !done) return fail(std::move(done.error()));
   if (options.steady_ns) sync_ns.add(static_cast<std::uint64_t>(options.steady_ns() - before));
+  if (options.unix_ns) synced_at_ns = options.unix_ns();
   synced.store(next_sequence, std::memory_order_release);  // (18) pairs with synced()
   syncs.add(1);
 }

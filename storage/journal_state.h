@@ -103,6 +103,7 @@ struct Journal::State {
   bool process_waits = false;            // the packed commit has a listener below Disk
   bool disk_waits = false;               // ... at Disk
   Count groups, transitions, ends, commits, syncs, sync_ns, bytes, stalls;
+  std::int64_t synced_at_ns = 0;   // Unix time of the last sync; 0: there was none
   StoreError error{};              // written before `failed`
   std::size_t unlooked_bytes = 0;  // written since the store's condition was looked at
 

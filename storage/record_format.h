@@ -6,7 +6,7 @@
 //           text            varint length, then the bytes
 //           context         text: JSON; or, for one that lies apart, a byte 1 and u64, its ContextMark
 //
-// commit    u8              version: 2
+// commit    u8              version: 3
 //           u64             link: checksum of the commit before it, 0 before the first; absent in version 1
 //           varint          epoch: of the opening that wrote it
 //           varint          gap: numbers left out since the commit before it; 0 but after a reopening
@@ -14,6 +14,8 @@
 //           varint          transitions: max(1, transitions) sequence numbers are taken from the first on
 //           varint          groups
 //           i64             base: Unix time in ns
+//           varint          synced at: 1 + zigzag of when the sync of that watermark had returned, Unix time - base,
+//                           in ns; 0: not known; absent before version 3
 //           group ...       so many
 //           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number.
 //                           With the link in it, it stands for the whole journal up to here: its hash
@@ -79,6 +81,10 @@
 //           u8              PauseScope | 2 paused; else open again
 //           text            the executor key or the pattern
 //           text            reason, where paused
+//
+// 9 TaskStartedBy           takes 1; as TaskStarted, then
+//           varint          worker: its number in the executor
+//           varint          waited: from its dispatch to its start, in ns
 //
 // 10 PipelineSignalled      takes its successors
 //           varint          pipeline_no
@@ -208,7 +214,8 @@
 
 namespace leat::record_format {
 
-inline constexpr std::uint8_t kVersion = 2;
+inline constexpr std::uint8_t kVersion = 3;
+inline constexpr std::uint8_t kVersionUntimed = 2;
 inline constexpr std::uint8_t kVersionUnlinked = 1;
 inline constexpr std::size_t kVarintBytesMax = 10;
 inline constexpr std::uint8_t kContextMark = 1;  // no JSON begins so
@@ -225,6 +232,7 @@ enum class Kind : std::uint8_t {
   PipelineChanged = 6,
   TaskReferred = 7,
   PauseChanged = 8,
+  TaskStartedBy = 9,
   PipelineSignalled = 10,
   ScheduleChanged = 12,
   QuarantineLeft = 13,

@@ -5,6 +5,8 @@
 #include <utility>
 #include <variant>
 
+#include "record_format.h"
+
 namespace leat {
 namespace {
 
@@ -78,7 +80,11 @@ void StoreImage::Fold::emit(std::uint32_t task, std::uint32_t attempt, std::opti
              .from = from,
              .to = to,
              .executor = key == state_.keys.end() ? std::string_view() : std::string_view(key->second),
-             .reason = reason});
+             .reason = reason,
+             .worker = worker_,
+             .dispatched_ns = dispatched_ns_,
+             .synced = commit_.synced,
+             .synced_ns = commit_.synced_ns});
 }
 
 /// @pre  may_become(the task's state, to)
@@ -263,6 +269,8 @@ const char* StoreImage::Fold::operator()(const TaskStarted& record) {
   if (pipeline_->state == PipelineState::Pending) pipeline_->state = PipelineState::Running;
   task_->key_no = record.key_no;
   task_->retry_at_ns = 0;
+  worker_ = record.worker;
+  if (worker_) dispatched_ns_ = record_format::difference(time_ns_, static_cast<std::int64_t>(record.waited_ns));
   move_task(record.task, TaskState::Running, record.attempt, TransitionReason::Started);
   return nullptr;
 }
@@ -408,7 +416,7 @@ std::expected<void, StoreError> StoreImage::Fold::apply(State& state, CommitRead
       return std::unexpected(group.error());
     }
     if (*group == nullptr) return {};
-    Fold fold(state, on_event, sequence, (*group)->time_ns);
+    Fold fold(state, on_event, reader.header(), sequence, (*group)->time_ns);
     const char* const wrong = std::visit(fold, (*group)->record);
     if (wrong != nullptr && wrong != kFolded) return refuse(state, reader.header().first_sequence, wrong);
     sequence += (*group)->transitions;

@@ -52,8 +52,9 @@ struct StoreImage::State {
 /// The fold of one group. Each overload returns what is wrong with its record, or null, or kFolded.
 class StoreImage::Fold {
  public:
-  Fold(State& state, const OnEvent& on_event, std::uint64_t sequence, std::int64_t time_ns)
-      : state_(state), on_event_(on_event), sequence_(sequence), time_ns_(time_ns) {}
+  Fold(State& state, const OnEvent& on_event, const CommitHeader& commit, std::uint64_t sequence,
+       std::int64_t time_ns)
+      : state_(state), on_event_(on_event), commit_(commit), sequence_(sequence), time_ns_(time_ns) {}
 
   /// All groups of a commit.
   static std::expected<void, StoreError> apply(State& state, CommitReader& reader, const OnEvent& on_event);
@@ -94,8 +95,11 @@ class StoreImage::Fold {
 
   State& state_;
   const OnEvent& on_event_;
+  const CommitHeader& commit_;
   std::uint64_t sequence_;  // of the next transition
   const std::int64_t time_ns_;
+  std::optional<std::uint32_t> worker_;  // of a start
+  std::int64_t dispatched_ns_ = 0;
   PipelineImage* pipeline_ = nullptr;  // set by find()
   TaskImage* task_ = nullptr;
 };

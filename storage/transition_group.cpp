@@ -66,11 +66,14 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineCreated& re
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskStarted& record)
     : time_ns_(time_ns), transitions_(1) {
   Writer out(*this);
-  out.kind(Kind::TaskStarted);
+  out.kind(record.worker ? Kind::TaskStartedBy : Kind::TaskStarted);
   out.varint(record.pipeline_no);
   out.varint(record.task);
   out.varint(record.attempt);
   out.varint(record.key_no);
+  if (!record.worker) return;
+  out.varint(*record.worker);
+  out.varint(record.waited_ns);
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskEnded& record)

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "exit_status.h"
+#include "inspect_events.h"
 #include "inspect_pipeline.h"
 #include "leat/history.h"
 #include "leat/schedule.h"
@@ -20,15 +21,6 @@
 namespace leat::tools {
 namespace {
 
-constexpr std::array<Column, 9> kEventColumns = {{{"seq", true},
-                                                  {"time_ns", true},
-                                                  {"pipeline"},
-                                                  {"task"},
-                                                  {"attempt", true},
-                                                  {"from"},
-                                                  {"to"},
-                                                  {"executor"},
-                                                  {"reason"}}};
 constexpr std::array<Column, 9> kPipelineColumns = {{{"pipeline"},
                                                      {"workflow"},
                                                      {"state"},
@@ -66,23 +58,6 @@ constexpr std::array<Column, 6> kQuarantineColumns = {
 
 std::string task_namespace(const WorkflowImage& workflow, std::uint32_t task) {
   return workflow.name + "::" + workflow.tasks.at(task);
-}
-
-/// Rows are written while the store is read, so that no log is too long.
-int inspect_events(const InspectOptions& options, const InspectFilter& filter) {
-  RowWriter writer(stdout, options.format, kEventColumns);
-  const auto image = read_rocksdb_store(options.store, [&](const TransitionEvent& event) {
-    if (!filter.shows(event.pipeline->id) || !filter.shows(event.to) || !filter.shows_time(event.time_ns))
-      return;
-    writer.row(std::array<std::string, 9>{
-        fmt::to_string(event.sequence), fmt::to_string(event.time_ns), event.pipeline->id.to_string(),
-        task_namespace(*event.workflow, event.task), fmt::to_string(event.attempt),
-        event.from ? std::string(to_string(*event.from)) : std::string(), std::string(to_string(event.to)),
-        std::string(event.executor), std::string(to_string(event.reason))});
-  });
-  if (!image) return fail(opening_failure(image.error()));
-  writer.finish();
-  return kGood;
 }
 
 /// Finished pipelines that the history alone remembers, since their events are gone.

@@ -30,9 +30,14 @@ std::string json_string(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string json_number(const std::string& text) {
+  return text.empty() ? "null" : text;
+}
+
 /// A table's line stays one line.
 std::string table_cell(std::string cell) {
-  std::ranges::replace_if(cell, [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+  std::ranges::replace_if(
+      cell, [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
   return cell;
 }
 
@@ -68,7 +73,7 @@ void RowWriter::row(std::span<const std::string> cells) {
     case RowFormat::Json:
       for (std::size_t i = 0; i < cells.size(); ++i) {
         line += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", columns_[i].name,
-                            columns_[i].number ? cells[i] : json_string(cells[i]));
+                            columns_[i].number ? json_number(cells[i]) : json_string(cells[i]));
       }
       write(out_, fmt::format("{}\n{{{}}}", rows_ > 0 ? "," : "", line));
       break;

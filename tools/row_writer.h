@@ -18,7 +18,7 @@ std::optional<RowFormat> parse_row_format(std::string_view text) noexcept;
 
 struct Column {
   std::string_view name;
-  bool number = false;  ///< a bare number in JSON, to the right in a table
+  bool number = false;  ///< a bare number in JSON, null where there is none; to the right in a table
 };
 
 /// Thread-safety: one thread.

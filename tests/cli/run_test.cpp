@@ -36,7 +36,9 @@ class RunTest : public CommandLineTest {
 };
 
 /// The names that INTERFACE promises, so nobody's script breaks by accident.
-constexpr std::string_view kEventHeader = "seq,time_ns,pipeline,task,attempt,from,to,executor,reason\n";
+constexpr std::string_view kEventHeader =
+    "seq,time_ns,pipeline,task,attempt,from,to,executor,reason,worker,"
+    "dispatched_ns,durable_ns\n";
 
 /// Where the tasks of a finished run stand in its events.
 struct TaskTimes {
@@ -319,12 +321,40 @@ TEST_F(RunTest, InspectsTheSameInEveryFormat) {
       ASSERT_EQ(array[i].size(), rows[i].size());
       for (const auto& [key, value] : rows[i]) {
         const Json& cell = array[i].at(key);
-        EXPECT_EQ(cell.is_string() ? cell.get<std::string>() : cell.dump(), value) << what << " " << key;
+        const std::string text = cell.is_null()     ? ""
+                                 : cell.is_string() ? cell.get<std::string>()
+                                                    : cell.dump();
+        EXPECT_EQ(text, value) << what << " " << key;
       }
     }
     const CommandResult table = leat({"inspect", what});
     EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(table.out, '\n')), rows.size() + 1) << what;
   }
+}
+
+TEST_F(RunTest, EventsTellOfTheWorkerTheDispatchAndWhenTheyWereDurable) {
+  run({write_file("two.toml", kTwo), "--workers", "1"});
+  run({write_file("two.toml", kTwo), "--workers", "1"});
+  const std::vector<CsvRow> events = inspect("events");
+  std::int64_t before = 0;
+  std::size_t starts = 0, durable = 0;
+  for (const CsvRow& event : events) {
+    const std::int64_t time = std::stoll(event.at("time_ns"));
+    if (event.at("to") == "Running") {
+      ++starts;
+      EXPECT_EQ(event.at("worker"), "0");
+      EXPECT_LE(std::stoll(event.at("dispatched_ns")), time);
+      EXPECT_GE(std::stoll(event.at("dispatched_ns")), before) << "it was Ready by then";
+    } else {
+      EXPECT_EQ(event.at("worker") + event.at("dispatched_ns"), "");
+    }
+    if (event.at("to") == "Ready") before = time;
+    if (event.at("durable_ns").empty()) continue;
+    ++durable;
+    EXPECT_GE(std::stoll(event.at("durable_ns")), time);
+  }
+  EXPECT_EQ(starts, 4U);
+  EXPECT_GT(durable, events.size() / 4) << "a dependent starts behind its dependency's sync";
 }
 
 TEST_F(RunTest, InspectHasThePromisedHeaders) {

@@ -28,6 +28,8 @@ class Notes {
         EXPECT_GT(transition.sequence, last_);
         last_ = transition.sequence;
         const std::string from = transition.from ? std::string(to_string(*transition.from)) : "";
+        EXPECT_EQ(transition.worker.has_value(), transition.to == TaskState::Running);
+        if (transition.worker) EXPECT_LE(transition.dispatched_ns, transition.time_ns);
         lines_.push_back(transition.task + " " + from + "->" + std::string(to_string(transition.to)) + " " +
                          std::to_string(transition.attempt) + " " + transition.executor);
       }

@@ -190,6 +190,26 @@ TEST(TransitionGroup, TaskStartedIsReadBack) {
   EXPECT_EQ(record.task, 1234U);
   EXPECT_EQ(record.attempt, 3U);
   EXPECT_EQ(record.key_no, 2U);
+  EXPECT_FALSE(record.worker);
+}
+
+TEST(TransitionGroup, TaskStartedByAWorkerIsReadBack) {
+  Packed packed(TransitionGroup(
+      kNoon,
+      TaskStarted{.pipeline_no = 9, .task = 1234, .key_no = 2, .worker = 0, .waited_ns = 5'000'000'000}));
+  const auto record = packed.only<TaskStarted>();
+  EXPECT_EQ(record.task, 1234U);
+  EXPECT_EQ(record.worker, 0U);
+  EXPECT_EQ(record.waited_ns, 5'000'000'000U);
+}
+
+TEST(TransitionGroup, TheTimeOfTheLastSyncIsReadBack) {
+  for (const std::int64_t synced_ns : {std::int64_t{0}, kNoon - 7'000'000, kNoon, kNoon + 1}) {
+    CommitWriter writer;
+    writer.begin(kFirst, kFirst, 3, kFirst - 20, synced_ns);
+    writer.add(TransitionGroup(kNoon, TaskStarted{.pipeline_no = 9}));
+    EXPECT_EQ(CommitReader::open(kFirst, writer.finish())->header().synced_ns, synced_ns);
+  }
 }
 
 TEST(TransitionGroup, TaskEndedWithEverythingIsReadBack) {

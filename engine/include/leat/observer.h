@@ -22,6 +22,8 @@ struct ObservedTransition {
   std::optional<TaskState> from;  ///< empty: the task's creation
   TaskState to = TaskState::NotStarted;
   std::string executor;  ///< the key; empty where none is known yet
+  std::optional<std::uint32_t> worker = {};  ///< to Running: its number in the executor; none: not known
+  std::int64_t dispatched_ns = 0;            ///< to Running: Unix time, when the executor admitted it; 0: not known
 };
 
 /// What an observer is told at once.

@@ -77,6 +77,8 @@ class Journal {
     bool waits_commit = false;
     /// A steady clock in ns, read before and after each sync, for Counters::sync_ns; empty: not measured.
     std::function<std::int64_t()> steady_ns = {};
+    /// Unix time in ns, read after each sync, for the journal to tell when that was; empty: it does not.
+    std::function<std::int64_t()> unix_ns = {};
     /// reserve() and flush() call its help() instead of waiting; null: none. Outlives the journal.
     JournalHelper* helper = nullptr;
     /// Called with each commit that has reached the store, after those who waited for it were told, by the thread that

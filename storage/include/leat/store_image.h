@@ -153,6 +153,10 @@ struct TransitionEvent {
   TaskState to;
   std::string_view executor;  ///< empty where none is known yet
   TransitionReason reason;
+  std::optional<std::uint32_t> worker;  ///< of the executor, to Running; none: not known
+  std::int64_t dispatched_ns;           ///< Unix time: admitted by the executor; where the worker is known
+  std::uint64_t synced;                 ///< what its commit knew of earlier ones: those below were synced
+  std::int64_t synced_ns;               ///< when that sync had returned, Unix time; 0: not known
 };
 
 /// The fold. Applies packed commits in order; refuses what contradicts the transition table or names the

@@ -121,6 +121,8 @@ struct TaskStarted {
   std::uint32_t task = 0;
   std::uint32_t attempt = 1;  ///< from 1
   std::uint32_t key_no = 0;   ///< the executor key that runs it
+  std::optional<std::uint32_t> worker = {};  ///< its number in the executor; none: not known
+  std::uint64_t waited_ns = 0;               ///< from its dispatch on; where the worker is known
 };
 
 /// What a task's end decides for another task that waited for it.
