@@ -162,7 +162,7 @@ class Torture {
   int lives_ = 0;
   int lives_of_store_ = 0;
   int kills_ = 0;
-  std::uint64_t acknowledgements_ = 0, attempts_ = 0, repeats_ = 0;  // on earlier stores
+  std::uint64_t acknowledgements_ = 0, attempts_ = 0, repeats_ = 0, contexts_ = 0;  // on earlier stores
 };
 
 bool Torture::may_end_so(const Plan& plan, int status) const {
@@ -191,6 +191,7 @@ bool Torture::live_once() {
     acknowledgements_ += ledger_.acknowledgements();
     attempts_ += ledger_.attempts();
     repeats_ += ledger_.repeats();
+    contexts_ += ledger_.contexts();
     ledger_ = TortureLedger();
     lives_of_store_ = 1;
   }
@@ -231,9 +232,12 @@ bool Torture::check(const Plan& plan) {
 
 void Torture::summarise(std::uint64_t seed, bool sound) const {
   fmt::print(
-      "seed {}: {} lives, {} killed, {} acknowledgements, {} attempts, {} of them again after a death: {}\n",
+      "seed {}: {} lives, {} killed, {} acknowledgements, {} attempts, {} of them again after a death, {} "
+      "looks at "
+      "contexts: {}\n",
       seed, lives_, kills_, acknowledgements_ + ledger_.acknowledgements(), attempts_ + ledger_.attempts(),
-      repeats_ + ledger_.repeats(), sound ? "nothing was lost" : "something was found");
+      repeats_ + ledger_.repeats(), contexts_ + ledger_.contexts(),
+      sound ? "nothing was lost" : "something was found");
 }
 
 }  // namespace

@@ -22,7 +22,11 @@ void TortureLedger::hear(const TortureReport& said) {
       if (said.level != Durability::Memory) ended_[said.pipeline] = said.state;
       return;
     case TortureReport::Kind::Done:
-      done_.insert(key);
+      done_[key] = said.saved;
+      return;
+    case TortureReport::Kind::Wrong:
+      wrong_.push_back(fmt::format("task {} of pipeline {} has found another context than was saved",
+                                   said.task, said.pipeline.to_string()));
       return;
     case TortureReport::Kind::Began:
       break;
@@ -50,10 +54,11 @@ std::vector<std::string> TortureLedger::check(const std::string& store) {
   }
   std::map<Uuid, Remembered> now;
   for (auto& [number, pipeline] : image->take_pipelines()) {
-    now[pipeline.id] = {pipeline.state, std::move(pipeline.tasks)};
+    now[pipeline.id] = {pipeline.state, std::move(pipeline.tasks), number, std::move(pipeline.context)};
   }
   check_pipelines(now, wrong);
   check_completed(now, wrong);
+  check_contexts(store, now, wrong);
   remembered_ = std::move(now);
   return wrong;
 }
@@ -84,6 +89,42 @@ void TortureLedger::check_completed(const std::map<Uuid, Remembered>& now,
       wrong.push_back(
           fmt::format("task {} of pipeline {} is Completed by attempt {}, which never ran to its end", i,
                       id.to_string(), task.attempt));
+    }
+  }
+}
+
+void TortureLedger::check_contexts(const std::string& store, const std::map<Uuid, Remembered>& now,
+                                   std::vector<std::string>& wrong) {
+  struct Marks {
+    ContextMark remembered, saved;
+  };
+  std::map<ContextPlace, Marks> apart;
+  const auto read = read_rocksdb_contexts(store, [&apart](const ContextPlace& place, std::string_view text) {
+    apart[place] = {mark_of(text, place), mark_of(text, {})};
+  });
+  if (!read) wrong.push_back(fmt::format("the contexts cannot be read: {}", read.error().message));
+  const auto expect = [&](const ContextImage& image, const ContextPlace& place, ContextMark told,
+                          const std::string& whose) {
+    ContextMark saved = mark_of(std::string_view(image), {});
+    if (image.is_apart()) {
+      const auto found = apart.find(place);
+      if (found == apart.end() || found->second.remembered != image.mark())
+        return wrong.push_back(fmt::format("the context {} is lost", whose));
+      saved = found->second.saved;
+      ++contexts_;
+    }
+    if (told != ContextMark::None && saved != told)
+      wrong.push_back(fmt::format("the context {} is not the one that it told of", whose));
+  };
+  for (const auto& [id, pipeline] : now) {
+    expect(pipeline.context, ContextPlace::of_pipeline(pipeline.pipeline_no), ContextMark::None,
+           fmt::format("given to pipeline {}", id.to_string()));
+    for (std::uint32_t i = 0; i < pipeline.tasks.size(); ++i) {
+      const TaskImage& task = pipeline.tasks[i];
+      const auto told = done_.find({id, i, task.attempt});
+      if (task.state != TaskState::Completed || told == done_.end()) continue;  // see check_completed()
+      expect(task.context, ContextPlace::of_task(pipeline.pipeline_no, i), told->second,
+             fmt::format("of task {} of pipeline {}", i, id.to_string()));
     }
   }
 }

@@ -26,6 +26,8 @@ class TortureLedger {
   std::uint64_t attempts() const noexcept { return attempts_; }
   /// Of attempts that a death had cut off.
   std::uint64_t repeats() const noexcept { return repeats_; }
+  /// Large ones that were found whole, each once a death.
+  std::uint64_t contexts() const noexcept { return contexts_; }
 
  private:
   struct AttemptKey {
@@ -37,19 +39,26 @@ class TortureLedger {
   struct Remembered {
     PipelineState state;
     TaskImages tasks;
+    std::uint64_t pipeline_no;
+    ContextImage context;
   };
 
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
   void check_completed(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
+  /// Of the contexts that lie apart in the store: each is what its record has a mark of, and what its task told.
+  void check_contexts(const std::string& store, const std::map<Uuid, Remembered>& now,
+                      std::vector<std::string>& wrong);
 
   std::set<Uuid> acknowledged_;          // above level Memory
   std::map<Uuid, PipelineState> ended_;  // likewise
-  std::set<AttemptKey> began_, done_;
-  std::map<Uuid, Remembered> remembered_;  // by the store, at the death before
-  std::vector<std::string> wrong_;         // heard since
+  std::set<AttemptKey> began_;
+  std::map<AttemptKey, ContextMark> done_;  // with what it saved
+  std::map<Uuid, Remembered> remembered_;   // by the store, at the death before
+  std::vector<std::string> wrong_;          // heard since
   std::uint64_t acknowledgements_ = 0;
   std::uint64_t attempts_ = 0;
   std::uint64_t repeats_ = 0;
+  std::uint64_t contexts_ = 0;
 };
 
 }  // namespace leat::tools

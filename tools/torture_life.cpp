@@ -107,7 +107,17 @@ void fork_for_nothing() {
   if (child > 0) ::waitpid(child, nullptr, 0);
 }
 
-/// What the tasks do: they tell, and now and then they fail.
+/// A text from which can be told that it is whole.
+std::string bulk(std::size_t bytes) {
+  return std::string(bytes, static_cast<char>('a' + bytes % 26));
+}
+
+/// How much a task adds to its context: nothing in most pipelines, in the others enough to lie apart.
+std::size_t bulk_bytes(const Uuid& pipeline, std::uint32_t number) {
+  return pipeline.hash() % 4 != 0 ? 0 : kContextInlineBytesMax + (pipeline.hash() / 4 + number * 977) % 6000;
+}
+
+/// What the tasks do: they tell, look at what the tasks before them have left, and now and then they fail.
 class Tasks {
  public:
   explicit Tasks(Fate& fate) : fate_(fate) {}
@@ -121,17 +131,42 @@ class Tasks {
                        .pipeline = event.pipeline_execution_id};
     report(said);
     fate_.pass("started");
+    if (finds_another(task, number)) {
+      said.kind = TortureReport::Kind::Wrong;
+      report(said);
+    }
     if (attempt == 1 && (event.pipeline_execution_id.hash() + number) % 11 == 0) {
       return std::unexpected(TaskError("once").after(1ms));
     }
     task.set(task.task_name(), static_cast<std::int64_t>(number));
+    if (const std::size_t bytes = bulk_bytes(event.pipeline_execution_id, number); bytes > 0)
+      task.set(key_of(number), bulk(bytes));
     fate_.pass("saved");
     said.kind = TortureReport::Kind::Done;
+    said.saved = mark_of(task.context().to_json(), {});
     report(said);
     return {};
   }
 
  private:
+  static std::string key_of(std::uint32_t number) { return "bulk" + std::to_string(number); }
+
+  /// Of what the task was given, and of what all before it have saved.
+  static bool finds_another(TaskContext& task, std::uint32_t number) {
+    if (!task.load()) return false;  // the store fails; its attempt will
+    const auto given = task.get<std::string>("given");
+    if (given && *given != bulk(given->size())) return true;
+    for (std::uint32_t before = 0; before < number; ++before) {
+      if (number < kLast && before > 0) continue;  // beside it
+      const std::size_t bytes = bulk_bytes(task.event().pipeline_execution_id, before);
+      if (task.get<std::string>(key_of(before)) != (bytes == 0 ? std::nullopt : std::optional(bulk(bytes))))
+        return true;
+    }
+    return false;
+  }
+
+  static constexpr std::uint32_t kLast = 4;
+
   Fate& fate_;
 };
 
@@ -173,7 +208,11 @@ Workflow Life::workflow() {
 }
 
 std::expected<PipelineHandle, Error> Life::submit_one(Durability level) {
-  if (random_() % 4 != 0) return runner_->submit_async(*workflow_, {.durability = level});
+  if (random_() % 4 != 0) {
+    const std::size_t bytes = random_() % 8 == 0 ? kContextInlineBytesMax + random_() % 20'000 : 0;
+    const std::string context = bytes == 0 ? "{}" : "{\"given\":\"" + bulk(bytes) + "\"}";
+    return runner_->submit_async(*workflow_, {.context = context, .durability = level});
+  }
   auto handle = runner_->dispatcher().dispatch_async(runner_->make_event(alone_, 3), {.durability = level});
   if (handle) return std::move(*handle);
   return std::unexpected(Error{ErrorCode::Storage, std::string(to_string(handle.error().code))});

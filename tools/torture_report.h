@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "leat/context_image.h"
 #include "leat/durability.h"
 #include "leat/states.h"
 #include "leat/uuid.h"
@@ -19,6 +20,7 @@ struct TortureReport {
     Ended,         ///< a pipeline's end reached its level
     Began,         ///< a task's function begins
     Done,          ///< it is about to return success
+    Wrong,         ///< it has found another context than was saved
   };
   Kind kind = Kind::Opened;
   Durability level = Durability::Disk;
@@ -26,6 +28,7 @@ struct TortureReport {
   std::uint32_t task = 0;
   std::uint32_t attempt = 0;
   Uuid pipeline = {};
+  ContextMark saved = ContextMark::None;  ///< with Done: of the context that it leaves, at no place
 };
 
 inline constexpr int kTortureReportFd = 3;

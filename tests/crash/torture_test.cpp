@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include "../storage/temporary_directory.h"
+#include "../storage/examined_store.h"
+#include "contexts_family.h"
 #include "leat/leat.h"
 #include "torture_ledger.h"
 
@@ -18,12 +20,14 @@ namespace {
 using Kind = TortureReport::Kind;
 using testing::HasSubstr;
 
+const std::string kLarge(kContextInlineBytesMax, 'x');
+
 /// A store in which one pipeline of two tasks has ended.
 class TortureLedgerTest : public testing::Test {
  protected:
   void SetUp() override {
     const Workflow workflow = *Workflow::builder("w")
-                                   .task("a", [](TaskContext&) {})
+                                   .task("a", [](TaskContext& task) { task.set("text", kLarge); })
                                    .task("b", [](TaskContext&) {}, {.after = {"a"}})
                                    .build();
     auto runner = Runner::builder().database_url("rocksdb://" + store()).build();
@@ -40,14 +44,17 @@ class TortureLedgerTest : public testing::Test {
     ledger_.hear({.kind = Kind::Acknowledged, .pipeline = pipeline_});
     for (const std::uint32_t task : {0U, 1U}) {
       ledger_.hear({.kind = Kind::Began, .task = task, .attempt = 1, .pipeline = pipeline_});
-      ledger_.hear({.kind = Kind::Done, .task = task, .attempt = 1, .pipeline = pipeline_});
+      ledger_.hear(
+          {.kind = Kind::Done, .task = task, .attempt = 1, .pipeline = pipeline_, .saved = saved_[task]});
     }
     ledger_.hear({.kind = Kind::Ended, .state = PipelineState::Completed, .pipeline = pipeline_});
   }
 
-  test::TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_ = test::TemporaryDirectory::without_device();
   Uuid pipeline_;
   TortureLedger ledger_;
+  std::array<ContextMark, 2> saved_ = {mark_of("{\"text\":\"" + kLarge + "\"}", {}),
+                                       {}};  // b changes nothing
 };
 
 TEST_F(TortureLedgerTest, FindsNothingWhereWhatWasHeardIsThere) {
@@ -79,6 +86,26 @@ TEST_F(TortureLedgerTest, FindsAnAttemptThatRunsAgainThoughItsEndWasRemembered) 
   ledger_.hear({.kind = Kind::Began, .task = 0, .attempt = 1, .pipeline = pipeline_});
   EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("runs again")));
   EXPECT_EQ(ledger_.repeats(), 1U);
+}
+
+TEST_F(TortureLedgerTest, FindsALargeContextThatIsNotWhatItsTaskTold) {
+  saved_[0] = mark_of("{\"text\":\"another\"}", {});
+  hear_everything();
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("is not the one that it told of")));
+}
+
+TEST_F(TortureLedgerTest, FindsALargeContextThatIsLost) {
+  hear_everything();
+  test::tamper(store(), [](JournalDb& journal) {
+    return journal.db().Delete({}, journal.contexts(), context_key(ContextPlace::of_task(1, 0)));
+  });
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("is lost")));
+}
+
+TEST_F(TortureLedgerTest, FindsATaskThatHasFoundAnothersContext) {
+  hear_everything();
+  ledger_.hear({.kind = Kind::Wrong, .task = 1, .attempt = 1, .pipeline = pipeline_});
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("has found another context")));
 }
 
 int run(const std::string& words) {
