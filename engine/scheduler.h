@@ -132,6 +132,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
 
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
+  std::vector<PipelineHandle> live() const { return live_.all(); }
   /// Every pipeline has ended.
   bool idle() const noexcept;
   /// By the committer, at the end of each commit. @param groups  in the store now, of all that were published

@@ -195,23 +195,15 @@ Report replay(const Workflow& workflow, const Options& options, std::uint64_t se
 }
 
 std::string_view to_string(Rule rule) noexcept {
-  constexpr std::array<std::string_view, 17> kNames = {"AcknowledgedKept",
-                                                       "NothingInvented",
-                                                       "TransitionTable",
-                                                       "OneEnd",
-                                                       "Conservation",
-                                                       "NoIdleSlot",
-                                                       "DeadEpoch",
-                                                       "DurableDependencies",
-                                                       "Repeats",
-                                                       "RestartEquality",
-                                                       "Progress",
-                                                       "Opens",
-                                                       "PausesHold",
-                                                       "NotTooEarly",
-                                                       "KeysHold",
-                                                       "DeadlinesHold",
-                                                       "Yours"};
+  constexpr std::array<std::string_view, 18> kNames = {"AcknowledgedKept", "NothingInvented",
+                                                       "TransitionTable",  "OneEnd",
+                                                       "Conservation",     "NoIdleSlot",
+                                                       "DeadEpoch",        "DurableDependencies",
+                                                       "Repeats",          "RestartEquality",
+                                                       "Progress",         "Opens",
+                                                       "PausesHold",       "NotTooEarly",
+                                                       "KeysHold",         "DeadlinesHold",
+                                                       "SchedulesHold",    "Yours"};
   const auto index = static_cast<std::size_t>(rule);
   return index < kNames.size() ? kNames[index] : "?";
 }

@@ -148,6 +148,9 @@ void Ledger::appended(std::uint64_t first_sequence, std::span<const std::byte> c
   const auto applied =
       written_.apply(first_sequence, commit, [this, latest_ns](const TransitionEvent& event) {
         numbers_[event.pipeline->id] = event.pipeline->pipeline_no;
+        const TraitsImage& traits = *event.pipeline->traits;
+        if (!event.from && event.task == 0 && !traits.schedule.empty())
+          fired(event.pipeline->id, traits.scheduled_ns);
         transition(event.pipeline->id, event.task, event.attempt, event.from, event.to, latest_ns);
       });
   if (!applied) violate(Rule::TransitionTable, applied.error().message);
@@ -204,6 +207,7 @@ void Ledger::died(Death death, const MemoryMedium& medium) {
   check_kept(death);
   check_pauses_kept(death);
   check_contexts(medium);
+  check_schedule_kept();
 }
 
 void Ledger::opened(std::int64_t earliest_ns) {

@@ -15,6 +15,7 @@
 
 #include "leat/durability.h"
 #include "leat/executor.h"
+#include "leat/schedule.h"
 #include "leat/sim.h"
 #include "leat/state_store.h"
 #include "leat/states.h"
@@ -53,6 +54,15 @@ struct SubmissionTerms {
   std::int64_t deadline_ns = 0;         ///< Unix time; 0: none
   std::string concurrency_key = {};     ///< empty: none
   std::string idempotency_key = {};     ///< empty: none
+  std::string schedule = {};            ///< that began it; empty: none did
+};
+
+/// What a schedule is to do.
+struct ScheduleTerms {
+  std::string name;
+  std::int64_t period_ns;  ///< its times are the multiples of it
+  bool alone;              ///< none of its pipelines begins beside another
+  bool complete;           ///< none of its times is left out, but for a pause
 };
 
 /// What an operator may pause. A pipeline is named by its identifier.
@@ -106,6 +116,18 @@ class Ledger {
   void signalled(const Uuid& pipeline, std::string_view name) {
     pipelines_.at(pipeline).signals.emplace_back(name);
   }
+  /// schedule() has returned; there is one at most.
+  void schedule_kept(const ScheduleTerms& terms);
+  /// Something is about to be done that may pause it, or take it away.
+  void schedule_changing(bool removed);
+  /// It is paused, or gone, and fires no more.
+  void schedule_quiet() { schedule_quiet_ = true; }
+  void schedule_resuming() { schedule_quiet_ = false; }
+  /// A schedule has begun a pipeline, which stands for this time.
+  void scheduled(const Uuid& pipeline, SubmissionTerms terms, std::int64_t time_ns, std::int64_t latest_ns);
+  /// The same, in the store.
+  void fired(const Uuid& pipeline, std::int64_t time_ns);
+  std::uint32_t firings() const noexcept { return firings_; }
   /// An executor begins an attempt.
   /// @param latest_ns  the latest time that the wall clock has shown
   void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX);
@@ -134,6 +156,8 @@ class Ledger {
   void look_at(std::span<const LaneView> lanes, bool over);
   /// @param settled  everything that was published is committed
   void look_at(std::span<const EngineView> pipelines, bool settled);
+  /// @pre everything that was published is committed
+  void look_at(std::span<const ScheduleInfo> schedules);
   /// Nothing is left to be done or waited for, though pipelines are under way.
   void stand_still();
   /// The pipeline was acknowledged, in the middle of a step.
@@ -176,6 +200,7 @@ class Ledger {
   void rebuild(const MemoryMedium& medium);
   void check_pauses_kept(Death death);
   void check_contexts(const MemoryMedium& medium);
+  void check_schedule_kept();
   void check_kept(Death death);
   void compare(const EngineView& engine, const PipelineImage& stored);
 
@@ -185,6 +210,11 @@ class Ledger {
   std::map<Uuid, Seen> pipelines_;
   std::map<std::string, Uuid> submissions_;  // by idempotency key
   std::set<Paused> paused_;
+  std::optional<ScheduleTerms> schedule_;
+  bool schedule_acknowledged_ = false;
+  bool schedule_quiet_ = false;
+  std::int64_t fired_ns_ = 0;  // the latest time, in the store
+  std::uint32_t firings_ = 0;
   std::map<AttemptKey, Run> runs_;
   std::set<AttemptKey> running_;  // begun by this process
   std::uint64_t attempts_ = 0;

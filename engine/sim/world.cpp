@@ -52,6 +52,7 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   constexpr std::uint64_t kCheckpoints[] = {std::uint64_t{64} << 20, 200, 1000};
   stage_.checkpoint_bytes = kCheckpoints[stage_.choices.pick(3)];
   stage_.hear = [this] { hear(); };
+  schedule_over_ = schedule_gone_ = !stage_.uses(Uses::Schedules);
 }
 
 World::~World() {
@@ -111,6 +112,7 @@ void World::be_born() {
   if (auto started = runner_->start(); !started) return refused(started.error());
   if (stage_.alive) stage_.ledger.opened(earliest_ns_);
   handles_ = runner_->resumed();
+  keep_schedule();
 }
 
 void World::live() {
@@ -140,7 +142,7 @@ void World::bury() {
 }
 
 bool World::over() const {
-  return submitted_ == stage_.options.pipelines && stage_.ledger.over();
+  return submitted_ == stage_.options.pipelines && schedule_gone_ && stage_.ledger.over();
 }
 
 /// One step of the outside world, or of the engine.
@@ -161,6 +163,7 @@ void World::act() {
     if (stage_.choices.happens(100)) return pause_something();
     if (stage_.choices.happens(200) && resume_something()) return;
   }
+  if (!schedule_gone_ && change_schedule()) return;
   if (!workflow_.signals().empty() && stage_.choices.pick(8) == 0 && signal()) return;
   outermost_ = true;
   state.lent.help(stage_.clock->steady_ns(), 0);
@@ -176,6 +179,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     }
     return;
   }
+  meet_scheduled();
   if (stage_.may_die_here("between two steps")) return;
   if (stage_.strikes(Faults::ClockJump, 30)) {
     const std::int64_t seconds = std::int64_t{stage_.choices.pick(7200)} - 3600;
@@ -199,6 +203,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     if (outermost && stage_.uses(Uses::Pauses) && resume_something()) return;
     if (outermost && submitted_ < stage_.options.pipelines) return submit();
     if (outermost && signal()) return;
+    if (outermost && !schedule_gone_) return remove_schedule();
     if (over()) return;
     stage_.ledger.stand_still();
     if (executor_->end_hanging()) return;
@@ -376,7 +381,10 @@ void World::replace() {
 }
 
 void World::check() {
-  if (stage_.alive) look_at_engine(RunnerState::of(*runner_), false);
+  if (stage_.alive) {
+    meet_scheduled();  // a stop may be next
+    look_at_engine(RunnerState::of(*runner_), false);
+  }
   if (!invariant_ || stage_.ledger.violation()) return;
   const std::vector<PipelineView> pipelines = stage_.ledger.pipelines();
   const Moment now{.over = over(),
@@ -428,6 +436,7 @@ void World::look_at_engine(RunnerState& state, bool idle) {
     pipelines.push_back(std::move(view));
   }
   stage_.ledger.look_at(pipelines, settled);
+  if (settled && stage_.uses(Uses::Schedules)) stage_.ledger.look_at(runner_->schedules());
 }
 
 }  // namespace leat::sim

@@ -54,6 +54,11 @@ class World final : public LentOrder {
   void submitted(const PipelineHandle& handle, SubmissionTerms terms);
   Durability choose_level();
   Priority choose_priority();
+  ScheduleOptions choose_schedule();
+  void keep_schedule();
+  bool change_schedule();
+  void remove_schedule();
+  void meet_scheduled();
   void choose_times(SubmissionTerms& terms, SubmitOptions& options);
   void pause_something();
   bool resume_something();
@@ -76,6 +81,9 @@ class World final : public LentOrder {
   std::vector<PipelineHandle> handles_;  // of this process
   Namespace alone_;                      // the task that is dispatched alone
   std::uint32_t submitted_ = 0;
+  std::optional<ScheduleOptions> schedule_;
+  bool schedule_over_ = false;  // its removal has been asked for, or nobody makes one
+  bool schedule_gone_ = false;
   bool outermost_ = false;        // the next help() is not within another
   std::int64_t earliest_ns_ = 0;  // that the wall clock has shown to this process
   std::uint64_t steps_ = 0;

@@ -299,6 +299,75 @@ TEST_F(LedgerTest, FindsAContextThatItsAttemptCannotRead) {
   EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
 }
 
+class ScheduleLedgerTest : public LedgerTest {
+ protected:
+  ScheduleLedgerTest() {
+    ledger_.schedule_kept({.name = "s", .period_ns = 10, .alone = true, .complete = true});
+  }
+  /// Begins another pipeline for this time, and ends the one before unless told not to.
+  void fire(std::int64_t time_ns, std::int64_t latest_ns = INT64_MAX) {
+    const Uuid id = Uuid::make_v7(++fired_, 2, 2);
+    ledger_.scheduled(id, {.level = Durability::Disk, .schedule = "s"}, time_ns, latest_ns);
+    ledger_.fired(id, time_ns);
+    if (ends_)
+      ledger_.look_at(std::vector{EngineView{id, Durability::Disk, true, PipelineState::Completed, {}, {}}},
+                      false);
+  }
+
+  bool ends_ = true;
+  std::int64_t fired_ = 1;
+};
+
+TEST_F(ScheduleLedgerTest, AcceptsEachTimeInItsTurn) {
+  for (const std::int64_t time : {10, 20, 30}) fire(time, time);
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(ScheduleLedgerTest, FindsATimeThatIsDealtWithTwice) {
+  for (const std::int64_t time : {10, 20, 20}) fire(time);
+  EXPECT_EQ(spoken(), Rule::SchedulesHold);
+}
+
+TEST_F(ScheduleLedgerTest, FindsATimeThatIsLeftOut) {
+  for (const std::int64_t time : {10, 30}) fire(time);
+  EXPECT_EQ(spoken(), Rule::SchedulesHold);
+}
+
+TEST_F(ScheduleLedgerTest, FindsATimeThatIsNoneOfTheSchedules) {
+  fire(15);
+  EXPECT_EQ(spoken(), Rule::SchedulesHold);
+}
+
+TEST_F(ScheduleLedgerTest, FindsAPipelineThatIsBegunBesideTheOneBefore) {
+  ends_ = false;
+  for (const std::int64_t time : {10, 20}) fire(time);
+  EXPECT_EQ(spoken(), Rule::SchedulesHold);
+}
+
+TEST_F(ScheduleLedgerTest, FindsATimeThatHasNotCome) {
+  fire(10, 9);
+  EXPECT_EQ(spoken(), Rule::NotTooEarly);
+}
+
+TEST_F(ScheduleLedgerTest, FindsAPausedScheduleThatFires) {
+  ledger_.schedule_quiet();
+  fire(10);
+  EXPECT_EQ(spoken(), Rule::PausesHold);
+}
+
+TEST_F(ScheduleLedgerTest, FindsAnAcknowledgedScheduleThatIsLost) {
+  Ledger other(std::vector<TaskTerms>(1));
+  other.schedule_kept({.name = "s", .period_ns = 10, .alone = true, .complete = true});
+  other.died(Death::Kill, MemoryMedium());
+  ASSERT_TRUE(other.violation());
+  EXPECT_EQ(other.violation()->rule, Rule::AcknowledgedKept);
+}
+
+TEST_F(ScheduleLedgerTest, FindsAScheduleThatIsInMemoryAlone) {
+  ledger_.look_at(std::vector<ScheduleInfo>(1));
+  EXPECT_EQ(spoken(), Rule::RestartEquality);
+}
+
 TEST_F(LedgerTest, FindsTwoPipelinesOfOneIdempotencyKey) {
   const SubmissionTerms terms{.level = Durability::Disk, .idempotency_key = "key"};
   EXPECT_TRUE(ledger_.submitted(Uuid::make_v7(2, 2, 2), terms));

@@ -56,6 +56,7 @@ enum class Uses : std::uint32_t {
   ConcurrencyKeys = 1 << 5,  ///< pipelines share a concurrency key
   Deadlines = 1 << 6,        ///< pipelines have a deadline, up to 200 ms after they may begin
   LargeContexts = 1 << 7,    ///< pipelines begin with more than a record holds: it lies apart in the store
+  Schedules = 1 << 8,        ///< a schedule begins some more pipelines, is paused with Pauses, and is removed
 };
 constexpr Uses operator|(Uses a, Uses b) noexcept {
   return static_cast<Uses>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
@@ -63,7 +64,7 @@ constexpr Uses operator|(Uses a, Uses b) noexcept {
 constexpr bool contains(Uses all_of_them, Uses one) noexcept {
   return (static_cast<std::uint32_t>(all_of_them) & static_cast<std::uint32_t>(one)) != 0;
 }
-inline constexpr Uses everything_used = static_cast<Uses>((1 << 8) - 1);
+inline constexpr Uses everything_used = static_cast<Uses>((1 << 9) - 1);
 
 /// What is checked in every run, after every step.
 ///
@@ -84,6 +85,7 @@ inline constexpr Uses everything_used = static_cast<Uses>((1 << 8) - 1);
 ///   NotTooEarly          | nothing begins before its time, by the latest that the wall clock has shown
 ///   KeysHold             | an idempotency key leads to one pipeline; of a concurrency key one is under way
 ///   DeadlinesHold        | nothing begins of what was past its deadline at a start; no limit on time is forgotten
+///   SchedulesHold        | a schedule's times come in order, once, none left out that is to be caught up, one by one
 ///   Yours                | the invariant given to explore()
 enum class Rule : std::uint8_t {
   AcknowledgedKept,
@@ -102,6 +104,7 @@ enum class Rule : std::uint8_t {
   NotTooEarly,
   KeysHold,
   DeadlinesHold,
+  SchedulesHold,
   Yours,
 };
 
