@@ -47,7 +47,11 @@ void Checkpointer::on_timer(std::uint64_t) noexcept {
 }
 
 bool Checkpointer::checkpoint_some() noexcept {
-  if (journal_ == nullptr || journal_->failure() != nullptr) return false;
+  if (journal_ == nullptr) return false;
+  if (journal_->failure() != nullptr) {
+    phase_.store(Phase::Failed, std::memory_order_release);  // (1) for good: nobody looks again
+    return false;
+  }
   switch (phase()) {
     case Phase::Idle:
       return is_due() && begin();

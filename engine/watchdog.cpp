@@ -8,25 +8,33 @@
 namespace leat {
 namespace {
 
-constexpr std::int64_t kLookNs = 1'000'000'000;  // at least so often, for the age of what waits
+constexpr std::int64_t kLookNs = 1'000'000'000;   // at least so often, for the age of what waits
+constexpr std::int64_t kRestNs = 60'000'000'000;  // and so often where nothing has come for long
 constexpr std::size_t kArrivalsMax = 128;
 
 }  // namespace
 
 std::int64_t Watchdog::look(std::int64_t now_ns) {
   std::vector<std::string> lines;
+  std::int64_t at_rest_ns = 0;
   {
     MutexLock lock(mutex_);
     for (Lane* const lane : lanes_.lanes()) {
       Watched& watched = watched_[lane];
       const Lane::Flow flow = lane->flow();
+      if (flow.waiting > 0 || flow.left != watched.left) at_rest_since_ns_.reset();
       if (auto line = judge(*lane, watched, flow, now_ns)) lines.push_back(std::move(*line));
       lane->note(ready_since(watched, flow, now_ns), watched.spoken);
     }
+    if (!at_rest_since_ns_) at_rest_since_ns_ = now_ns;
+    at_rest_ns = now_ns - *at_rest_since_ns_;
   }
   for (const std::string& line : lines) log_(Severity::Warning, line);  // it may look again, for metrics
-  const std::int64_t often = std::max<std::int64_t>(1, stall_after_ns_ / 4);
-  return now_ns + (stall_after_ns_ > 0 ? std::min(kLookNs, often) : kLookNs);
+  const bool speaks = stall_after_ns_ > 0;
+  const std::int64_t often = speaks ? std::clamp<std::int64_t>(stall_after_ns_ / 4, 1, kLookNs) : kLookNs;
+  // An idle process sleeps: the longer nothing has come, the longer until the next look.
+  const std::int64_t seldom = speaks ? 6 * std::min(stall_after_ns_, kRestNs / 6) : kRestNs;
+  return now_ns + std::clamp(at_rest_ns, often, seldom);
 }
 
 /// When the oldest waiting task was first seen; empty: none waits.

@@ -32,7 +32,8 @@ class Watchdog {
   Watchdog(LaneTable& lanes, std::chrono::nanoseconds stall_after, Log log)
       : lanes_(lanes), stall_after_ns_(stall_after.count()), log_(std::move(log)) {}
 
-  /// Looks at every lane once. @return when to look again, by the same clock
+  /// Looks at every lane once. @return when to look again, by the same clock: within a second, or a quarter of the
+  /// time after which it speaks; where nothing comes, ever later, up to six times that time, or a minute
   std::int64_t look(std::int64_t now_ns);
 
  private:
@@ -57,6 +58,8 @@ class Watchdog {
   const Log log_;
   Mutex mutex_;  // the timer's thread and those who want metrics
   std::unordered_map<const Lane*, Watched> watched_ LEAT_GUARDED_BY(mutex_);  // its order decides nothing
+  // The first look since which nothing has waited or left. Empty: something did, at the last look.
+  std::optional<std::int64_t> at_rest_since_ns_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

@@ -113,6 +113,22 @@ TEST_F(WatchdogTest, SpeaksAgainOnlyAfterTheLaneHasMoved) {
   EXPECT_EQ(said_.size(), 2U);
 }
 
+TEST_F(WatchdogTest, LooksEverMoreSeldomWhileNothingComes) {
+  const auto next = [this] {
+    return std::chrono::nanoseconds(watchdog_.look(clock_.steady_ns()) - clock_.steady_ns());
+  };
+  EXPECT_EQ(next(), 1s);
+  std::size_t looks = 0;
+  for (auto passed = 0ns; passed < 1h; ++looks) {
+    const auto pause = next();
+    clock_.advance(pause);
+    passed += pause;
+  }
+  EXPECT_LT(looks, 70U);
+  dispatch(1);
+  EXPECT_EQ(next(), 1s);
+}
+
 TEST_F(WatchdogTest, MayBeAskedByWhoHearsIt) {
   then_ = [this] { look_after(0s); };
   dispatch(1);
