@@ -1,8 +1,13 @@
 #include "bench_runner.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <span>
+#include <thread>
 #include <utility>
+#include <vector>
 
 namespace leat::bench {
 
@@ -39,6 +44,26 @@ BenchRunner::~BenchRunner() {
 
 Namespace BenchRunner::register_task(TaskFunction function) {
   return take(runner_->register_task("public::bench::tasks::task", std::move(function)), "register_task");
+}
+
+void run_tasks(Runner& runner, Namespace task, std::size_t count, Durability level) {
+  constexpr std::size_t kBulk = 1024;
+  std::vector<TaskReadyEvent> bulk;
+  for (std::size_t sent = 0; sent < count; sent += bulk.size()) {
+    bulk.resize(std::min(kBulk, count - sent));
+    for (TaskReadyEvent& event : bulk) event = runner.make_event(task);
+    for (std::span<const TaskReadyEvent> rest = bulk; !rest.empty();) {
+      const BulkResult result = runner.dispatcher().dispatch_bulk(rest, {.durability = level});
+      rest = rest.subspan(result.taken);
+      if (result.end) continue;
+      if (result.end.error().code != DispatchErrorCode::NoCapacity) {
+        give_up("dispatch_bulk", to_string(result.end.error().code));
+      }
+      std::this_thread::yield();
+    }
+  }
+  take(runner.wait_idle(std::chrono::nanoseconds::max()), "wait_idle");
+  if (level == Durability::Disk) take(runner.flush(), "flush");
 }
 
 }  // namespace leat::bench

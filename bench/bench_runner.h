@@ -42,6 +42,9 @@ class BenchRunner {
   std::optional<Runner> runner_;
 };
 
+/// Dispatches tasks alone, in bulks, and waits until all have ended, at level `disk` durably.
+void run_tasks(Runner& runner, Namespace task, std::size_t count, Durability level);
+
 /// Prints the message and ends the process.
 [[noreturn]] void give_up(std::string_view what, std::string_view why);
 

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -30,27 +29,10 @@ std::expected<void, TaskError> do_nothing(TaskContext& /*task*/) {
 /// One item: a task that is dispatched alone, admitted, run and completed, all of it at the level.
 void run_durable(benchmark::State& state, Durability level) {
   constexpr std::size_t kBatch = 1 << 15;
-  constexpr std::size_t kBulk = 1024;
   BenchRunner runner({.level = level, .max_queued = kBatch});
   const Namespace task = runner.register_task(do_nothing);
-  std::vector<TaskReadyEvent> bulk(kBulk);
   const ProcessUsage begin = read_process_usage();
-  for (auto _ : state) {
-    for (std::size_t sent = 0; sent < kBatch; sent += kBulk) {
-      for (TaskReadyEvent& event : bulk) event = runner->make_event(task);
-      for (std::span<const TaskReadyEvent> rest = bulk; !rest.empty();) {
-        const BulkResult result = runner->dispatcher().dispatch_bulk(rest, {.durability = level});
-        rest = rest.subspan(result.taken);
-        if (result.end) continue;
-        if (result.end.error().code != DispatchErrorCode::NoCapacity) {
-          give_up("dispatch_bulk", to_string(result.end.error().code));
-        }
-        std::this_thread::yield();
-      }
-    }
-    take(runner->wait_idle(std::chrono::nanoseconds::max()), "wait_idle");
-    if (level == Durability::Disk) take(runner->flush(), "flush");
-  }
+  for (auto _ : state) run_tasks(*runner, task, kBatch, level);
   const auto tasks = state.iterations() * static_cast<std::int64_t>(kBatch);
   if (runner->metrics("default").total_executed != static_cast<std::uint64_t>(tasks)) {
     state.SkipWithError("tasks ran more or less than once");
