@@ -246,15 +246,26 @@ class Workload {
   std::vector<PipelineHandle> waiting_;
 };
 
-StoreImage fold_all(const std::vector<MemoryMedium::Commit>& journal, std::uint64_t end) {
-  StoreImage image(StoreImage::Keep::Unfinished);
-  for (const MemoryMedium::Commit& commit : journal) {
-    if (commit.end_sequence > end) break;
-    const auto done = image.apply(commit.first_sequence, commit.bytes);
-    EXPECT_TRUE(done) << done.error().message;
+/// What a whole journal amounts to, as it grows.
+class GrowingFold {
+ public:
+  explicit GrowingFold(const std::vector<MemoryMedium::Commit>& journal) : journal_(journal) {}
+
+  /// Takes over what ends up to there. @pre not before what it has taken
+  const StoreImage& grow(std::uint64_t end) {
+    EXPECT_GE(end, image_.end_sequence());
+    for (; taken_ < journal_.size() && journal_[taken_].end_sequence <= end; ++taken_) {
+      const auto done = image_.apply(journal_[taken_].first_sequence, journal_[taken_].bytes);
+      EXPECT_TRUE(done) << done.error().message;
+    }
+    return image_;
   }
-  return image;
-}
+
+ private:
+  const std::vector<MemoryMedium::Commit>& journal_;
+  std::size_t taken_ = 0;
+  StoreImage image_{StoreImage::Keep::Unfinished};
+};
 
 class CheckpointEveryCrash : public testing::TestWithParam<Retention> {};
 
@@ -278,6 +289,7 @@ TEST_P(CheckpointEveryCrash, RecoversWhatTheWholeJournalAmountsTo) {
   }
   EXPECT_GT(record->rounds, 4U);
   std::size_t from_rounds = 0;
+  GrowingFold fold(record->journal);
   for (const RecordingStore::Crash& crash : record->crashes) {
     const auto medium = std::make_shared<MemoryMedium>();
     medium->commits = crash.commits;
@@ -287,7 +299,7 @@ TEST_P(CheckpointEveryCrash, RecoversWhatTheWholeJournalAmountsTo) {
     from_rounds += store->checkpoints().newest().generation != 0;
     const auto image = recover_unfinished(*store);
     ASSERT_TRUE(image) << image.error().message;
-    const StoreImage whole = fold_all(record->journal, store->journal_end());
+    const StoreImage& whole = fold.grow(store->journal_end());
     ASSERT_EQ(comparable(*image), comparable(whole))
         << "at " << store->journal_end() << " from round " << store->checkpoints().newest().generation << ", "
         << store->checkpoints().newest().minimum << " to " << store->checkpoints().newest().end
