@@ -76,7 +76,7 @@ SessionOutcome Session::finish(std::vector<SessionPipeline> pipelines,
   {
     const SignalWatch signals([this](int signal) {
       fmt::print(stderr, "leat: {}: stopping; running tasks have {} s to end, `leat resume` carries on\n",
-                 ::strsignal(signal), kStopDeadline.count());
+                 ::sigdescr_np(signal), kStopDeadline.count());
       (void)runner_->stop(kStopDeadline);
     });
     wait(pipelines, outcome);
