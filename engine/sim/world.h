@@ -84,6 +84,7 @@ class World final : public LentOrder {
   std::optional<ScheduleOptions> schedule_;
   bool schedule_over_ = false;  // its removal has been asked for, or nobody makes one
   bool schedule_gone_ = false;
+  std::uint32_t schedule_looks_ = 0;
   bool outermost_ = false;        // the next help() is not within another
   std::int64_t earliest_ns_ = 0;  // that the wall clock has shown to this process
   std::uint64_t steps_ = 0;

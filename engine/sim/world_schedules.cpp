@@ -11,6 +11,8 @@ namespace {
 
 constexpr const char* kName = "by the clock";
 constexpr std::uint32_t kFirings = 3;  // then it goes
+constexpr std::uint32_t kLooksMax =
+    300;  // and then: it may be that nothing fires any more, whatever is chosen
 
 }  // namespace
 
@@ -42,7 +44,8 @@ void World::keep_schedule() {
 
 /// @return false: it was left as it is
 bool World::change_schedule() {
-  if (schedule_over_ || stage_.ledger.firings() >= kFirings || stage_.choices.happens(50)) {
+  if (schedule_over_ || stage_.ledger.firings() >= kFirings || ++schedule_looks_ > kLooksMax ||
+      stage_.choices.happens(50)) {
     remove_schedule();
     return true;
   }
