@@ -107,7 +107,7 @@ std::expected<void, StoreError> EventCarrier::note_younger(std::uint64_t first,
     const auto group = reader->next();
     if (!group) return std::unexpected(group.error());
     if (*group == nullptr) return {};
-    if (!std::holds_alternative<PipelineCreated>((*group)->record)) continue;
+    if (!creates((*group)->record)) continue;
     if (const auto place = place_of((*group)->record)) found(*place);
   }
 }
@@ -139,8 +139,7 @@ std::expected<void, StoreError> EventCarrier::carry(std::uint64_t first, std::sp
     writer.add(time_ns, (*group)->bytes, (*group)->transitions);
     ++kept;
     // Backwards, its creation is the last that is met of it.
-    const bool is_last =
-        phase_ == Phase::Journal && std::holds_alternative<PipelineCreated>((*group)->record);
+    const bool is_last = phase_ == Phase::Journal && creates((*group)->record);
     if (is_last) found(*place);
   }
   if (kept == 0) return {};

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -73,10 +74,12 @@ class CommitWriter {
 using GroupRecord =
     std::variant<WorkflowDefined, KeyDefined, PipelineCreated, TaskStarted, TaskEnded, PipelineChanged,
                  TaskReferred, PipelineSignalled, PauseChanged, ScheduleChanged, GroupsLeftOut,
-                 QuarantineLeft>;
+                 QuarantineLeft, PipelineSetAside, PipelinesTakenIn>;
 
-/// @return  the number of the pipeline that the record is about; none: it is about none
+/// @return  the number of the pipeline that the record is about; none: it is about none, or several
 std::optional<std::uint64_t> pipeline_of(const GroupRecord& record);
+/// @return  whether it is the first that is about its pipeline
+bool creates(const GroupRecord& record) noexcept;
 
 struct DecodedGroup {
   std::int64_t time_ns = 0;
@@ -100,6 +103,10 @@ class CommitReader {
 
   /// @return the next group, valid until the next call; null after the last one; Damaged
   std::expected<const DecodedGroup*, StoreError> next();
+
+  /// The fields of PipelineCreated alone. @param use  called once. @return false: the bytes are damaged
+  static bool read_created(std::span<const std::byte> bytes,
+                           const std::function<void(const PipelineCreated&)>& use);
 
  private:
   class Parser;

@@ -34,6 +34,7 @@ class CommitReader::Parser : public RecordParser {
   TaskReferred task_referred();
   PipelineSignalled pipeline_signalled(std::vector<Successor>& successors);
   PauseChanged pause_changed();
+  GroupRecord waiting(std::vector<Successor>& successors, std::vector<std::uint32_t>& ready);
 };
 
 PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& successors,
@@ -138,9 +139,48 @@ std::optional<std::uint64_t> pipeline_of(const GroupRecord& record) {
   return std::visit(
       [](const auto& any) -> std::optional<std::uint64_t> {
         if constexpr (requires { any.pipeline_no; }) return any.pipeline_no;
+        if constexpr (requires { any.created.pipeline_no; }) return any.created.pipeline_no;
         return std::nullopt;
       },
       record);
+}
+
+bool creates(const GroupRecord& record) noexcept {
+  return std::holds_alternative<PipelineCreated>(record) || std::holds_alternative<PipelineSetAside>(record);
+}
+
+bool CommitReader::read_created(std::span<const std::byte> bytes,
+                                const std::function<void(const PipelineCreated&)>& use) {
+  std::vector<Successor> successors;
+  std::vector<std::uint32_t> ready;
+  Parser in(bytes);
+  const PipelineCreated record = in.pipeline_created(successors, ready);
+  if (!in.ok() || !in.rest().empty()) return false;
+  use(record);
+  return true;
+}
+
+/// The fields of a record that sets aside or takes in.
+GroupRecord CommitReader::Parser::waiting(std::vector<Successor>& successors,
+                                          std::vector<std::uint32_t>& ready) {
+  namespace what = record_format::waiting;
+  const WaitingLine line = waiting_line();
+  const std::uint8_t change = u8();
+  const std::uint64_t place = varint();
+  if (change == what::kSetAside) {
+    const PipelineSetAside record{line, place, pipeline_created(successors, ready)};
+    if (record.created.workflow_no != line.workflow_no) fail();
+    return record;
+  }
+  if (change > what::kOutOfTurn) fail();
+  PipelinesTakenIn record{.line = line, .in_turn = change == what::kInTurn, .place = place};
+  record.begin = varint();
+  record.end = varint();
+  record.holes = varint();
+  record.rows = text();
+  if (record.in_turn ? record.begin <= place : record.begin > place) fail();
+  if (record.begin > record.end || record.holes > record.end - record.begin) fail();
+  return record;
 }
 
 PauseChanged CommitReader::Parser::pause_changed() {
@@ -265,6 +305,11 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
       break;
     case Kind::QuarantineLeft:
       group_.record = in.quarantine_left();
+      break;
+    case Kind::Waiting:
+      group_.record = in.waiting(successors_, ready_);
+      if (const auto* aside = std::get_if<PipelineSetAside>(&group_.record))
+        group_.transitions = std::uint64_t{aside->created.task_count} + aside->created.ready.size();
       break;
     default:
       return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));

@@ -79,6 +79,12 @@ class TransitionGroup::Writer {
     text(record.key);
   }
 
+  void waiting_line(const WaitingLine& line) {
+    varint(line.workflow_no);
+    varint(line.key_no);
+    u8(static_cast<std::uint8_t>(line.priority));
+  }
+
   void schedule_changed(const ScheduleChanged& record) {
     namespace flag = record_format::schedule;
     std::uint8_t flags = 0;

@@ -13,6 +13,7 @@ std::uint64_t Journal::State::pack() noexcept {
   writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed), synced_at_ns);
   rows.begin(next_sequence);
   history.begin(next_sequence);
+  waiting_changes.clear();
   contexts.clear();
   context_bytes = 0;
   process_waits = disk_waits = false;
@@ -28,6 +29,8 @@ std::uint64_t Journal::State::pack() noexcept {
       rows.add(cell.group, next_sequence + writer.transitions());
     } else if (!cell.group.bytes().empty()) {
       writer.add(cell.group);
+      if (cell.group.changes_waiting()) [[unlikely]]
+        waiting_changes.add(cell.group);
       if (keeps_history && !cell.group.summary().empty()) history.add(cell.group);
       if (cell.group.apart_bytes() > 0) [[unlikely]] {
         cell.group.list_apart(contexts);
@@ -44,7 +47,8 @@ void Journal::State::append() noexcept {
   commit = writer.finish();
   const std::uint64_t end = writer.end_sequence();
   std::expected<void, StoreError> done;
-  if (caller == nullptr && rows.rows() == 0 && history.count() == 0 && contexts.empty()) {
+  if (caller == nullptr && rows.rows() == 0 && history.count() == 0 && contexts.empty() &&
+      waiting_changes.all().empty()) {
     done = store.append(next_sequence, end, commit);
   } else {
     CommitRows extra;
@@ -56,6 +60,7 @@ void Journal::State::append() noexcept {
     if (history.count() > 0) extra.history = history.finish();
     extra.caller = caller;
     extra.contexts = contexts;
+    extra.waiting = waiting_changes.all();
     done = store.append_rows(next_sequence, end, commit, extra);
   }
   if (!done) return fail(std::move(done.error()));

@@ -166,7 +166,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> journal_families(const StoreOptions
           {std::string(kJournalFamily), options},
           {std::string(kCheckpointFamily), rows},
           {std::string(kHistoryFamily), rows},
-          {std::string(kContextsFamily), context_options(options, store_options.compress_contexts)}};
+          {std::string(kContextsFamily), context_options(options, store_options.compress_contexts)},
+          {std::string(kWaitingFamily), rows}};
 }
 
 std::expected<void, StoreError> check_options(const StoreOptions& store_options) {

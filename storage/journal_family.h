@@ -6,9 +6,13 @@
 //              slice; key 'c', the same: a commit that was carried to that round
 // history      key: first sequence number, big endian, and a zero byte: a pack
 // contexts     see contexts_family.h, as for the checkpoint's key 'a'
+// waiting      line: u32 workflow_no, u8 priority, u32 key_no, all numbers big endian. Key 'b', line: u64 begin,
+//              end, holes, see WaitingBounds, as of the last taking in; key 'r', line, u64 place: the row of a
+//              pipeline that waits. Below a line's begin lie rows that nobody reads: they go by the thousand
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
 
 #include <cstdint>
 #include <expected>
@@ -22,6 +26,7 @@
 #include "leat/checkpoint.h"
 #include "leat/state_store.h"
 #include "leat/store_error.h"
+#include "leat/waiting.h"
 #include "store_directory.h"
 
 namespace leat {
@@ -30,6 +35,7 @@ inline constexpr std::string_view kJournalFamily = "journal";
 inline constexpr std::string_view kCheckpointFamily = "checkpoint";
 inline constexpr std::string_view kHistoryFamily = "history";
 inline constexpr std::string_view kContextsFamily = "contexts";
+inline constexpr std::string_view kWaitingFamily = "waiting";
 inline constexpr std::string_view kMarksKey = "m";
 inline constexpr std::size_t kJournalKeyBytes = sizeof(std::uint64_t);
 
@@ -44,9 +50,13 @@ std::expected<std::uint64_t, StoreError> sequence_in(const rocksdb::Slice& key);
 
 std::string history_key(std::uint64_t first_sequence);
 
+/// Adds to a batch what a commit does to the rows of pipelines that wait.
+rocksdb::Status put_waiting(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family,
+                            std::span<const WaitingChange> changes);
+
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
-/// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts'.
+/// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts', the waiting pipelines'.
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families(const StoreOptions& store_options = {});
 
 /// @return  Refused: this RocksDB cannot serve them
@@ -102,6 +112,10 @@ class JournalDb {
   rocksdb::ColumnFamilyHandle* contexts() const noexcept {
     return handles_.size() > 4 ? handles_[4] : nullptr;
   }
+  /// Null: read in a store that never had one.
+  rocksdb::ColumnFamilyHandle* waiting() const noexcept {
+    return handles_.size() > 5 ? handles_[5] : nullptr;
+  }
   std::span<rocksdb::ColumnFamilyHandle* const> families() const noexcept { return handles_; }
   rocksdb::Status close();
 
@@ -122,6 +136,12 @@ class JournalDb {
   /// Visits every commit that was carried to a round in order.
   std::expected<void, StoreError> replay_carried(std::uint64_t generation,
                                                  const StateStore::Visitor& visit) const;
+
+  /// All lines of pipelines that wait, in order, also those that are empty.
+  std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines() const;
+  /// Visits the checked rows of a line from a place on.
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const StateStore::WaitingVisitor& visit) const;
 
   /// Reads in order of keys, past the cache, with checksums.
   std::unique_ptr<rocksdb::Iterator> scan(rocksdb::ColumnFamilyHandle* family) const;

@@ -7,6 +7,7 @@
 
 #include "checkpoint_slice.h"
 #include "leat/store_recovery.h"
+#include "leat/waiting.h"
 #include "pipeline_search.h"
 
 namespace leat {
@@ -31,6 +32,21 @@ bool agree(const PipelineImage& a, const PipelineImage& b) {
 
 namespace {
 
+/// What was set aside before the events begin, and is still.
+std::expected<void, StoreError> load_waiting(const JournalDb& journal, StoreImage& image) {
+  const auto lines = journal.waiting_lines();
+  if (!lines) return std::unexpected(lines.error());
+  for (const WaitingBounds& line : *lines) {
+    const auto load = [&image](std::uint64_t,
+                               std::span<const std::byte> row) -> std::expected<bool, StoreError> {
+      if (auto done = image.load_waiting(row); !done) return std::unexpected(std::move(done.error()));
+      return true;
+    };
+    if (auto done = journal.replay_waiting(line.line, line.begin, load); !done) return done;
+  }
+  return {};
+}
+
 std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const CheckpointMark& mark,
                                            StoreImage::Keep keep, bool events, const FoldHooks& hooks) {
   StoreImage image(keep);
@@ -53,6 +69,7 @@ std::expected<StoreImage, StoreError> fold(const JournalDb& journal, const Check
   if (events) image.prefer_events();
   if (done && has_rows && events) done = journal.replay_carried(mark.generation, carry);
   if (done) done = journal.replay(apply, mark.minimum);
+  if (done && keep == StoreImage::Keep::Everything) done = load_waiting(journal, image);
   if (done) done = check_whole(image);
   if (!done) return std::unexpected(std::move(done.error()));
   return image;

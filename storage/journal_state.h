@@ -15,6 +15,7 @@
 #include "history_pack.h"
 #include "leat/journal.h"
 #include "leat_locks/mutex.h"
+#include "waiting_rows.h"
 
 namespace leat {
 
@@ -93,6 +94,7 @@ struct Journal::State {
   std::span<const std::byte> commit;      // the last one, in the writer
   CommitWriter writer{store.journal_hash()};
   CheckpointSliceWriter rows;
+  WaitingChanges waiting_changes;
   const bool keeps_history = store.history() != nullptr;
   std::vector<ContextApart> contexts;  // of the packed commit
   std::size_t context_bytes = 0;       // of them

@@ -9,6 +9,7 @@
 #include "commit.h"
 #include "leat/state_store.h"
 #include "leat_locks/mutex.h"
+#include "waiting_rows.h"
 
 namespace leat {
 
@@ -19,6 +20,22 @@ std::shared_ptr<MemoryMedium> MemoryMedium::after_kill() const {
   auto left = std::make_shared<MemoryMedium>(*this);
   left->open = false;
   return left;
+}
+
+void MemoryMedium::Waiting::apply(const WaitingChange& change, std::span<const std::byte> row) {
+  using Kind = WaitingChange::Kind;
+  WaitingBounds& line = lines[change.line];
+  line.line = change.line;
+  if (change.kind == Kind::Put) {
+    rows[{change.line, change.place}].assign(row.begin(), row.end());
+    line.end = change.place + 1;
+    return;
+  }
+  line.begin = change.begin;
+  line.end = change.end;
+  line.holes = change.holes;
+  const std::uint64_t end = change.kind == Kind::TakeFront ? change.begin : change.place + 1;
+  rows.erase(rows.lower_bound({change.line, change.place}), rows.lower_bound({change.line, end}));
 }
 
 void MemoryMedium::cut_power() {
@@ -71,8 +88,10 @@ class MemoryStore final : public StateStore {
     medium_->synced = medium_->commits.size();
     board_ = std::make_unique<MemoryBoard>(*medium_);
     std::string marks = medium_->marks;
+    waiting_ = medium_->waiting;
     for (const MemoryMedium::Commit& commit : medium_->commits) {
       if (!commit.marks.empty()) marks = commit.marks;
+      for (const auto& [change, row] : commit.waiting) waiting_.apply(change, row);
       next_generation_ = std::max(next_generation_, commit.generation + 1);
     }
     if (!marks.empty()) marks_ = *CheckpointMarks::decode(std::as_bytes(std::span(marks)));
@@ -106,6 +125,31 @@ class MemoryStore final : public StateStore {
     for (const MemoryMedium::Commit& commit : medium_->commits) {
       if (commit.slice.empty() || commit.generation != generation) continue;
       if (auto done = visit(commit.first_sequence, commit.slice); !done) return done;
+    }
+    return {};
+  }
+
+  bool keeps_waiting() const noexcept override { return true; }
+
+  std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines() override {
+    if (!is_open()) return closed();
+    const MutexLock lock(*medium_->mutex);
+    std::vector<WaitingBounds> lines;
+    for (const auto& [line, bounds] : waiting_.lines) lines.push_back(bounds);
+    return lines;
+  }
+
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const WaitingVisitor& visit) override {
+    if (!is_open()) return closed();
+    const MutexLock lock(*medium_->mutex);
+    for (auto at = waiting_.rows.lower_bound({line, from});
+         at != waiting_.rows.end() && at->first.first == line; ++at) {
+      const auto row = check_waiting(at->first.second, at->second);
+      if (!row) return std::unexpected(row.error());
+      const auto more = visit(at->first.second, *row);
+      if (!more) return std::unexpected(more.error());
+      if (!*more) break;
     }
     return {};
   }
@@ -148,6 +192,12 @@ class MemoryStore final : public StateStore {
                                 rows.generation,
                                 rows.ended ? marks_.encode() : std::string(),
                                 std::move(contexts)});
+    for (const WaitingChange& change : rows.waiting) {
+      waiting_.apply(change, change.row);
+      auto& kept = medium_->commits.back().waiting.emplace_back(
+          change, std::vector(change.row.begin(), change.row.end()));
+      kept.first.row = {};
+    }
     medium_->used_below = end_sequence;
     return {};
   }
@@ -183,6 +233,9 @@ class MemoryStore final : public StateStore {
       if (!is_kept && commit.generation < marks_.newest().generation) commit.slice.clear();
     }
     keep_contexts(std::span(commits).first(gone));
+    for (std::size_t index = 0; index < gone; ++index) {
+      for (const auto& [change, row] : commits[index].waiting) medium_->waiting.apply(change, row);
+    }
     commits.erase(commits.begin(), commits.begin() + static_cast<std::ptrdiff_t>(gone));
     medium_->synced -= gone;
     return false;
@@ -242,6 +295,7 @@ class MemoryStore final : public StateStore {
   std::uint64_t journal_end_ = 1;
   std::uint64_t journal_hash_ = 0;
 
+  MemoryMedium::Waiting waiting_ LEAT_GUARDED_BY(*medium_->mutex);
   CheckpointMarks marks_;
   CheckpointRound round_ LEAT_GUARDED_BY(*medium_->mutex);
   Retention events_ = kRetainEvents;

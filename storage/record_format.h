@@ -106,6 +106,17 @@
 //           16 bytes        id of the pipeline
 //           varint          task
 //
+// 14 PipelineSetAside       takes task_count + ready
+//           line            varint workflow_no, varint key_no, u8 priority
+//           u8              0
+//           varint          place
+//           creation        as PipelineCreated, behind its kind
+// 14 PipelinesTakenIn       takes no sequence number
+//           line            as above
+//           u8              1 in turn | 2 out of turn
+//           varint          place, begin, end, holes
+//           text ...        waiting rows, up to the record's end: one text around them all
+//
 // 15 GroupsLeftOut          takes transitions; in carried commits alone
 //           varint          transitions: that groups of others took here
 //
@@ -201,6 +212,13 @@
 // A context that lies apart is the text alone, under its pipeline's number and its place, in the same write as
 // the commit whose record has its mark.
 //
+// A pipeline that waits in the store alone has a row of its own, under its line and place:
+//
+// waiting   i64             created: Unix time in ns
+//           creation        as PipelineCreated, behind its kind
+//
+// In the store an XXH3-64 follows, seeded with the place.
+//
 // So a fan-out of 1,000 neighbours takes 4 bytes, a lone successor 2 or 3. Each transition takes a sequence
 // number. A later format raises the version; a reader refuses versions that it does not know.
 #pragma once
@@ -236,6 +254,7 @@ enum class Kind : std::uint8_t {
   PipelineSignalled = 10,
   ScheduleChanged = 12,
   QuarantineLeft = 13,
+  Waiting = 14,  ///< PipelineSetAside and PipelinesTakenIn
   GroupsLeftOut = 15,
   RoundBegun = 16,  ///< from here on: rows of a checkpoint
   WorkflowKept = 17,
@@ -355,6 +374,12 @@ inline constexpr std::uint8_t kScopeMask = 1;
 inline constexpr std::uint8_t kPaused = 2;
 inline constexpr std::uint8_t kAll = kScopeMask | kPaused;
 }  // namespace pause
+
+namespace waiting {
+inline constexpr std::uint8_t kSetAside = 0;
+inline constexpr std::uint8_t kInTurn = 1;
+inline constexpr std::uint8_t kOutOfTurn = 2;
+}  // namespace waiting
 
 /// The states that a successor may take, by their code in `changes`.
 inline constexpr TaskState kSuccessorStates[] = {TaskState::Ready, TaskState::Skipped, TaskState::Cancelled};

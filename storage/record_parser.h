@@ -119,6 +119,7 @@ class RecordParser {
   ScheduleChanged schedule_changed();
   QuarantineLeft quarantine_left();
   Uuid id();
+  WaitingLine waiting_line();
 
   /// Takes nothing more.
   void fail() {
@@ -212,6 +213,14 @@ inline ScheduleChanged RecordParser::schedule_changed() {
   if ((bits & flag::kDefinition) != 0) record.definition = text();
   if (record.name.empty() || record.version == 0) fail();
   return record;
+}
+
+inline WaitingLine RecordParser::waiting_line() {
+  WaitingLine line{};
+  line.workflow_no = number();
+  line.key_no = number();
+  line.priority = enumerator(u8(), Priority::Low);
+  return line;
 }
 
 }  // namespace leat

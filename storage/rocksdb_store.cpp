@@ -80,6 +80,14 @@ class RocksdbStateStore final : public StateStore {
                                               const CommitRows& rows) override;
   std::expected<std::string, StoreError> read_context(const ContextPlace& place) override;
   std::expected<bool, StoreError> tidy() override;
+  bool keeps_waiting() const noexcept override { return journal_.waiting() != nullptr; }
+  std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines() override {
+    return journal_.waiting_lines();
+  }
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const WaitingVisitor& visit) override {
+    return journal_.replay_waiting(line, from, visit);
+  }
   std::expected<void, StoreError> takes(const CallerWrites& writes) const override;
   const HistoryTail* history() const noexcept override { return &history_; }
   std::uint64_t history_begin() const noexcept override {
@@ -345,6 +353,8 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   }
   if (status.ok()) status = put_contexts(journal_, first_sequence, rows.contexts, batch_);
   if (status.ok() && !rows.slice.empty()) status = put_rows(rows, first_sequence, end_sequence);
+  if (status.ok() && !rows.waiting.empty())
+    status = put_waiting(batch_, journal_.waiting(), rows.waiting);
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed
   options.disableWAL = false;

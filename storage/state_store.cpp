@@ -25,6 +25,15 @@ std::expected<std::optional<RememberedPipeline>, StoreError> StateStore::find_pi
       [this](std::uint64_t sequence, const Visitor& visit) { return replay_from(sequence, visit); });
 }
 
+std::expected<std::vector<WaitingBounds>, StoreError> StateStore::waiting_lines() {
+  return std::vector<WaitingBounds>();
+}
+
+std::expected<void, StoreError> StateStore::replay_waiting(const WaitingLine&, std::uint64_t,
+                                                           const WaitingVisitor&) {
+  return {};
+}
+
 std::expected<void, StoreError> StateStore::takes(const CallerWrites&) const {
   return std::unexpected(
       StoreError{StoreErrorCode::Refused,

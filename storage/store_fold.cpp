@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "leat/waiting.h"
 #include "record_format.h"
 
 namespace leat {
@@ -197,6 +198,32 @@ const char* StoreImage::Fold::operator()(const ScheduleChanged& record) {
   return nullptr;
 }
 
+/// Without its tasks' states.
+const char* StoreImage::Fold::begin_image(PipelineImage& image, const PipelineCreated& record,
+                                          std::int64_t created_ns) {
+  pipeline_ = &image;
+  pipeline_->pipeline_no = record.pipeline_no;
+  pipeline_->id = record.id;
+  pipeline_->workflow_no = record.workflow_no;
+  pipeline_->level = record.level;
+  pipeline_->priority = record.traits.priority;
+  pipeline_->created_ns = created_ns;
+  pipeline_->open_tasks = record.task_count;
+  pipeline_->context = record.context;
+  if (!record.traits.empty()) {
+    pipeline_->traits.touch() = {.concurrency_key = std::string(record.traits.concurrency_key),
+                                 .schedule = std::string(record.traits.firing.schedule),
+                                 .scheduled_ns = record.traits.firing.time_ns,
+                                 .deadline_ns = record.traits.deadline_ns,
+                                 .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0};
+    if (!decode_signals(record.traits.signals, pipeline_->traits.touch().signals))
+      return "takes over no signals";
+  }
+  if (!state_.hold(record.task_count)) return kTooManyTasks;
+  pipeline_->tasks.resize(record.task_count);
+  return nullptr;
+}
+
 const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   if (!record.traits.idempotency_key.empty()) {
     state_.submissions.insert_or_assign(std::string(record.traits.idempotency_key),
@@ -220,26 +247,7 @@ const char* StoreImage::Fold::operator()(const PipelineCreated& record) {
   }
   workflow->second.last_needed = sequence_;
   state_.next_pipeline_no = std::max(state_.next_pipeline_no, record.pipeline_no + 1);
-  pipeline_ = &place->second;
-  pipeline_->pipeline_no = record.pipeline_no;
-  pipeline_->id = record.id;
-  pipeline_->workflow_no = record.workflow_no;
-  pipeline_->level = record.level;
-  pipeline_->priority = record.traits.priority;
-  pipeline_->created_ns = time_ns_;
-  pipeline_->open_tasks = record.task_count;
-  pipeline_->context = record.context;
-  if (!record.traits.empty()) {
-    pipeline_->traits.touch() = {.concurrency_key = std::string(record.traits.concurrency_key),
-                                 .schedule = std::string(record.traits.firing.schedule),
-                                 .scheduled_ns = record.traits.firing.time_ns,
-                                 .deadline_ns = record.traits.deadline_ns,
-                                 .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0};
-    if (!decode_signals(record.traits.signals, pipeline_->traits.touch().signals))
-      return "takes over no signals";
-  }
-  if (!state_.hold(record.task_count)) return kTooManyTasks;
-  pipeline_->tasks.resize(record.task_count);
+  if (const char* wrong = begin_image(place->second, record, time_ns_)) return wrong;
   const bool taken = decode_done(record.traits.tasks_done, [this](const TaskDone& done) {
     if (done.task >= pipeline_->tasks.size() || is_terminal(pipeline_->tasks[done.task].state)) return false;
     pipeline_->tasks[done.task].state = done.state;
@@ -380,6 +388,56 @@ const char* StoreImage::Fold::operator()(const PipelineSignalled& record) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
   }
   forget_if_finished();
+  return nullptr;
+}
+
+/// Its image goes until it is taken in, unless a row, or all its events, say that it was.
+const char* StoreImage::Fold::operator()(const PipelineSetAside& record) {
+  const std::uint64_t number = record.created.pipeline_no;
+  const bool lives = state_.pipelines.contains(number);
+  if (!state_.carries) {
+    WaitingLineImage& line = state_.waiting[record.line];
+    if (line.end && *line.end != record.place) return "sets a pipeline aside out of its line's order";
+    line.end = record.place + 1;
+  }
+  if (const char* wrong = (*this)(record.created)) return wrong;
+  if (lives || state_.keep == Keep::Everything) return nullptr;
+  state_.forget(*pipeline_);
+  state_.pipelines.erase(number);
+  return nullptr;
+}
+
+const char* StoreImage::Fold::operator()(const PipelinesTakenIn& record) {
+  WaitingLineImage& line = state_.waiting[record.line];
+  if (line.begin && record.in_turn && *line.begin != record.place) return "takes pipelines in out of turn";
+  if (line.end && *line.end != record.end) return "ends a waiting line elsewhere";
+  line.begin = record.begin;
+  line.end = record.end;
+  line.holes = record.holes;
+  const char* wrong = nullptr;
+  const bool whole = each_waiting(record.rows, [&](std::span<const std::byte> row) {
+    const bool read = decode_waiting(row, [&](std::int64_t created_ns, const PipelineCreated& created) {
+      wrong = created.workflow_no == record.line.workflow_no ? take_in(created_ns, created)
+                                                             : "takes in a pipeline of another line";
+    });
+    return read && wrong == nullptr;
+  });
+  return whole || wrong != nullptr ? wrong : "takes in what cannot be read";
+}
+
+const char* StoreImage::Fold::take_in(std::int64_t created_ns, const PipelineCreated& record) {
+  const auto workflow = state_.workflows.find(record.workflow_no);
+  if (workflow == state_.workflows.end()) return "names an unknown workflow";
+  if (workflow->second.tasks.size() != record.task_count) return "creates other tasks than its workflow has";
+  workflow->second.last_needed = std::max(workflow->second.last_needed, sequence_);
+  state_.next_pipeline_no = std::max(state_.next_pipeline_no, record.pipeline_no + 1);
+  const auto [place, is_new] = state_.pipelines.try_emplace(record.pipeline_no);
+  if (!is_new) {  // its row, or all its events, say the same and more
+    const bool twice = place->second.folded_to == 0 && state_.keep == Keep::Unfinished && !state_.prefers_events;
+    return twice ? "takes in a pipeline that lives" : nullptr;
+  }
+  if (const char* wrong = begin_image(place->second, record, created_ns)) return wrong;
+  for (const std::uint32_t task : record.ready) pipeline_->tasks[task].state = TaskState::Ready;
   return nullptr;
 }
 

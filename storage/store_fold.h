@@ -43,6 +43,7 @@ struct StoreImage::State {
   SubmissionImages submissions;
   std::map<std::string, ScheduleImage> schedules;
   QuarantineImages quarantine;
+  std::map<WaitingLine, WaitingLineImage> waiting;
 
   /// Before memory is taken for them. @return false: they are too many
   bool hold(std::uint64_t count) noexcept { return (tasks += count) <= tasks_max; }
@@ -73,8 +74,13 @@ class StoreImage::Fold {
   const char* operator()(const GroupsLeftOut& record);
   const char* operator()(const ScheduleChanged& record);
   const char* operator()(const QuarantineLeft& record);
+  const char* operator()(const PipelineSetAside& record);
+  const char* operator()(const PipelinesTakenIn& record);
+  /// A pipeline whose row says how it is.
+  const char* take_in(std::int64_t created_ns, const PipelineCreated& record);
 
  private:
+  const char* begin_image(PipelineImage& image, const PipelineCreated& record, std::int64_t created_ns);
   const char* fire(const ScheduleFiring& firing);
   /// A record without a number of its own may stand in the rows.
   bool may_be_in_rows() const { return sequence_ <= state_.round_end; }

@@ -12,6 +12,7 @@
 #include "checkpoint_slice.h"
 #include "commit.h"
 #include "leat/checkpoint.h"
+#include "leat/waiting.h"
 #include "store_fold.h"
 
 namespace leat {
@@ -194,6 +195,19 @@ std::expected<void, StoreError> StoreImage::apply(std::uint64_t first_sequence,
   return {};
 }
 
+std::expected<void, StoreError> StoreImage::load_waiting(std::span<const std::byte> row) {
+  const OnEvent nobody;
+  const CommitHeader none{};
+  Fold fold(*state_, nobody, none, state_->end_sequence, 0);
+  const char* wrong = "cannot be read";
+  const bool read = decode_waiting(row, [&](std::int64_t created_ns, const PipelineCreated& created) {
+    wrong = fold.take_in(created_ns, created);
+  });
+  if (read && wrong == nullptr) return {};
+  return std::unexpected(
+      StoreError{StoreErrorCode::Damaged, "the row of a waiting pipeline " + std::string(wrong)});
+}
+
 const std::map<std::uint64_t, PipelineImage>& StoreImage::pipelines() const noexcept {
   return state_->pipelines;
 }
@@ -220,6 +234,9 @@ const std::map<std::string, ScheduleImage>& StoreImage::schedules() const noexce
 }
 const QuarantineImages& StoreImage::quarantine() const noexcept {
   return state_->quarantine;
+}
+const std::map<WaitingLine, WaitingLineImage>& StoreImage::waiting() const noexcept {
+  return state_->waiting;
 }
 std::uint64_t StoreImage::next_pipeline_no() const noexcept {
   return state_->next_pipeline_no;

@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "journal_fold.h"
 #include "journal_recovery.h"
 #include "leat/store_image.h"
+#include "leat/waiting.h"
 #include "store_directory.h"
 #include "store_examination.h"
 #include "table_check.h"
@@ -110,10 +112,46 @@ class Examination {
     for (const CheckpointMark& mark : marks->kept()) {
       if (mark.generation != 0) examine_round(journal, mark, *image);
     }
+    if (auto waits = examine_waiting(journal, *image); !waits) report(std::move(waits.error()));
     if (agreed) agreed = examine_history(journal);
     if (!agreed) report(std::move(agreed.error()), kHistoryFamily);
     auto apart = check_contexts(journal, oldest, [this](StoreError&& what) { report(std::move(what)); });
     if (!apart) report(std::move(apart.error()), kContextsFamily);
+  }
+
+  /// Who waits in the store alone has a row, lives nowhere else, and stands where the journal put it.
+  static std::expected<void, StoreError> examine_waiting(const JournalDb& journal, const StoreImage& image) {
+    const auto lines = journal.waiting_lines();
+    if (!lines) return std::unexpected(lines.error());
+    const auto damaged = [](std::string what) {
+      return std::unexpected(
+          StoreError{StoreErrorCode::Damaged, "pipelines that wait in the store alone: " + std::move(what)});
+    };
+    std::map<WaitingLine, WaitingBounds> found;
+    for (const WaitingBounds& line : *lines) {
+      found.emplace(line.line, line);
+      std::uint64_t rows = 0;
+      bool sound = true;
+      const auto look = [&](std::uint64_t, std::span<const std::byte> row) -> std::expected<bool, StoreError> {
+        ++rows;
+        sound &= decode_waiting(row, [&](std::int64_t, const PipelineCreated& created) {
+          sound &= created.workflow_no == line.line.workflow_no &&
+                   image.workflows().contains(created.workflow_no) &&
+                   !image.pipelines().contains(created.pipeline_no);
+        });
+        return true;
+      };
+      if (auto done = journal.replay_waiting(line.line, line.begin, look); !done) return done;
+      if (!sound) return damaged("one is of no known workflow, or lives as well, or cannot be read");
+      if (rows != line.count()) return damaged(fmt::format("{} of {} are there", rows, line.count()));
+    }
+    for (const auto& [line, said] : image.waiting()) {
+      const auto place = found.find(line);
+      const bool same = place != found.end() && said.end.value_or(place->second.end) == place->second.end &&
+                        said.begin.value_or(place->second.begin) == place->second.begin;
+      if (!same) return damaged("their lines and the journal disagree");
+    }
+    return {};
   }
 
   /// Each pack says how many summaries lie before it, so that none can be missing between two.

@@ -204,6 +204,31 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const QuarantineLeft& rec
   out.quarantine_left(record);
 }
 
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineSetAside& record) : time_ns_(time_ns) {
+  const TransitionGroup created(time_ns, record.created);
+  LEAT_CHECK(created.apart_ == 0);  // a row holds its context
+  transitions_ = created.transitions_;
+  Writer out(*this);
+  out.kind(Kind::Waiting);
+  out.waiting_line(record.line);
+  out.u8(record_format::waiting::kSetAside);
+  out.varint(record.place);
+  const auto fields = created.bytes().subspan(1);  // behind the kind
+  out.raw(fields.data(), fields.size());
+}
+
+TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelinesTakenIn& record) : time_ns_(time_ns) {
+  Writer out(*this);
+  out.kind(Kind::Waiting);
+  out.waiting_line(record.line);
+  out.u8(record.in_turn ? record_format::waiting::kInTurn : record_format::waiting::kOutOfTurn);
+  out.varint(record.place);
+  out.varint(record.begin);
+  out.varint(record.end);
+  out.varint(record.holes);
+  out.text(record.rows);
+}
+
 TransitionGroup::TransitionGroup(TransitionGroup&& other) noexcept
     : time_ns_(other.time_ns_),
       size_(std::exchange(other.size_, 0)),

@@ -14,6 +14,7 @@
 #include "history_pack.h"
 #include "leat/state_store.h"
 #include "leat/transition_group.h"
+#include "waiting_rows.h"
 
 namespace leat::test {
 
@@ -47,6 +48,9 @@ class JournalWriter {
     CommitRows rows;
     if (history_.count() > 0) rows.history = history_.finish();
     rows.contexts = contexts;
+    waiting_.clear();
+    ((groups.changes_waiting() ? waiting_.add(groups) : void()), ...);
+    rows.waiting = waiting_.all();
     auto done = store_.append_rows(next_, writer_.end_sequence(), bytes, rows);
     if (done) next_ = end_ = writer_.end_sequence();
     return done;
@@ -77,6 +81,7 @@ class JournalWriter {
   CommitWriter writer_;
   CheckpointSliceWriter rows_;
   HistoryPackWriter history_;
+  WaitingChanges waiting_;
   std::uint64_t next_;
   std::uint64_t end_;
   std::uint64_t synced_;

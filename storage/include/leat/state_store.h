@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "leat/caller_writes.h"
@@ -21,6 +22,7 @@
 #include "leat/store_health.h"
 #include "leat/store_image.h"
 #include "leat/uuid.h"
+#include "leat/waiting.h"
 
 namespace leat {
 
@@ -35,6 +37,7 @@ struct CommitRows {
   std::span<const std::byte> history = {};  ///< summaries of the pipelines that it finishes; empty: none
   const CallerWrites* caller = nullptr;     ///< that the store takes(); null: none
   std::span<const ContextApart> contexts = {};  ///< that lie apart from their records in the journal
+  std::span<const WaitingChange> waiting = {};  ///< to the rows of pipelines that wait in the store alone
 };
 
 /// A pipeline as a store remembers it.
@@ -148,6 +151,19 @@ class StateStore {
   /// Thread-safety: beside the committer's calls; not beside close().
   virtual std::expected<bool, StoreError> tidy() { return false; }
 
+  /// Whether append_rows() keeps rows of pipelines that wait in the store alone.
+  virtual bool keeps_waiting() const noexcept { return false; }
+  /// The lines of such pipelines, as of the opening, empty ones included.
+  virtual std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines();
+  /// @return  whether to go on
+  using WaitingVisitor =
+      std::function<std::expected<bool, StoreError>(std::uint64_t place, std::span<const std::byte> row)>;
+  /// Visits the rows of a line in order from a place on, where one lies: what was appended before the call.
+  ///
+  /// Thread-safety: beside the committer's calls; not beside close().
+  virtual std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                         const WaitingVisitor& visit);
+
   /// Whether append_rows() can bring a caller's writes. Any thread.
   ///
   /// @return  Refused, with what it takes
@@ -185,10 +201,19 @@ struct MemoryMedium {
     std::uint64_t generation = 0;       ///< the slice's
     std::string marks = {};             ///< CheckpointMarks as of this commit, where it completed a round
     std::map<ContextPlace, std::string> contexts = {};  ///< that lie apart
+    /// Changes, and the row of each that puts one.
+    std::vector<std::pair<WaitingChange, std::vector<std::byte>>> waiting = {};
+  };
+  /// Rows of pipelines that wait in the store alone.
+  struct Waiting {
+    std::map<WaitingLine, WaitingBounds> lines;
+    std::map<std::pair<WaitingLine, std::uint64_t>, std::vector<std::byte>> rows;  ///< by place
+    void apply(const WaitingChange& change, std::span<const std::byte> row);
   };
   std::vector<Commit> commits;
   std::string marks;             ///< as of the commits that are gone
   std::map<ContextPlace, std::string> contexts;  ///< of those commits, of pipelines that live
+  Waiting waiting;               ///< likewise
   std::size_t synced = 0;        ///< how many of them a power cut leaves
   std::uint64_t used_below = 1;  ///< no number from here on was ever used
   std::uint64_t epoch = 0;

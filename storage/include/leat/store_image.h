@@ -122,6 +122,13 @@ inline constexpr std::size_t kQuarantineMax = 10'000;
 /// Where it is not there yet.
 void add(QuarantineImages& images, const Uuid& pipeline, std::uint32_t task, QuarantineImage image);
 
+/// What the journal says of a line of pipelines that wait in the store alone, as far as it goes back.
+struct WaitingLineImage {
+  std::optional<std::uint64_t> begin;  ///< see WaitingBounds
+  std::optional<std::uint64_t> end;
+  std::uint64_t holes = 0;  ///< as of `begin`
+};
+
 /// Why a task changed its state.
 enum class TransitionReason : std::uint8_t {
   Created,       ///< with its pipeline
@@ -200,6 +207,12 @@ class StoreImage {
   StoreImage& operator=(StoreImage&&) noexcept;
   ~StoreImage();
 
+  /// Takes over a pipeline that waits in the store alone, where no event of it is left. @pre all commits are applied
+  ///
+  /// @param row  see <leat/waiting.h>
+  /// @return     Damaged
+  std::expected<void, StoreError> load_waiting(std::span<const std::byte> row);
+
   /// @param on_event  called for each task transition, in order; may be empty
   /// @return          Damaged, NewerFormat or Refused, naming the commit and what it contradicts
   std::expected<void, StoreError> apply(std::uint64_t first_sequence, std::span<const std::byte> commit,
@@ -213,6 +226,7 @@ class StoreImage {
   const SubmissionImages& submissions() const noexcept;
   const std::map<std::string, ScheduleImage>& schedules() const noexcept;  ///< by name
   const QuarantineImages& quarantine() const noexcept;
+  const std::map<WaitingLine, WaitingLineImage>& waiting() const noexcept;
   /// One more than the highest number ever given to a pipeline, a workflow, a key.
   std::uint64_t next_pipeline_no() const noexcept;
   std::uint32_t next_workflow_no() const noexcept;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -189,6 +190,34 @@ struct PipelineSignalled {
   std::optional<PipelineState> pipeline = {};  ///< its new state, where this step changed it
 };
 
+/// Pipelines that wait in the store alone, in the order of their places: of one workflow, executor key and priority,
+/// so that none of them stands before one that could begin earlier.
+struct WaitingLine {
+  std::uint32_t workflow_no = 0;
+  std::uint32_t key_no = 0;    ///< of the executor key to which its first task goes
+  Priority priority = Priority::Normal;
+
+  friend auto operator<=>(const WaitingLine&, const WaitingLine&) = default;
+};
+
+/// A pipeline comes to be, in the store alone: its row is written with this record. Transitions: as PipelineCreated.
+struct PipelineSetAside {
+  WaitingLine line = {};
+  std::uint64_t place = 0;  ///< from 0 in steps of 1
+  PipelineCreated created = {};  ///< of the line's workflow
+};
+
+/// Pipelines of one line live in memory again: their rows go with this record, which holds them. Takes no transition.
+struct PipelinesTakenIn {
+  WaitingLine line = {};
+  bool in_turn = true;      ///< all from `place` up to `begin`; else the one at `place`
+  std::uint64_t place = 0;
+  std::uint64_t begin = 0;  ///< the line's lowest place from now on
+  std::uint64_t end = 0;    ///< the line's next place
+  std::uint64_t holes = 0;  ///< places between the two that were taken out of turn
+  std::string_view rows = {};  ///< see append_waiting()
+};
+
 /// Stands for groups of others where the events of a few are kept: only the store itself writes it.
 struct GroupsLeftOut {
   std::uint64_t transitions = 0;
@@ -244,6 +273,8 @@ class TransitionGroup {
   TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record);
   TransitionGroup(std::int64_t time_ns, const ScheduleChanged& record);
   TransitionGroup(std::int64_t time_ns, const QuarantineLeft& record);
+  TransitionGroup(std::int64_t time_ns, const PipelineSetAside& record);
+  TransitionGroup(std::int64_t time_ns, const PipelinesTakenIn& record);
 
   TransitionGroup(TransitionGroup&& other) noexcept;
   TransitionGroup& operator=(TransitionGroup&& other) noexcept;
@@ -280,11 +311,15 @@ class TransitionGroup {
   /// Whether this is a row of the checkpoint, see <leat/checkpoint.h>: it goes there instead of the journal.
   bool is_row() const noexcept { return size_ > 0 && bytes()[0] >= kFirstRow; }
 
+  /// Whether the committer changes rows of pipelines that wait with it, see <leat/waiting.h>.
+  bool changes_waiting() const noexcept { return size_ > 0 && bytes()[0] == kWaiting; }
+
   class Row;  ///< makes rows: private to storage
 
  private:
   class Writer;
   static constexpr std::byte kFirstRow{16};
+  static constexpr std::byte kWaiting{14};
 
   void bring(const ContextView& context, const ContextPlace& place);
   const std::byte* data() const noexcept { return size_ > kInlineBytes ? heap() : inline_.data(); }

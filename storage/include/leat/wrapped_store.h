@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "leat/state_store.h"
 
@@ -54,6 +55,14 @@ class WrappedStore : public StateStore {
   }
   std::expected<std::string, StoreError> read_context(const ContextPlace& place) override {
     return store_->read_context(place);
+  }
+  bool keeps_waiting() const noexcept override { return store_->keeps_waiting(); }
+  std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines() override {
+    return store_->waiting_lines();
+  }
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const WaitingVisitor& visit) override {
+    return store_->replay_waiting(line, from, visit);
   }
   std::expected<bool, StoreError> tidy() override { return store_->tidy(); }
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
