@@ -29,6 +29,7 @@ BenchRunner::BenchRunner(const BenchRunnerOptions& options) {
   runner_.emplace(take(Runner::builder()
                            .database_url(std::move(url))
                            .workers(options.workers)
+                           .memory_budget(options.memory_budget)
                            .default_limits({.max_concurrent = options.workers,
                                             .max_queued = options.max_queued,
                                             .backend = options.backend,

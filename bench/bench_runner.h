@@ -23,6 +23,7 @@ struct BenchRunnerOptions {
   std::uint32_t max_queued = 1024;
   Backend backend = ExecutorLimits{}.backend;
   IdlePolicy idle = ExecutorLimits{}.idle;
+  std::uint64_t memory_budget = 0;  ///< see Runner::Builder::memory_budget(); above level Memory only
 };
 
 /// A Runner whose "default" executor has the given limits, over a fresh store.

@@ -57,6 +57,13 @@ std::string_view to_string(TaskExplanation::Cause cause) noexcept {
 
 std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
   if (over()) return explained(task);
+  if (const auto before = host_.place_in_store(*this)) {
+    const TaskState state = state_of(task);
+    using Cause = TaskExplanation::Cause;
+    return TaskExplanation{.state = state,
+                           .cause = state == TaskState::Ready ? Cause::LaneFull : Cause::Dependencies,
+                           .text = fmt::format("its pipeline waits in the store, behind {} of its line", *before)};
+  }
   const auto message = std::make_shared<ExplainMessage>();
   message->kind = PipelineMessage::Kind::Explain;
   message->task = task;

@@ -63,6 +63,7 @@ Pipeline::Pipeline(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow>
 }
 
 Pipeline::~Pipeline() {
+  if (is_out()) workflow_->out->remove(*this);
   if (tasks_ != &only_) delete[] tasks_;
 }
 
@@ -363,6 +364,8 @@ bool Pipeline::begin(Attempt& attempt) noexcept {
   }
   // (8) release: the start is in the ring; pairs with the interrupt's (9), whose record must come behind it.
   task.begun.store(true, std::memory_order_release);
+  // relaxed: the release of the task came after it was set
+  if (where_.load(std::memory_order_relaxed) != Where::Memory) [[unlikely]] leave_front();
   return true;
 }
 
@@ -395,6 +398,7 @@ void Pipeline::publish_unwaited(TransitionGroup&& group, const Step& step, Lane*
 }
 
 void Pipeline::on_commit(std::uint64_t token, std::uint64_t sequence, bool reached) noexcept {
+  if (token == kAsideToken) [[unlikely]] return is_set_aside(sequence, reached);
   if (!reached) {
     first_slot_.release();
     return set_phase(Phase::StoreFailed);

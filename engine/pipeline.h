@@ -16,70 +16,22 @@
 
 #include "attempt.h"
 #include "capacity.h"
-#include "concurrency_gate.h"
 #include "continuations.h"
-#include "leat/clock.h"
 #include "leat/durability.h"
 #include "leat/error.h"
 #include "leat/journal.h"
 #include "leat/pipeline_handle.h"
-#include "leat/rng.h"
 #include "leat/states.h"
 #include "leat/store_image.h"
 #include "leat/task_event.h"
 #include "leat/uuid.h"
-#include "lent_threads.h"
+#include "pipeline_host.h"
 #include "registered_workflow.h"
 #include "shared_context.h"
 #include "signals.h"
 #include "timer_queue.h"
 
 namespace leat {
-
-class Pipeline;
-
-/// What a pipeline needs from the engine. Implemented by the Scheduler.
-class PipelineHost {
- public:
-  virtual Clock& clock() noexcept = 0;
-  virtual Rng& rng() noexcept = 0;
-  virtual TimerQueue& timers() noexcept = 0;
-  /// Sends a task whose attempt runs elsewhere to the lane of the key that began it, by the key's number in
-  /// the journal. @param suspect  expected. @return false: no executor has that key now
-  virtual bool take_over(const TaskReadyEvent& event, std::uint32_t key_no, bool suspect) noexcept = 0;
-  /// Null where nothing is remembered: then every pipeline is at level Memory.
-  virtual Journal* journal() noexcept = 0;
-  /// Where a thread that waits lends itself meanwhile; null: nobody lends. Not after Pipeline::abandon().
-  virtual LentThreads* lent() noexcept = 0;
-  /// Where pipelines with a concurrency key wait until they may begin.
-  virtual ConcurrencyGate& gate() noexcept = 0;
-  /// The schedule of a pipeline that one submitted, and the time that it stands for.
-  virtual std::pair<std::string, std::int64_t> firing_of(const Pipeline& pipeline) const = 0;
-  /// Sends a Ready task on to its lane; `slot` may hold one that was taken for it already.
-  virtual void release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,
-                       Slots slot) noexcept = 0;
-  /// The pipeline has ended at its level. Attempts that are late and tasks that were cancelled while queued
-  /// may still refer to it.
-  virtual void ended(Pipeline& pipeline) noexcept = 0;
-  /// Nothing of the engine refers to the pipeline any more.
-  virtual void unused(Pipeline& pipeline) noexcept = 0;
-  /// Whether the store was closed in good order: then nobody died with what it left Running.
-  virtual bool closed_cleanly() const noexcept = 0;
-  /// A task that may have killed its process will be released, and reported once it is back.
-  ///
-  /// @return  false: it need not be, it runs as any other
-  virtual bool expect_suspect(const RegisteredWorkflow::Task& task) noexcept = 0;
-  virtual void suspect_ended() noexcept = 0;
-  /// A task is given up because its process died with it too often. Before that is published.
-  virtual void quarantined(const Uuid& pipeline, std::uint32_t task, QuarantineImage image) noexcept = 0;
-  /// The pipeline has done what post_keep() asked for.
-  ///
-  /// @param bytes  of its row; 0: it has ended, and needs none
-  virtual void kept(std::size_t bytes) noexcept = 0;
-
- protected:
-  ~PipelineHost() = default;
-};
 
 /// Thread-safety: what is told to it goes through post(), which is lock-free; the step behind it runs on
 /// whichever thread finds the pipeline unowned, one message at a time. Fields are marked: [const] after
@@ -118,6 +70,26 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
   ///      knows the pipeline
   void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts, const PauseImage& pause);
+
+  // --- waiting in the store alone: see WaitingLines. Whether its row would say all that it is ---
+  bool may_be_set_aside(const PipelineTraits& traits) const noexcept;
+  /// What it takes in memory while it waits, as the engine counts it.
+  std::size_t bytes() const noexcept { return bytes_of(*workflow_, remembered_context().text.size()); }
+  static std::size_t bytes_of(const RegisteredWorkflow& workflow, std::size_t context_bytes) noexcept;
+  /// Begins in the store. @pre a journal credit is reserved
+  void set_aside(const WaitingLine& line, std::uint64_t place, const PipelineTraits& traits);
+  bool is_out() const noexcept {
+    return where_.load(std::memory_order_relaxed) == Where::Store;  // relaxed: asked again under a mutex
+  }
+  /// Takes a reference for the engine. @return false: the last handle has gone
+  bool come_back() noexcept;
+  std::string waiting_row() const;
+  void remake(std::int64_t created_ns) noexcept;  ///< as its row says. @pre fresh
+  void go_on() noexcept;  ///< it is published that it lives: what it was told meanwhile is done
+  void is_taken_in(std::uint64_t sequence, bool reached) noexcept;
+  /// Its first task begins, or none does for now.
+  void leave_front() noexcept;
+  std::shared_ptr<const RegisteredWorkflow> registered() const noexcept { return workflow_; }
 
   /// Tells the pipeline something. The message stays the caller's until it is handled.
   void post(PipelineMessage& message) noexcept;
@@ -216,6 +188,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   void abandon(bool unused) noexcept;
 
  private:
+  enum class Where : std::uint8_t { Memory, Store, Front };  // Front: from the store, and to begin
+  static constexpr std::uint64_t kAsideToken = std::uint64_t{1} << 63;
   enum class Phase : std::uint32_t { Submitted, Acknowledged, Ended, StoreFailed, Stopped };
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
@@ -400,6 +374,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   void end_at_deadline(std::int64_t at_ns) noexcept;
   void drop_deadline() noexcept;
 
+  std::uint32_t make_roots_ready() noexcept;
+  PipelineCreated created() const noexcept;
+  void is_set_aside(std::uint64_t sequence, bool reached) noexcept;
+
   // For the checkpoint, in pipeline_checkpoint.cpp: owned.
   void keep(std::uint64_t generation) noexcept;
   TaskImage image_of(std::uint32_t task) noexcept;
@@ -484,6 +462,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::uint32_t last_completed_ = kNone;
   std::atomic<PipelineState> state_{PipelineState::Pending};
   std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
+  std::atomic<Where> where_{Where::Memory};
   bool in_engine_ = true;                  // [who drops the last hold, then abandon()]
   bool held_by_step_ = true;               // [owned] a byte of its own: the committer of the end reads the next one
   bool cancelling_ : 1 = false;            // [owned]

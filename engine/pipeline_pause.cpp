@@ -43,6 +43,7 @@ void Pipeline::pause_tasks(AskMessage& message) noexcept {
     }
   }
   state_.store(PipelineState::Paused, std::memory_order_relaxed);  // relaxed: a value to look at
+  leave_front();  // else its line would stand behind it
   TransitionGroup group;
   if (identity_.level != Durability::Memory) {
     group = {now, PipelineChanged{.pipeline_no = identity_.pipeline_no,

@@ -38,6 +38,7 @@ void Pipeline::tell_end() noexcept {
   for (EndListener* const listener : continuations().take(*this)) {
     waiters_.fetch_sub(1, std::memory_order_release);  // (21) as in Visit
     listener->ended();
+    drop_reference();  // never the last: whoever ends it has one
   }
 }
 
@@ -100,6 +101,7 @@ bool Pipeline::over() const noexcept {
 }
 
 bool Pipeline::listen(EndListener& listener) {
+  add_reference();  // the engine may have none while the pipeline waits in the store alone
   continuations().add(*this, listener);
   waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) as in Visit: before the look at the phase
   // (13) see (10): whoever ends the pipeline after this finds the listener.
@@ -110,6 +112,7 @@ bool Pipeline::listen(EndListener& listener) {
 bool Pipeline::mute(EndListener& listener) noexcept {
   if (!continuations().remove(*this, listener)) return false;
   waiters_.fetch_sub(1, std::memory_order_release);  // (21) as in Visit
+  drop_reference();
   return true;
 }
 
@@ -239,7 +242,7 @@ std::expected<void, Error> Pipeline::cancel() {
     if (auto error = broken()) return std::unexpected(std::move(*error));
     return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
   }
-  if (identity_.level != Durability::Memory && !host_.journal()->reserve(1)) {
+  if (!host_.bring_in(*this) || (identity_.level != Durability::Memory && !host_.journal()->reserve(1))) {
     return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   }
   post_control(PipelineMessage::Kind::Cancel);
@@ -260,7 +263,7 @@ std::expected<void, Error> Pipeline::ask(PipelineMessage::Kind kind, std::string
     return std::unexpected(Error{ErrorCode::InvalidState, "the pipeline has ended already"});
   }
   const bool journals = identity_.level != Durability::Memory;
-  if (journals && !host_.journal()->reserve(1)) {
+  if (!host_.bring_in(*this) || (journals && !host_.journal()->reserve(1))) {
     return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   }
   const auto message = std::make_shared<AskMessage>();

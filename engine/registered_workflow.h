@@ -13,6 +13,7 @@
 #include "leat/namespace.h"
 #include "leat/router.h"
 #include "leat/workflow.h"
+#include "pipelines_out.h"
 
 namespace leat {
 
@@ -23,7 +24,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
     std::optional<ExecutorKeyId> executor;  ///< outweighs the routes
   };
   RegisteredWorkflow(const Workflow& definition, std::uint32_t number,
-                     std::shared_ptr<Continuations> the_continuations)
+                     std::shared_ptr<Continuations> the_continuations, std::shared_ptr<PipelinesOut> the_out)
       : workflow(definition),
         workflow_no(number),
         limits_waiting(std::ranges::any_of(definition.tasks(),
@@ -32,7 +33,8 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
                                                     task.total_timeout.count() > 0 ||
                                                     task.signal_timeout.count() > 0;
                                            })),
-        continuations(std::move(the_continuations)) {}
+        continuations(std::move(the_continuations)),
+        out(std::move(the_out)) {}
 
   const Workflow workflow;
   const std::span<const TaskDefinition> definitions = workflow.tasks();  ///< at hand for each task that runs
@@ -40,6 +42,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
   const std::span<const SignalDefinition> signals = workflow.signals();
   const bool limits_waiting;  ///< some task has a queue_timeout, total_timeout or signal_timeout
   const std::shared_ptr<Continuations> continuations;  ///< for its pipelines, which may outlive the engine
+  const std::shared_ptr<PipelinesOut> out;             ///< likewise, of those that wait in the store alone
   std::vector<Task> tasks;                             ///< as many as the workflow has, in its order
 };
 

@@ -346,7 +346,12 @@ std::vector<SlotAudit> Runner::audit() const {
 std::string Runner::metrics_text() const {
   RunnerState& state = *state_;
   state.watchdog.look(state.clock->steady_ns());  // so that the ages are those of now
-  return leat::metrics_text(state.lanes.lanes(), state.timers.size(), state.journal.get());
+  const WaitingLines& waiting = state.scheduler.waiting();
+  return leat::metrics_text(state.lanes.lanes(),
+                            {.resident = state.scheduler.resident(),
+                             .resident_bytes = waiting.resident_bytes(),
+                             .waiting = waiting.waiting()},
+                            state.timers.size(), state.journal.get());
 }
 
 std::vector<UnfinishedWorkflow> Runner::unfinished() const {

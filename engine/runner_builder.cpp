@@ -107,6 +107,11 @@ Runner::Builder& Runner::Builder::checkpoint_after(std::uint64_t journal_bytes) 
   return *this;
 }
 
+Runner::Builder& Runner::Builder::memory_budget(std::uint64_t bytes) {
+  parts_->memory_budget = bytes;
+  return *this;
+}
+
 Runner::Builder& Runner::Builder::observer(Observer observer) {
   parts_->observer = std::move(observer);
   return *this;
@@ -146,6 +151,10 @@ std::expected<Runner, Error> Runner::Builder::build() {
     return std::unexpected(
         Error{ErrorCode::InvalidArgument, "observer: nothing is committed with memory: (accepted: a store)"});
   }
+  if (parts.memory_budget != 0 && (parts.store == nullptr || !parts.store->keeps_waiting())) {
+    return std::unexpected(Error{ErrorCode::InvalidArgument,
+                                 "memory_budget: nothing can wait in this store (accepted: a RocksDB store)"});
+  }
   if (parts.store != nullptr) {
     auto recovered = recover_unfinished(*parts.store);
     if (!recovered) return std::unexpected(to_error(recovered.error()));
@@ -177,6 +186,8 @@ std::expected<Runner, Error> Runner::Builder::build() {
     }
     state->checkpointer.remember(image.folded_bytes());
     state->scheduler.remember(std::move(image), board, state->store->closed_cleanly());
+    if (auto waiting = state->scheduler.waiting().remember(); !waiting)
+      return std::unexpected(to_error(waiting.error()));
   }
   Runner runner(std::move(state));
   for (const auto& [tenant, weight] : tenant_weights) {

@@ -30,7 +30,9 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       continuations(std::make_shared<Continuations>(lanes, log)),
       watchdog(lanes, parts.stall_after, log),
       lent_watch(watchdog, *clock),
-      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent, continuations),
+      scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent, continuations,
+                {store.get(), parts.memory_budget,
+                 [this](std::string_view line) { log(Severity::Error, line); }}),
       checkpointer(*clock, timers, store.get(), journal.get(), scheduler, parts.checkpoint, log),
       dispatcher(*router, lanes, scheduler) {}
 

@@ -44,6 +44,7 @@ struct Runner::Builder::Parts {
   std::shared_ptr<Rng> rng;
   std::unique_ptr<StateStore> store;
   Checkpointer::Options checkpoint;
+  std::uint64_t memory_budget = 0;
   std::optional<Retention> events;
   Retention history;
   std::function<void(Severity, std::string_view)> log;

@@ -19,7 +19,7 @@ std::unexpected<Error> fail(ErrorCode code, std::string message) {
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
                      Router& router, LaneTable& lanes, LentThreads& lent,
-                     std::shared_ptr<Continuations> continuations)
+                     std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting)
     : clock_(clock),
       rng_(rng),
       timers_(timers),
@@ -31,6 +31,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       continuations_(std::move(continuations)),
       isolation_(lanes, journal),
       schedules_(clock, timers, journal, *this),
+      waiting_(clock, timers, journal, *this, waiting),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 
@@ -142,7 +143,7 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
   }
   const auto number = number_of(workflow);
   if (!number) return std::unexpected(number.error());
-  auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_);
+  auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_, waiting_.out());
   made->tasks = std::move(tasks);
   workflows_.emplace(workflow.version(), made);
   return made;
@@ -289,7 +290,12 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
                                        .scheduled = !how.traits.firing.schedule.empty(),
                                        .max_attempts = how.max_attempts},
                                       std::move(how.context));
-  if ((credits > 0 && journal_->failure() != nullptr) || !add_live(pipeline)) {
+  const bool failed = credits > 0 && journal_->failure() != nullptr;
+  if (!failed && waiting_.in_use()) {
+    const PipelineHandle handle = pipeline.handle();
+    if (set_aside(pipeline, how)) return handle;
+  }
+  if (failed || !add_live(pipeline)) {
     if (credits > 0) journal_->release(credits);
     pipeline.abandon(true);
     return std::nullopt;
@@ -344,6 +350,7 @@ bool Scheduler::add_live(Pipeline& pipeline) noexcept {
     address(pipeline, false);
     return false;
   }
+  if (waiting_.in_use()) waiting_.entered(pipeline.bytes());
   unfinished_.fetch_add(1, std::memory_order_relaxed);  // relaxed: before anything of the pipeline can end
   return true;
 }
@@ -351,6 +358,10 @@ bool Scheduler::add_live(Pipeline& pipeline) noexcept {
 void Scheduler::ended(Pipeline& pipeline) noexcept {
   if (pipeline.keyed()) gate_.leave(pipeline);
   if (pipeline.scheduled()) schedules_.ended(pipeline.number());
+  if (waiting_.in_use()) {
+    waiting_.left(pipeline.bytes());
+    pipeline.leave_front();
+  }
   // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
   unfinished_.fetch_sub(1, std::memory_order_release);
 }
@@ -395,6 +406,11 @@ void Scheduler::interrupt() {
 
 void Scheduler::abandon(bool threads_gone) noexcept {
   if (threads_gone) lanes_.gate().clear();
+  waiting_.close();
+  for (Pipeline* const pipeline : waiting_.out()->take_all()) {
+    lives(*pipeline);
+    pipeline->go_on();  // who has just told it something is answered
+  }
   live_.close();  // who is about to begin a pipeline finds out, or is met here
   for (const PipelineHandle& handle : live_.all()) {
     Pipeline& pipeline = Pipeline::of(handle);
@@ -409,12 +425,15 @@ void Scheduler::abandon(bool threads_gone) noexcept {
 }
 
 std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
+  const auto in_store = waiting_.unopened();
   MutexLock lock(mutex_);
   std::map<std::uint32_t, UnfinishedWorkflow> ordered;
   for (const auto& [number, known] : remembered_) {
-    if (known.pipelines.empty()) continue;
+    const auto waiting = in_store.find(number);
+    const std::size_t pipelines = known.pipelines.size() + (waiting == in_store.end() ? 0 : waiting->second);
+    if (pipelines == 0) continue;
     ordered.emplace(number, UnfinishedWorkflow{known.workflow.name, known.workflow.version,
-                                               known.workflow.definition, known.pipelines.size()});
+                                               known.workflow.definition, pipelines});
   }
   std::vector<UnfinishedWorkflow> result;
   for (auto& [number, workflow] : ordered) result.push_back(std::move(workflow));
@@ -427,6 +446,7 @@ std::vector<PipelineHandle> Scheduler::resumed() const {
 }
 
 bool Scheduler::idle() const noexcept {
+  if (waiting_.waiting() > 0) return false;  // before the look at what lives, where it goes
   return unfinished_.load(std::memory_order_acquire) == 0;  // (9) acquire: pairs with (8)
 }
 

@@ -42,15 +42,16 @@
 #include "registered_workflow.h"
 #include "schedule_table.h"
 #include "timer_queue.h"
+#include "waiting_lines.h"
 
 namespace leat {
 
 /// Thread-safety: any number of threads.
-class Scheduler final : public PipelineHost, public ScheduleHost {
+class Scheduler final : public PipelineHost, public ScheduleHost, public WaitingHost {
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes, LentThreads& lent,
-            std::shared_ptr<Continuations> continuations);
+            std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting);
 
   /// What the store remembers; before anything is registered. What it left Running, or on the board, died
   /// with a process: a stop makes it Ready.
@@ -92,7 +93,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
 
   /// Nothing is accepted or released from here on.
   void close() noexcept;
-  bool accepting() const noexcept;
+  bool accepting() const noexcept override;
   /// Every Running task becomes Ready again, in the journal too: its process gives it up.
   void interrupt();
   /// The Runner ends: whoever waits for a pipeline learns it. `threads_gone`: none will touch a
@@ -135,6 +136,11 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::vector<PipelineHandle> live() const { return live_.all(); }
   /// Every pipeline has ended.
   bool idle() const noexcept;
+  WaitingLines& waiting() noexcept { return waiting_; }
+  /// Pipelines in memory that have begun and not ended.
+  std::uint64_t resident() const noexcept {
+    return unfinished_.load(std::memory_order_relaxed);  // relaxed: a figure
+  }
   /// By the committer, at the end of each commit. @param groups  in the store now, of all that were published
   void after_commit(std::uint64_t groups) noexcept { isolation_.after_commit(groups); }
 
@@ -162,6 +168,17 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
+  void is_aside(const Pipeline& pipeline) noexcept override { waiting_.is_aside(pipeline); }
+  bool bring_in(Pipeline& pipeline) override { return waiting_.bring_in(pipeline); }
+  std::optional<std::uint64_t> place_in_store(const Pipeline& pipeline) const override {
+    return waiting_.place_of(pipeline);
+  }
+  void left_front(const Pipeline& pipeline) noexcept override { waiting_.left_front(pipeline); }
+
+  // WaitingHost, in scheduler_waiting.cpp
+  Pipeline& remake(const std::shared_ptr<const RegisteredWorkflow>& workflow, const PipelineCreated& created,
+                   std::int64_t created_ns) override;
+  void lives(Pipeline& pipeline) noexcept override;
 
   // ScheduleHost
   std::shared_ptr<const RegisteredWorkflow> find_workflow(
@@ -274,7 +291,9 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
+  std::expected<void, Error> adopt_resident(const Registered& workflow);
   std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
+  bool set_aside(Pipeline& pipeline, const Beginning& how);
   /// @return false: the Runner has stopped
   bool add_live(Pipeline& pipeline) noexcept;
   void address(Pipeline& pipeline, bool live);
@@ -292,6 +311,7 @@ class Scheduler final : public PipelineHost, public ScheduleHost {
   ConcurrencyGate gate_;
   ScheduleTable schedules_;
   Quarantine quarantine_;
+  WaitingLines waiting_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone

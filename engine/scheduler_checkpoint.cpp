@@ -118,6 +118,7 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
     round_.phase = Round::Phase::Remembered;
     return true;
   }
+  const auto in_store = waiting_.unopened();
   MutexLock lock(mutex_);
   const std::uint32_t number = round_.remembered.back();
   round_.remembered.pop_back();
@@ -125,7 +126,7 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
   const WorkflowImage& workflow = known->second.workflow;
   const auto registered = workflows_.find(workflow.version);
   const bool is_registered = registered != workflows_.end() && registered->second->workflow_no == number;
-  const bool is_live = is_registered || !known->second.pipelines.empty();
+  const bool is_live = is_registered || !known->second.pipelines.empty() || in_store.contains(number);
   if (!is_live && workflow.last_needed < remembered_from) {
     // From here on it is unknown, should somebody register it.
     if (const auto by_version = remembered_numbers_.find(workflow.version);

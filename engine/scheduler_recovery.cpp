@@ -52,6 +52,12 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
 
 /// Carries on the unfinished pipelines of a workflow.
 std::expected<void, Error> Scheduler::adopt(const Registered& workflow) {
+  if (auto adopted = adopt_resident(workflow); !adopted) return adopted;
+  waiting_.open(workflow);  // they came later
+  return {};
+}
+
+std::expected<void, Error> Scheduler::adopt_resident(const Registered& workflow) {
   std::map<std::uint64_t, PipelineImage> images;
   {
     MutexLock lock(mutex_);

@@ -116,7 +116,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow,
     if (known->second.handle) return *known->second.handle;
     return fail(ErrorCode::AlreadyExists,
                 "submitted as pipeline " + known->second.pipeline.to_string() +
-                    " before this start; it has ended, or waits for its version of the workflow");
+                    " before this start; it has ended, or waits in the store or for its version of the workflow");
   }
   if (submissions_.size() >= kSubmissionsMax) {
     return fail(ErrorCode::InvalidState, std::to_string(kSubmissionsMax) +

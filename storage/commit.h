@@ -21,7 +21,7 @@ namespace leat {
 struct CommitHeader {
   std::uint64_t first_sequence = 0;
   std::uint64_t epoch = 0;
-  std::uint64_t gap = 0;     ///< numbers left out since the end of the commit before it
+  std::uint64_t gap = 0;       ///< numbers left out since the end of the commit before it
   std::uint64_t synced = 0;    ///< the synced watermark when it was written
   std::int64_t synced_ns = 0;  ///< when that sync had returned, Unix time; 0: not known
   std::uint64_t transitions = 0;

@@ -345,6 +345,19 @@ class Runner::Builder {
   /// What lives is written down anew, so that recovery need not read what lies before, once the journal has
   /// grown by so many bytes, or by what lived the last time, if that is more: 64 MiB where nothing is said.
   Builder& checkpoint_after(std::uint64_t journal_bytes);
+  /// How much memory pipelines that live may take, as the engine counts them: any amount where nothing, or 0, is said.
+  /// Pipelines above level Memory that are submitted beyond three quarters of it wait in the store alone, and begin in
+  /// the order of their submission for each workflow, executor key and priority (a *line*). The last quarter is for those
+  /// that come back to begin: at most 200 kB of each line, and at least one pipeline.
+  ///
+  /// Not bounded: what has begun; what a handle, a continuation or an idempotency key in its window refers to; pipelines
+  /// with a concurrency key, a start_at, a deadline, a schedule, signals, a caller's writes, tasks taken over, a context
+  /// above 1 KiB, or a root that has a queue_timeout, a total_timeout or a false trigger rule. What is in memory stays
+  /// there: only newcomers go to the store.
+  ///
+  /// After a restart, with or without a budget, they go on; resumed() leaves out those that wait in the store.
+  /// With `memory:` build() returns InvalidArgument.
+  Builder& memory_budget(std::uint64_t bytes);
   /// A store of one's own instead of a URL.
   Builder& state_store(std::unique_ptr<StateStore> store);
   /// Told of every task transition once it is committed (at level Disk: synced, where somebody waited for that), on
