@@ -321,7 +321,7 @@ void Ledger::look_at(std::span<const LaneView> lanes, bool over) {
   }
 }
 
-void Ledger::look_at(std::span<const EngineView> pipelines, bool settled) {
+void Ledger::look_at(std::span<const EngineView> pipelines, bool settled, const std::set<Uuid>& rows) {
   std::set<Uuid> in_memory;
   for (const EngineView& engine : pipelines) {
     Seen& seen = pipelines_[engine.id];
@@ -339,6 +339,10 @@ void Ledger::look_at(std::span<const EngineView> pipelines, bool settled) {
       }
     }
     in_memory.insert(engine.id);
+    if (settled && engine.waits_in_store != rows.contains(engine.id)) {
+      violate(Rule::RestartEquality,
+              "pipeline " + engine.id.to_string() + " is in memory and waits in the store, or neither");
+    }
     if (!settled || engine.level == Durability::Memory) continue;
     if (const PipelineImage* const stored = find(written_, engine.id)) {
       compare(engine, *stored);
@@ -346,10 +350,25 @@ void Ledger::look_at(std::span<const EngineView> pipelines, bool settled) {
       violate(Rule::RestartEquality, "pipeline " + engine.id.to_string() + " is not in the store");
     }
   }
-  if (!settled) return;
+  if (settled) compare(in_memory, rows);
+}
+
+/// What no view shows: it has ended, or waits in the store alone.
+void Ledger::compare(const std::set<Uuid>& in_memory, const std::set<Uuid>& rows) {
   for (const auto& [number, stored] : written_.pipelines()) {
-    if ((is_terminal(stored.state) && stored.open_tasks == 0) || in_memory.contains(stored.id)) continue;
-    violate(Rule::RestartEquality, "pipeline " + stored.id.to_string() + " is unfinished in the store alone");
+    const bool over = is_terminal(stored.state) && stored.open_tasks == 0;
+    const bool has_row = rows.contains(stored.id);
+    if (over && has_row) {
+      violate(Rule::RestartEquality,
+              "pipeline " + stored.id.to_string() + " has ended, and waits in the store");
+    }
+    if (in_memory.contains(stored.id)) continue;
+    if (over) {
+      pipelines_[stored.id].end = stored.state;  // it came, and ended, while nobody looked
+    } else if (!has_row) {
+      violate(Rule::RestartEquality,
+              "pipeline " + stored.id.to_string() + " is unfinished in the store alone");
+    }
   }
 }
 

@@ -93,6 +93,7 @@ struct EngineView {
   std::optional<PipelineState> end;  ///< told to whoever waits
   std::vector<Task> tasks;
   std::optional<PipelineImage> image;  ///< as a round of the checkpoint would keep it; empty: it has ended
+  bool waits_in_store = false;         ///< the engine does not have it, a handle does
 };
 
 /// Thread-safety: one thread.
@@ -155,7 +156,8 @@ class Ledger {
 
   void look_at(std::span<const LaneView> lanes, bool over);
   /// @param settled  everything that was published is committed
-  void look_at(std::span<const EngineView> pipelines, bool settled);
+  /// @param rows     pipelines of which the store has a row, because they wait in it alone
+  void look_at(std::span<const EngineView> pipelines, bool settled, const std::set<Uuid>& rows = {});
   /// @pre everything that was published is committed
   void look_at(std::span<const ScheduleInfo> schedules);
   /// Nothing is left to be done or waited for, though pipelines are under way.
@@ -203,6 +205,7 @@ class Ledger {
   void check_schedule_kept();
   void check_kept(Death death);
   void compare(const EngineView& engine, const PipelineImage& stored);
+  void compare(const std::set<Uuid>& in_memory, const std::set<Uuid>& rows);
 
   const std::vector<TaskTerms> tasks_;
   std::optional<Violation> violation_;

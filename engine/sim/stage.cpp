@@ -49,6 +49,7 @@ std::shared_ptr<MemoryMedium> Stage::what_is_left(Death death) const {
   left->commits = std::move(medium->commits);
   left->marks = medium->marks;
   left->contexts = medium->contexts;
+  left->waiting = medium->waiting;
   left->used_below = medium->used_below;
   left->epoch = medium->epoch;
   left->clean = death == Death::CleanStop && medium->clean;

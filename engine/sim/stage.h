@@ -81,6 +81,7 @@ class Stage {
   std::uint32_t death_per_10000 = 0;   ///< at each place where the process may die
   std::uint32_t fault_per_10000 = 0;   ///< at each place where something else may go wrong
   std::uint64_t checkpoint_bytes = 0;  ///< of the journal, for a round of the checkpoint
+  std::uint64_t memory_budget = 0;     ///< 0: none
   std::function<void()> hear;          ///< notes what was told up to now: the last moment before a death
   std::uint64_t hash = 14695981039346656037U;
   std::string timeline;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "leat/context.h"
+#include "leat/waiting.h"
 #include "runner_state.h"
 #include "sim_store.h"
 
@@ -33,6 +34,23 @@ std::chrono::system_clock::time_point time_of(std::int64_t unix_ns) {
       std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(unix_ns)));
 }
 
+/// Pipelines that wait in the store alone.
+std::set<Uuid> rows_in(StateStore& store) {
+  std::set<Uuid> ids;
+  const auto lines = store.waiting_lines();
+  if (!lines) return ids;
+  for (const WaitingBounds& line : *lines) {
+    const auto read = store.replay_waiting(
+        line.line, line.begin,
+        [&](std::uint64_t, std::span<const std::byte> row) -> std::expected<bool, StoreError> {
+          return decode_waiting(
+              row, [&](std::int64_t, const PipelineCreated& created) { ids.insert(created.id); });
+        });
+    if (!read) ids.clear();  // then those that are there are missed
+  }
+  return ids;
+}
+
 /// The context with so much in it that it lies apart in the store.
 std::string with_ballast(const std::string& text) {
   Context context = *Context::parse(text);
@@ -51,6 +69,8 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   stage_.fault_per_10000 = kFaults[stage_.choices.pick(3)];
   constexpr std::uint64_t kCheckpoints[] = {std::uint64_t{64} << 20, 200, 1000};
   stage_.checkpoint_bytes = kCheckpoints[stage_.choices.pick(3)];
+  constexpr std::uint64_t kBudgets[] = {0, 1, 4000};
+  if (stage_.uses(Uses::MemoryBudget)) stage_.memory_budget = kBudgets[stage_.choices.pick(3)];
   stage_.hear = [this] { hear(); };
   schedule_over_ = schedule_gone_ = !stage_.uses(Uses::Schedules);
 }
@@ -86,6 +106,7 @@ void World::be_born() {
       .rng(rng_)
       .lent_threads()
       .workers(kWorkers)
+      .memory_budget(stage_.memory_budget)
       .log_sink([](Severity, std::string_view) {});
   for (const std::string& key : keys) builder.register_executor(key, executor_, stage_.options.limits);
   auto& parts = RunnerState::parts(builder);
@@ -297,7 +318,19 @@ void World::submitted(const PipelineHandle& handle, SubmissionTerms terms) {
   stage_.note(terms.alone ? "a task is dispatched alone" : "a pipeline is submitted", handle.id().hash());
   if (!stage_.ledger.submitted(handle.id(), std::move(terms))) return;
   ++submitted_;
-  handles_.push_back(handle);
+  // Of what waits in the store, nothing is in memory where nobody has a handle.
+  const bool forgets =
+      stage_.memory_budget > 0 && Pipeline::of(handle).is_out() && stage_.choices.pick(2) == 1;
+  if (!forgets) handles_.push_back(handle);
+}
+
+/// Takes handles of what came from the store.
+void World::meet(RunnerState& state) {
+  if (!state.scheduler.waiting().in_use()) return;
+  for (PipelineHandle& pipeline : state.scheduler.live()) {
+    if (std::ranges::find(handles_, pipeline.id(), &PipelineHandle::id) == handles_.end())
+      handles_.push_back(std::move(pipeline));
+  }
 }
 
 /// A pipeline, an executor key, or one of the workflow's tasks in every pipeline.
@@ -383,6 +416,7 @@ void World::replace() {
 void World::check() {
   if (stage_.alive) {
     meet_scheduled();  // a stop may be next
+    meet(RunnerState::of(*runner_));
     look_at_engine(RunnerState::of(*runner_), false);
   }
   if (!invariant_ || stage_.ledger.violation()) return;
@@ -425,7 +459,10 @@ void World::look_at_engine(RunnerState& state, bool idle) {
   std::vector<EngineView> pipelines;
   for (const PipelineHandle& handle : handles_) {
     Pipeline& pipeline = Pipeline::of(handle);
-    EngineView view{pipeline.id(), pipeline.level(), pipeline.acknowledged(), {}, {}, {}};
+    EngineView view{.id = pipeline.id(),
+                    .level = pipeline.level(),
+                    .acknowledged = pipeline.acknowledged(),
+                    .waits_in_store = pipeline.is_out()};
     if (const auto result = handle.wait(std::chrono::nanoseconds(0))) view.end = result->state;
     for (std::uint32_t i = 0; i < pipeline.workflow().tasks.size(); ++i) {
       view.tasks.push_back({pipeline.task_state(i), pipeline.task_attempt(i)});
@@ -435,7 +472,7 @@ void World::look_at_engine(RunnerState& state, bool idle) {
     if (settled && open && view.level != Durability::Memory) view.image = pipeline.image();
     pipelines.push_back(std::move(view));
   }
-  stage_.ledger.look_at(pipelines, settled);
+  stage_.ledger.look_at(pipelines, settled, settled ? rows_in(*state.store) : std::set<Uuid>());
   if (settled && stage_.uses(Uses::Schedules)) stage_.ledger.look_at(runner_->schedules());
 }
 

@@ -65,6 +65,7 @@ class World final : public LentOrder {
   bool signal();
   void stop_cleanly();
   void replace();
+  void meet(RunnerState& state);
   void check();
   void hear();
   void look_at_engine(RunnerState& state, bool idle);

@@ -56,6 +56,22 @@ class SkipsItsLastPage final : public WrappedStore {
   }
 };
 
+/// Loses every third row of pipelines that wait in it alone.
+class LosesRows final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> append_rows(std::uint64_t first, std::uint64_t end,
+                                              std::span<const std::byte> commit,
+                                              const CommitRows& rows) override {
+    CommitRows left = rows;
+    if (!rows.waiting.empty() && ++count_ % 3 == 0) left.waiting = {};
+    return WrappedStore::append_rows(first, end, commit, left);
+  }
+
+ private:
+  int count_ = 0;
+};
+
 /// Flips a bit of what it hands back.
 class Forgets final : public WrappedStore {
  public:
@@ -128,8 +144,12 @@ Plant executor() {
   return {.executor = [](Stage& stage) { return std::make_shared<Executor>(stage); }};
 }
 
-std::optional<Rule> spoken(const Plant& plant, Faults faults) {
-  const Options options{.seeds = 300, .first_seed = seeded_generator()() % 1'000'000'000, .faults = faults};
+std::optional<Rule> spoken(const Plant& plant, Faults faults, Uses uses = Uses::None) {
+  const Options options{.seeds = 300,
+                        .first_seed = seeded_generator()() % 1'000'000'000,
+                        .faults = faults,
+                        .uses = uses,
+                        .pipelines = uses == Uses::None ? 2U : 5U};
   const Report report = explore_with(everything(), options, {}, plant);
   if (!report.failure) return std::nullopt;
   EXPECT_FALSE(report.failure->timeline.empty());
@@ -153,6 +173,10 @@ TEST(Invariants, ACommitThatIsLostWithoutAWordIsFound) {
 
 TEST(Invariants, ARecoveryThatSkipsItsLastPageIsFound) {
   EXPECT_EQ(spoken(store<SkipsItsLastPage>(), Faults::Kill), Rule::Opens);
+}
+
+TEST(Invariants, ARowOfAPipelineInTheStoreThatIsLostIsFound) {
+  EXPECT_EQ(spoken(store<LosesRows>(), Faults::None, Uses::MemoryBudget), Rule::RestartEquality);
 }
 
 TEST(Invariants, AStoreThatDoesNotOpenAgainIsFound) {

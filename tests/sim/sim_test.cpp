@@ -131,6 +131,13 @@ TEST(Sim, EveryInvariantHoldsWithAllThatAWorkflowCanBeGiven) {
   expect_sound(explore(everything(), options));
 }
 
+TEST(Sim, ShortMemoryHoldsEveryInvariant) {
+  Options options = with(2000);
+  options.uses = Uses::MemoryBudget | Uses::Pauses | Uses::Priorities | Uses::IdempotencyKeys;
+  options.pipelines = 6;
+  expect_sound(explore(everything(), options));
+}
+
 TEST(Sim, TightLanesHoldEveryInvariant) {
   Options options = with(1000);
   options.pipelines = 5;

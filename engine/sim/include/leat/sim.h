@@ -57,6 +57,7 @@ enum class Uses : std::uint32_t {
   Deadlines = 1 << 6,        ///< pipelines have a deadline, up to 200 ms after they may begin
   LargeContexts = 1 << 7,    ///< pipelines begin with more than a record holds: it lies apart in the store
   Schedules = 1 << 8,        ///< a schedule begins some more pipelines, is paused with Pauses, and is removed
+  MemoryBudget = 1 << 9,     ///< memory is so short in some runs that most pipelines wait in the store alone
 };
 constexpr Uses operator|(Uses a, Uses b) noexcept {
   return static_cast<Uses>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
@@ -64,7 +65,7 @@ constexpr Uses operator|(Uses a, Uses b) noexcept {
 constexpr bool contains(Uses all_of_them, Uses one) noexcept {
   return (static_cast<std::uint32_t>(all_of_them) & static_cast<std::uint32_t>(one)) != 0;
 }
-inline constexpr Uses everything_used = static_cast<Uses>((1 << 9) - 1);
+inline constexpr Uses everything_used = static_cast<Uses>((1 << 10) - 1);
 
 /// What is checked in every run, after every step.
 ///
@@ -78,7 +79,8 @@ inline constexpr Uses everything_used = static_cast<Uses>((1 << 9) - 1);
 ///   DeadEpoch            | nothing is Running that was not started by this opening of the store
 ///   DurableDependencies  | a task starts only after its dependencies' ends have reached the level
 ///   Repeats              | an attempt runs again only if it was in flight at a crash
-///   RestartEquality      | a restart from the store would give the running engine: states, attempts, contexts, errors
+///   RestartEquality      | a restart from the store would give the running engine: states, attempts, contexts, errors,
+///                        | and who waits in the store alone
 ///   Progress             | the run comes to its end
 ///   Opens                | the store opens again, whatever happened to it
 ///   PausesHold           | nothing begins that an acknowledged pause holds
