@@ -48,7 +48,8 @@ struct PipelineMessage {
     Pause,      ///< an AskMessage, as those below
     Resume,
     Signal,
-    Explain,  ///< an ExplainMessage
+    Explain,     ///< an ExplainMessage
+    ChildEnded,  ///< a ChildEndMessage
   };
   Kind kind = Kind::AttemptEnded;
   PipelineMessage* next = nullptr;
@@ -58,6 +59,11 @@ struct PipelineMessage {
 /// A task has waited, or taken, too long in all.
 struct LimitMessage : PipelineMessage {
   std::uint64_t token = 0;  ///< of the timer
+};
+
+/// A round of the checkpoint wants the pipeline's row.
+struct KeepMessage : PipelineMessage {
+  std::uint64_t generation = 0;
 };
 
 /// An attempt's work has a name elsewhere. Held by the thread that waits for it, and by itself until handled.
@@ -76,6 +82,12 @@ struct AskMessage : PipelineMessage {
   std::string_view value = {};  ///< the same: the signal's, JSON text
   std::binary_semaphore handled{0};
   std::optional<Error> refused = {};
+};
+
+/// A signal that nobody waits to be handled. Held by itself alone.
+struct ChildEndMessage : AskMessage {
+  std::string name;  ///< what `text` and `value` refer to
+  std::string told;
 };
 
 /// Somebody asks why a task stands where it stands. Held as an AskMessage is.

@@ -77,6 +77,12 @@ std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
 std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   using Cause = TaskExplanation::Cause;
   const TaskState state = state_of(task);
+  const auto awaited = [this](std::uint32_t signal) {
+    const std::string& name = workflow_->signals[signal].name;
+    return workflow_->signals[signal].is_child && signals()->awaits_child(signal)
+               ? fmt::format("waits for the end of the child '{}', {}", name, child_id(signal).to_string())
+               : fmt::format("waits for the signal '{}'", name);
+  };
   const auto because = [state](Cause cause, std::string text) {
     return TaskExplanation{.state = state, .cause = cause, .text = std::move(text)};
   };
@@ -86,12 +92,12 @@ std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
     if (attempt == nullptr) return because(Cause::Running, "its work is elsewhere");
     const Cause cause = attempt->deferred() ? Cause::Deferred : Cause::Running;
     const auto signal = signals() == nullptr ? std::nullopt : signals()->awaited_by(task);
-    if (signal) return because(cause, fmt::format("waits for the signal '{}'", workflow_->signals[*signal].name));
+    if (signal) return because(cause, awaited(*signal));
     return because(cause, attempt->lane->describe(*attempt));
   }
   if (const auto signal = workflow_->definitions[task].signal;
       state == TaskState::NotStarted && tasks_[task].waiting == 0 && signal) {
-    return because(Cause::Signal, fmt::format("waits for the signal '{}'", workflow_->signals[*signal].name));
+    return because(Cause::Signal, awaited(*signal));
   }
   if (state == TaskState::NotStarted) {
     std::string names;

@@ -299,6 +299,10 @@ void Pipeline::handle(PipelineMessage& message) noexcept {
       return resume_tasks(static_cast<AskMessage&>(message));
     case PipelineMessage::Kind::Signal:
       return take_signal(static_cast<AskMessage&>(message));
+    case PipelineMessage::Kind::ChildEnded:
+      take_signal(static_cast<AskMessage&>(message));
+      if (identity_.level != Durability::Memory) host_.child_end_taken();
+      return;
     case PipelineMessage::Kind::Explain: {
       auto& question = static_cast<ExplainMessage&>(message);
       const auto held = std::move(question.self);

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <expected>
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +26,7 @@
 #include "leat/task_event.h"
 #include "leat/uuid.h"
 #include "pipeline_host.h"
+#include "pipeline_rare.h"
 #include "registered_workflow.h"
 #include "shared_context.h"
 #include "signals.h"
@@ -52,6 +53,7 @@ class Pipeline final : public CommitListener, public TimerListener {
     Priority priority = Priority::Normal;
     bool keyed : 1 = false;         ///< it has a concurrency key, which the host's gate knows
     bool scheduled : 1 = false;     ///< a schedule submitted it: the host knows which, and for which time
+    bool is_child : 1 = false;      ///< see set_parent()
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
@@ -59,6 +61,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   static Pipeline& make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
                         const Identity& identity, SharedContext context);
 
+  /// Of a child, before anybody else knows the pipeline.
+  void set_parent(ParentImage parent);
   /// Begins. `slot` may hold a slot for the first task. @pre two journal credits are reserved
   /// (above level Memory)
   ///
@@ -112,6 +116,23 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   /// Whether a task may keep its end's credit for long while others begin.
   bool may_defer() const noexcept;
+  /// Begins a child, unless that was done before. @return its identifier
+  std::expected<Uuid, Error> start_child(const TaskReadyEvent& event, std::string_view name,
+                                         const Workflow& workflow, std::string context);
+  /// By the number of its signal: the same ever again, so that whoever starts the child again finds it.
+  Uuid child_id(std::uint32_t signal) const noexcept;
+  /// Children that have been begun and whose ends have not come.
+  std::vector<Uuid> open_children() const;
+  /// Children that an earlier process began. @pre nobody else knows the pipeline
+  void remember_children(const SignalValues& ends, const std::set<Uuid>& remembered);
+  /// Whether others are told when it ends.
+  bool has_kin() const noexcept { return identity_.is_child || workflow_->starts_children; }
+  bool is_child() const noexcept { return identity_.is_child; }
+  const ParentImage& parent() const noexcept { return rare_->kin->parent; }  ///< @pre  is_child()
+  /// What the parent is to be told. @pre  is_child(), and it has ended
+  std::string& word_to_parent() noexcept { return rare_->kin->word; }
+  /// Told by a child's end. @pre  a journal credit is reserved, above level Memory
+  void post_child_end(std::string name, std::string value);
   /// What in the pipeline holds the task; empty: it is Ready, and nothing does.
   std::optional<TaskExplanation> explain(std::uint32_t task);
   /// What the task starts from: JSON text. @pre the task is Ready or Running
@@ -208,25 +229,9 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::shared_ptr<const SharedContext> context;  // [owned; const once terminal] what it saved
   };
 
-  /// Of the limits on a task's waiting.
-  struct Limits {
-    TimerId queued, total, signal;
-    bool total_begun = false;
-    bool total_over = false;  // no attempt follows
-  };
-
-  /// Of work elsewhere, by task.
-  struct Elsewhere {
-    std::map<std::uint32_t, std::string> names;       // [owned] of attempts that run
-    std::map<std::uint32_t, std::string> remembered;  // [const after restore] of those that ran at the crash
-    std::map<std::uint32_t, std::uint32_t>
-        deaths;  // [const after restore] processes that died taking it over
-  };
-
-  struct Deadline {
-    std::int64_t at_ns = 0;  // Unix time; 0: none
-    TimerId timer;
-  };
+  using Rare = PipelineRare;
+  using Limits = Rare::Limits;
+  using Elsewhere = Rare::Elsewhere;
 
   /// What one step changes, collected before it is published.
   struct Step {
@@ -251,26 +256,6 @@ class Pipeline final : public CommitListener, public TimerListener {
     const std::string* staged = nullptr;  // the context to save; null: as it came in
     std::int64_t retry_at_ns = 0;
     Lane* lane = nullptr;  // that counts the end; null: no attempt ended
-  };
-
-  /// What few pipelines have.
-  struct Rare {
-    std::unique_ptr<Limits[]> limits;      // [owned] of each task; null: none has such a limit
-    std::unique_ptr<Elsewhere> elsewhere;  // null: no work has ever had a name elsewhere
-    std::unique_ptr<Signals> signals;      // [const] null: its workflow declares none
-    Deadline deadline;                     // [owned]
-    std::optional<PauseImage> pause;       // [owned] null: it goes on
-    // [owned] Ready tasks that no lane and no timer has: true. False: one that was, or still is, kept from
-    // beginning by a pause and may come back from its lane.
-    std::map<std::uint32_t, bool> at_home;
-    std::map<std::uint32_t, std::string> errors;  // [owned] by task; for the checkpoint
-    std::int64_t finished_ns = 0;                 // [owned] when it was cancelled; for the checkpoint
-    // [owned, const from the end on] the context that it ended with, where that was in the store alone
-    std::optional<std::expected<std::string, Error>> result;
-  };
-
-  struct KeepMessage : PipelineMessage {
-    std::uint64_t generation = 0;
   };
 
   friend class PipelineHandle;
@@ -321,6 +306,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   void keep_result();
   void count_terminal(TaskState state) noexcept;
   PipelineState end_state() const noexcept;
+  std::string error_of(PipelineState end) const;
   void publish_change(const Step& step, std::string_view reason) noexcept;
   std::uint64_t token_of(const Step& step, std::uint64_t flags) const noexcept;
   void publish(TransitionGroup&& group, const Step& step, std::uint64_t flags, Lane* lane = nullptr) noexcept;
@@ -341,6 +327,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   void reach_signal_limit(std::uint32_t task, std::uint32_t& credits) noexcept;
   std::expected<std::shared_ptr<const SharedContext>, Error> with_signal(
       std::uint32_t task, std::shared_ptr<const SharedContext> before) const;
+
+  // Children, in pipeline_children.cpp.
+  std::string_view end_to_tell() { return open_ > 0 || !identity_.is_child ? "" : compose_end(); }
+  std::string_view compose_end();
 
   // Work elsewhere, in pipeline_elsewhere.cpp: owned, but for begin_adopted.
   void remember_elsewhere(const PipelineImage& image, std::span<const BoardLine::Task> starts);

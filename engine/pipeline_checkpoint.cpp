@@ -58,6 +58,7 @@ PipelineImage Pipeline::image() noexcept {
     traits.signals = signal_values();
     traits.start_at_ns = signals()->start_at_ns;
   }
+  if (identity_.is_child) image.traits.touch().parent = parent();
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));
@@ -132,7 +133,7 @@ void Pipeline::summarize(TransitionGroup& group) noexcept {
 
 /// As the journal's fold remembers errors: the latest one, until the task completes.
 void Pipeline::note_error(std::uint32_t task, TaskState to, std::string_view error) {
-  if (identity_.level == Durability::Memory) return;
+  if (identity_.level == Durability::Memory && !identity_.is_child) return;
   if (!error.empty()) {
     rare().errors[task] = error;
   } else if (to == TaskState::Completed && rare_ != nullptr) {

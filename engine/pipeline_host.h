@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "leat/store_image.h"
 #include "leat/task_event.h"
 #include "leat/uuid.h"
+#include "leat/workflow.h"
 #include "lent_threads.h"
 #include "registered_workflow.h"
 #include "timer_queue.h"
@@ -65,6 +67,16 @@ class PipelineHost {
   virtual std::optional<std::uint64_t> place_in_store(const Pipeline& pipeline) const = 0;
   /// One that came from the store has begun, was paused, or has ended without.
   virtual void left_front(const Pipeline& pipeline) noexcept = 0;
+  /// Begins a child at its parent's level, unless there is one already.
+  /// @param link  refers to a text of the caller's
+  virtual std::expected<void, Error> begin_child(Pipeline& parent, const Uuid& id, const ParentLink& link,
+                                                 const Workflow& workflow, std::string context) = 0;
+  /// Tells a pipeline's children to end. Never waits.
+  virtual void cancel_children(Pipeline& parent) noexcept = 0;
+  /// A child above level Memory is about to publish its end, or its parent finds that it has ended: no round of the
+  /// checkpoint is complete from here on until the parent has published that it was told.
+  virtual void child_ends() noexcept = 0;
+  virtual void child_end_taken() noexcept = 0;
   /// The pipeline has done what post_keep() asked for.
   ///
   /// @param bytes  of its row; 0: it has ended, and needs none

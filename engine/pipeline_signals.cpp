@@ -68,12 +68,13 @@ void Pipeline::take_signal(AskMessage& message) noexcept {
   const auto held = std::move(message.self);
   const std::uint32_t signal = *workflow_->workflow.find_signal(message.text);
   const Signals::Value& known = signals()->value(signal);
+  const bool of_child = message.kind == PipelineMessage::Kind::ChildEnded;  // few, and bounded
   if (open_ == 0 || cancelling_) {
     message.refused = Error{ErrorCode::InvalidState, "the pipeline has ended already"};
   } else if (known != nullptr && *known != message.value) {
     message.refused = Error{ErrorCode::AlreadyExists,
                             "signal '" + std::string(message.text) + "' has come with another value"};
-  } else if (known == nullptr && signals()->bytes + message.value.size() > kSignalsBytesMax) {
+  } else if (known == nullptr && !of_child && signals()->bytes + message.value.size() > kSignalsBytesMax) {
     message.refused = Error{ErrorCode::InvalidArgument, "the pipeline's signals take more than " +
                                                             std::to_string(kSignalsBytesMax) + " bytes"};
   }
@@ -82,7 +83,7 @@ void Pipeline::take_signal(AskMessage& message) noexcept {
     return message.handled.release();
   }
   signals()->take(signal, std::make_shared<const std::string>(message.value));
-  signals()->bytes += message.value.size();
+  if (!of_child) signals()->bytes += message.value.size();
   const std::int64_t now = host_.clock().unix_ns();
   const std::int64_t start_at_ns = signals()->start_at_ns > now ? signals()->start_at_ns : 0;
   Step step;
@@ -97,6 +98,7 @@ void Pipeline::take_signal(AskMessage& message) noexcept {
       end_unstarted(task, TaskState::Skipped, step);
     }
   }
+  const std::string_view told = end_to_tell();
   TransitionGroup group;
   if (identity_.level != Durability::Memory) {
     group = {now, PipelineSignalled{.pipeline_no = identity_.pipeline_no,
@@ -104,7 +106,8 @@ void Pipeline::take_signal(AskMessage& message) noexcept {
                                     .value = message.value,
                                     .successors = step.successors,
                                     .start_at_ns = start_at_ns,
-                                    .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt}};
+                                    .pipeline = open_ == 0 ? std::optional(end_state()) : std::nullopt,
+                                    .told = told}};
   }
   publish(std::move(group), step, flags_of_signal(signal));
   message.handled.release();
@@ -118,7 +121,7 @@ void Pipeline::remember_signals(const SignalValues& values, std::int64_t start_a
     const auto signal = workflow_->workflow.find_signal(name);
     if (!signal) continue;  // refused when it was sent, so never
     signals()->take(*signal, std::make_shared<const std::string>(value));
-    signals()->bytes += value.size();
+    if (!workflow_->signals[*signal].is_child) signals()->bytes += value.size();
     signals()->tell(*signal);
   }
 }

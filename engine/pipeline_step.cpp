@@ -176,6 +176,7 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
     }
     follow(index, step);
   }
+  const std::string_view told = end_to_tell();
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   LEAT_CHECK(credits > 0);
   --credits;
@@ -193,7 +194,8 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
                 .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
                 .error = ending.error,
                 .context = task.staged && ending.staged != nullptr ? ContextView(*ending.staged) : ContextView(),
-                .output = ending.output});
+                .output = ending.output,
+                .told = told});
   if (may_forget(index, step)) {
     publish_unwaited(std::move(group), step, ending.lane);
   } else {
@@ -381,6 +383,7 @@ void Pipeline::cancel_tasks(bool overdue) noexcept {
     }
   }
   publish_change(step, overdue ? "deadline" : "cancelled");
+  if (workflow_->starts_children) host_.cancel_children(*this);
 }
 
 void Pipeline::interrupt_tasks() noexcept {
@@ -414,6 +417,7 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
     if (identity_.level != Durability::Memory) host_.journal()->release(1);
     return;
   }
+  const std::string_view told = end_to_tell();
   if (identity_.level == Durability::Memory) return publish({}, step, 0);
   // A cancelled pipeline is so at once, though tasks of it may still run: a crash must not revive it.
   const PipelineState going_on = paused() ? PipelineState::Paused : PipelineState::Running;
@@ -422,7 +426,7 @@ void Pipeline::publish_change(const Step& step, std::string_view reason) noexcep
   const std::int64_t now = host_.clock().unix_ns();
   started_ = true;  // the journal says Running from here on
   if (open_ > 0 && is_terminal(to) && identity_.level != Durability::Memory) rare().finished_ns = now;
-  publish({now, PipelineChanged{identity_.pipeline_no, to, step.successors, reason}}, step, 0);
+  publish({now, PipelineChanged{identity_.pipeline_no, to, step.successors, reason, told}}, step, 0);
 }
 
 }  // namespace leat

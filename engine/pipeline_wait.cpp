@@ -165,16 +165,19 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
   } else {
     result.context = last_context().text();
   }
-  if (result.state == PipelineState::Failed) {
-    result.error = std::to_string(result.failed) + " task(s) failed, " + std::to_string(result.completed) +
-                   " completed, " + std::to_string(result.skipped) + " skipped";
-    if (overdue_)
-      result.error =
-          "its deadline passed: " + result.error + ", " + std::to_string(result.cancelled) + " cancelled";
-  } else if (result.state == PipelineState::Cancelled) {
-    result.error = "cancelled";
-  }
+  result.error = error_of(result.state);
   return result;
+}
+
+/// Empty where it is Completed. @pre  no task is open
+std::string Pipeline::error_of(PipelineState end) const {
+  if (end == PipelineState::Cancelled) return "cancelled";
+  if (end != PipelineState::Failed) return {};
+  const std::string counts = std::to_string(ended(TaskState::Failed)) + " task(s) failed, " +
+                             std::to_string(ended(TaskState::Completed)) + " completed, " +
+                             std::to_string(ended(TaskState::Skipped)) + " skipped";
+  if (!overdue_) return counts;
+  return "its deadline passed: " + counts + ", " + std::to_string(ended(TaskState::Cancelled)) + " cancelled";
 }
 
 std::expected<std::string, Error> Pipeline::context_of(std::string_view task) const {

@@ -40,6 +40,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
   const std::span<const TaskDefinition> definitions = workflow.tasks();  ///< at hand for each task that runs
   const std::uint32_t workflow_no;  ///< of the journal; 0: only ever run at level Memory
   const std::span<const SignalDefinition> signals = workflow.signals();
+  const bool starts_children = std::ranges::any_of(signals, &SignalDefinition::is_child);
   const bool limits_waiting;  ///< some task has a queue_timeout, total_timeout or signal_timeout
   const std::shared_ptr<Continuations> continuations;  ///< for its pipelines, which may outlive the engine
   const std::shared_ptr<PipelinesOut> out;             ///< likewise, of those that wait in the store alone

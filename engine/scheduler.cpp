@@ -288,8 +288,10 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
                                        .priority = how.traits.priority,
                                        .keyed = !key.empty(),
                                        .scheduled = !how.traits.firing.schedule.empty(),
+                                       .is_child = !how.traits.parent.pipeline.is_nil(),
                                        .max_attempts = how.max_attempts},
                                       std::move(how.context));
+  if (pipeline.is_child()) pipeline.set_parent(ParentImage(how.traits.parent));
   const bool failed = credits > 0 && journal_->failure() != nullptr;
   if (!failed && waiting_.in_use()) {
     const PipelineHandle handle = pipeline.handle();
@@ -362,6 +364,7 @@ void Scheduler::ended(Pipeline& pipeline) noexcept {
     waiting_.left(pipeline.bytes());
     pipeline.leave_front();
   }
+  if (pipeline.has_kin()) part(pipeline);
   // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
   unfinished_.fetch_sub(1, std::memory_order_release);
 }
@@ -371,9 +374,9 @@ void Scheduler::unused(Pipeline& pipeline) noexcept {
   address(pipeline, false);
 }
 
-/// Pipelines that can be told something are found by their identifiers, and only those.
+/// Pipelines that can be told something, and children, are found by their identifiers, and only those.
 void Scheduler::address(Pipeline& pipeline, bool live) {
-  if (pipeline.workflow().signals.empty()) return;
+  if (pipeline.workflow().signals.empty() && !pipeline.is_child()) return;
   MutexLock lock(mutex_);
   if (live) {
     addressed_.emplace(pipeline.id(), &pipeline);

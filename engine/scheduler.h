@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,7 +48,10 @@
 namespace leat {
 
 /// Thread-safety: any number of threads.
-class Scheduler final : public PipelineHost, public ScheduleHost, public WaitingHost {
+class Scheduler final : public PipelineHost,
+                        public ScheduleHost,
+                        public WaitingHost,
+                        public TimerListener {
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes, LentThreads& lent,
@@ -84,7 +88,9 @@ class Scheduler final : public PipelineHost, public ScheduleHost, public Waiting
   /// The task of that name in the workflow registered last that has one; null: none has.
   const TaskDefinition* find_definition(Namespace task) const;
 
-  std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options);
+  /// @param child  whose, and its identifier; null: nobody's
+  std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options,
+                                              const std::pair<Uuid, ParentLink>* child = nullptr);
   /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
   std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,
                                                             Slots slot);
@@ -168,6 +174,14 @@ class Scheduler final : public PipelineHost, public ScheduleHost, public Waiting
   }
   void suspect_ended() noexcept override { isolation_.suspect_ended(); }
   void kept(std::size_t bytes) noexcept override;
+  // In scheduler_children.cpp.
+  std::expected<void, Error> begin_child(Pipeline& parent, const Uuid& id, const ParentLink& link,
+                                         const Workflow& workflow, std::string context) override;
+  void cancel_children(Pipeline& parent) noexcept override;
+  void child_ends() noexcept override;
+  void child_end_taken() noexcept override;
+  /// Passes words on between parents and children.
+  void on_timer(std::uint64_t) noexcept override;
   void is_aside(const Pipeline& pipeline) noexcept override { waiting_.is_aside(pipeline); }
   bool bring_in(Pipeline& pipeline) override { return waiting_.bring_in(pipeline); }
   std::optional<std::uint64_t> place_in_store(const Pipeline& pipeline) const override {
@@ -263,6 +277,23 @@ class Scheduler final : public PipelineHost, public ScheduleHost, public Waiting
     std::optional<PipelineHandle> handle;  // none: submitted before this start, and not looked for yet
   };
 
+  /// What a pipeline has for another, which is told by the timers: nobody else may wait for a credit of the journal,
+  /// or act for a second pipeline inside the step of one.
+  struct Word {
+    Uuid to;
+    bool cancel = true;   // from the parent; else the child has ended
+    bool raised = false;  // child_ends() was told
+    std::string name = {};
+    std::string value = {};
+  };
+  void part(Pipeline& ended) noexcept;
+  void pass_on(std::vector<Word>&& words) noexcept;
+  bool pass(Word& word) noexcept;
+  void remember_kin(const StoreImage& image) LEAT_REQUIRES(mutex_);
+  void hold_back_children(std::map<std::uint64_t, PipelineImage>& from,
+                          std::map<std::uint64_t, PipelineImage>& to) LEAT_REQUIRES(mutex_);
+  bool join_kin(Pipeline& pipeline, const TraitsImage& traits);
+  bool has_lost_parent(const Pipeline& child) const;
   std::expected<PipelineHandle, Error> begin_again(const Ended& old, std::optional<std::string_view> from,
                                                    const QuarantineLeft& redriven = {});
   std::expected<Ended, Error> ended_of(const RememberedPipeline& remembered) const;
@@ -352,8 +383,14 @@ class Scheduler final : public PipelineHost, public ScheduleHost, public Waiting
   std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
   Round round_;  // of the one thread that keeps
   PipelineList live_;
-  // Those of live_ whose workflows declare signals.
+  // Those of live_ whose workflows declare signals, and children.
   std::map<Uuid, Pipeline*> addressed_ LEAT_GUARDED_BY(mutex_);
+
+  // Of what the store held: children are carried on after their parents, so that nobody has a word for one of those.
+  std::set<std::uint64_t> parents_waiting_ LEAT_GUARDED_BY(mutex_);  // by pipeline_no
+  std::set<Uuid> children_remembered_ LEAT_GUARDED_BY(mutex_);
+  Mutex passing_;
+  std::vector<Word> words_ LEAT_GUARDED_BY(passing_);
 };
 
 }  // namespace leat

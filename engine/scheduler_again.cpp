@@ -157,6 +157,14 @@ std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
     saved[task] = std::move(*context);
     stays.push_back({.task = task, .state = old.states[task], .context = saved[task]});
   }
+  SignalValues signals;
+  static_cast<void>(decode_signals(old.signals, signals));  // encoded by this process
+  for (std::uint32_t task = 0; task < again.size(); ++task) {
+    if (!again[task]) continue;
+    for (const std::uint32_t child : workflow.tasks()[task].children)
+      signals.erase(workflow.signals()[child].name);
+  }
+  const std::string kept_signals = encode_signals(signals);
   const std::string done = encode_done(stays);
   if (done.size() > kGroupBytesMax / 2) {
     return fail(ErrorCode::InvalidArgument, "the contexts of what stays take " + std::to_string(done.size()) +
@@ -172,7 +180,7 @@ std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
                          .traits = {.tasks_done = done,
                                     .priority = old.priority,
                                     .redriven = redriven,
-                                    .signals = old.signals}});
+                                    .signals = kept_signals}});
   if (!pipeline) return fail(ErrorCode::Stopped, "the journal takes nothing more");
   return std::move(*pipeline);
 }

@@ -28,6 +28,7 @@ void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) 
   closed_cleanly_ = closed;
   board_ = board;
   remember_pauses(image.pauses());
+  remember_kin(image);
   if (board != nullptr) unrecorded_starts_ = unrecorded_starts(*board, image);
   suspects_remembered_ = has_suspects(image, unrecorded_starts_);
   next_pipeline_no_.store(image.next_pipeline_no(), std::memory_order_relaxed);  // relaxed: before any thread
@@ -64,8 +65,10 @@ std::expected<void, Error> Scheduler::adopt_resident(const Registered& workflow)
     const auto found = remembered_.find(workflow->workflow_no);
     if (found == remembered_.end()) return {};
     images.swap(found->second.pipelines);
+    hold_back_children(images, found->second.pipelines);
     ++adopting_;
   }
+  bool has_freed = false;  // children of other workflows
   const Adopting adopting(*this);
   for (; !images.empty(); images.erase(images.begin())) {
     PipelineImage& image = images.begin()->second;
@@ -85,10 +88,13 @@ std::expected<void, Error> Scheduler::adopt_resident(const Registered& workflow)
                                          .level = image.level,
                                          .priority = image.priority,
                                          .keyed = !image.traits->concurrency_key.empty(),
-                                         .scheduled = !image.traits->schedule.empty()},
+                                         .scheduled = !image.traits->schedule.empty(),
+                                         .is_child = !image.traits->parent.empty()},
                                         {image.context, ContextPlace::of_pipeline(image.pipeline_no)});
     if (pipeline.keyed()) gate_.join(pipeline, image.traits->concurrency_key, has_begun(image));
     const PipelineHandle handle = pipeline.handle();
+    const Rare<TraitsImage> traits = pipeline.has_kin() ? image.traits : Rare<TraitsImage>();
+    if (pipeline.is_child()) pipeline.set_parent(traits->parent);
     if (pipeline.scheduled()) {
       schedules_.join(handle, image.pipeline_no, image.traits->schedule, image.traits->scheduled_ns);
     }
@@ -101,7 +107,12 @@ std::expected<void, Error> Scheduler::adopt_resident(const Registered& workflow)
       MutexLock lock(mutex_);
       resumed_.push_back(handle);
     }
+    if (pipeline.has_kin()) has_freed |= join_kin(pipeline, *traits);
     pipeline.restore(std::move(image), starts, pause);
+  }
+  if (!has_freed) return {};
+  for (const Registered& other : known_workflows()) {
+    if (auto adopted = adopt(other); !adopted) return adopted;
   }
   return {};
 }

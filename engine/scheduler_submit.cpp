@@ -50,7 +50,8 @@ std::expected<void, Error> check_key(const SubmitOptions& options) {
 
 }  // namespace
 
-std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options) {
+std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options,
+                                                       const std::pair<Uuid, ParentLink>* child) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   Registered registered = find_version(workflow.version());
   if (registered == nullptr) {
@@ -96,7 +97,8 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
                            .keeps_start = *start_at_ns != 0 && !registered->signals.empty()},
                 .writes = options.writes};
   if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
-  auto pipeline = begin(std::move(registered), ids_.next(), std::move(how));
+  if (child != nullptr) how.traits.parent = child->second;
+  auto pipeline = begin(std::move(registered), child == nullptr ? ids_.next() : child->first, std::move(how));
   if (!pipeline) return journal_closed();
   return std::move(*pipeline);
 }

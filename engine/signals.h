@@ -33,7 +33,7 @@ class Signals {
  public:
   using Value = std::shared_ptr<const std::string>;  ///< JSON text; null: it has not come
 
-  explicit Signals(std::size_t count) : values_(count), told_(count) {}
+  explicit Signals(std::size_t count) : values_(count), told_(count), begun_(count) {}
 
   const Value& value(std::uint32_t signal) const noexcept { return values_[signal]; }
   void take(std::uint32_t signal, Value value) noexcept { values_[signal] = std::move(value); }
@@ -44,6 +44,7 @@ class Signals {
     {
       MutexLock lock(mutex_);
       told_[signal] = values_[signal];
+      begun_[signal] = true;
       for (std::size_t i = 0; i < waiting_.size();) {
         if (waiting_[i].signal != signal) {
           ++i;
@@ -81,6 +82,23 @@ class Signals {
     return std::nullopt;
   }
 
+  /// Of a signal that is a child's end. @return false: it has been begun, or its end has come
+  bool begin_child(std::uint32_t signal) {
+    MutexLock lock(mutex_);
+    if (begun_[signal]) return false;
+    return begun_[signal] = true;
+  }
+  /// It could not be begun.
+  void forget_child(std::uint32_t signal) {
+    MutexLock lock(mutex_);
+    begun_[signal] = false;
+  }
+  /// Whether it has been begun, and its end has not come.
+  bool awaits_child(std::uint32_t signal) const {
+    MutexLock lock(mutex_);
+    return begun_[signal] && told_[signal] == nullptr;
+  }
+
   std::int64_t start_at_ns = 0;  ///< Unix time before which no task begins; 0: none
   std::size_t bytes = 0;         ///< of all values
 
@@ -94,6 +112,7 @@ class Signals {
   std::vector<Value> values_;
   mutable Mutex mutex_;
   std::vector<Value> told_ LEAT_GUARDED_BY(mutex_);
+  std::vector<bool> begun_ LEAT_GUARDED_BY(mutex_);       // children; those that were told of count as begun
   std::vector<Waiting> waiting_ LEAT_GUARDED_BY(mutex_);  // few
 };
 

@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
+#include "completion.h"
+#include "pipeline.h"
+
 namespace leat {
 
 const std::stop_token& TaskContext::stop_token() {
@@ -60,6 +65,15 @@ std::expected<void, Error> TaskContext::save() {
   const std::string text = loaded_->context.to_json();
   if (auto fits = check_context_size(text.size()); !fits) return fits;
   return services_.stage_context(event_, text);
+}
+
+std::expected<Uuid, Error> TaskContext::start_child(std::string_view name, const Workflow& workflow,
+                                                    std::string context) {
+  Pipeline* const pipeline = pipeline_of(event_);
+  if (pipeline == nullptr)
+    return std::unexpected(
+        Error{ErrorCode::InvalidState, "the task is in no pipeline, which could have a child"});
+  return pipeline->start_child(event_, name, workflow, std::move(context));
 }
 
 std::expected<void, TaskError> TaskContext::begin_coroutine(const CoroutineFunction& function) {

@@ -319,6 +319,14 @@ class WorkflowBuild {
       for (const std::string& name : options.awaits) {
         if (auto wrong = declare_signal(task.name, name, task.awaits.emplace_back())) return wrong;
       }
+      for (const std::string& name : options.children) {
+        if (auto wrong = declare_signal(task.name, name, task.children.emplace_back())) return wrong;
+        result_.signals[task.children.back()].is_child = true;
+      }
+    }
+    if (std::ranges::count(result_.signals, true, &SignalDefinition::is_child) >
+        static_cast<std::ptrdiff_t>(kWorkflowChildrenMax)) {
+      return fail(Code::LimitExceeded, fmt::format("more than {} names of children", kWorkflowChildrenMax));
     }
     return {};
   }
@@ -331,7 +339,7 @@ class WorkflowBuild {
     }
     const auto [place, is_new] =
         result_.signal_index.try_emplace(name, static_cast<std::uint32_t>(result_.signals.size()));
-    if (is_new) result_.signals.push_back({name, {}});
+    if (is_new) result_.signals.push_back({name, {}, false});
     if (result_.signals.size() > kWorkflowSignalsMax)
       return fail(Code::LimitExceeded, fmt::format("more than {} signals", kWorkflowSignalsMax));
     number = place->second;

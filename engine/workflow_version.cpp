@@ -22,6 +22,7 @@ constexpr std::uint64_t kMoreOptions = ~std::uint64_t{0};
 constexpr std::uint64_t kAtMemory = ~std::uint64_t{1};  // likewise
 constexpr std::uint64_t kSignals = ~std::uint64_t{10};  // likewise
 constexpr std::uint64_t kRescues = ~std::uint64_t{2};
+constexpr std::uint64_t kChildren = ~std::uint64_t{11};
 
 class Encoder {
  public:
@@ -67,6 +68,13 @@ class Encoder {
     for (const std::uint32_t signal : task.awaits) text(workflow.signals[signal].name);
   }
 
+  void children(const Workflow::Definition& workflow, const TaskDefinition& task) noexcept {
+    if (task.children.empty()) return;
+    number(kChildren);
+    number(std::uint64_t{task.children.size()});
+    for (const std::uint32_t child : task.children) text(workflow.signals[child].name);
+  }
+
   void task(const TaskDefinition& task) {
     text(task.name);
     number(std::uint64_t{task.after.size()});
@@ -107,6 +115,7 @@ std::uint64_t hash_definition(const Workflow::Definition& definition) {
   for (const TaskDefinition& task : definition.tasks) {
     encoder.task(task);
     encoder.signals(definition, task);
+    encoder.children(definition, task);
   }
   return encoder.digest();
 }

@@ -133,6 +133,7 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
     out.varint(pipeline.workflow_no);
     const auto state = static_cast<unsigned>(pipeline.state) << flag::kStateShift;
     const std::string signals = encode_signals(pipeline.traits->signals);
+    const std::string child_ends = encode_signals(pipeline.traits->child_ends);
     const PipelineTraits traits{
         .concurrency_key = pipeline.traits->concurrency_key,
         .start_at_ns = pipeline.traits->start_at_ns,
@@ -140,7 +141,9 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
         .priority = pipeline.priority,
         .deadline_ns = pipeline.traits->deadline_ns,
         .signals = signals,
-        .keeps_start = pipeline.traits->start_at_ns != 0};
+        .keeps_start = pipeline.traits->start_at_ns != 0,
+        .parent = pipeline.traits->parent.link(),
+        .child_ends = child_ends};
     out.u8(static_cast<std::uint8_t>(
         static_cast<unsigned>(pipeline.level) | state | (pipeline.context.empty() ? 0U : flag::kContext) |
         (pipeline.finished_ns != 0 ? flag::kFinished : 0U) | (traits.empty() ? 0U : flag::kTraits)));
@@ -359,8 +362,12 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
                                .schedule = std::string(traits.firing.schedule),
                                .scheduled_ns = traits.firing.time_ns,
                                .deadline_ns = traits.deadline_ns,
-                               .start_at_ns = traits.start_at_ns};
-    if (!decode_signals(traits.signals, pipeline.traits.touch().signals)) in.fail();
+                               .start_at_ns = traits.start_at_ns,
+                               .parent = ParentImage(traits.parent)};
+    if (!decode_signals(traits.signals, pipeline.traits.touch().signals) ||
+        !decode_signals(traits.child_ends, pipeline.traits.touch().child_ends)) {
+      in.fail();
+    }
     pipeline.priority = traits.priority;
   }
   pipeline.tasks = parse_tasks(in);

@@ -76,9 +76,9 @@ TaskEnded CommitReader::Parser::task_ended(std::int64_t time_ns, std::vector<Suc
   TaskEnded record{};
   record.pipeline_no = varint();
   record.task = task();
-  const std::uint8_t states = flags(0x3f);
+  const std::uint8_t states = flags(flag::kStatesMask | flag::kTold);
   record.from = enumerator(states & 7U, TaskState::Cancelled);
-  record.to = enumerator(static_cast<std::uint8_t>(states >> 3), TaskState::Cancelled);
+  record.to = enumerator(static_cast<std::uint8_t>((states & flag::kStatesMask) >> 3), TaskState::Cancelled);
   const std::uint8_t bits = u8();
   record.attempt = (bits & flag::kAttempt) != 0 ? number() : 1;
   if ((bits & flag::kCause) != 0) record.cause = enumerator(u8(), TaskEnded::Cause::Abandoned);
@@ -91,6 +91,7 @@ TaskEnded CommitReader::Parser::task_ended(std::int64_t time_ns, std::vector<Suc
   if ((bits & flag::kError) != 0) record.error = text();
   if ((bits & flag::kContext) != 0) record.context = context();
   if ((bits & flag::kOutput) != 0) record.output = text();
+  if ((states & flag::kTold) != 0) record.told = text();
   return record;
 }
 
@@ -105,6 +106,7 @@ PipelineChanged CommitReader::Parser::pipeline_changed(std::vector<Successor>& s
     record.successors = successors;
   }
   if ((bits & flag::kReason) != 0) record.reason = text();
+  if ((bits & flag::kTold) != 0) record.told = text();
   return record;
 }
 
@@ -132,6 +134,7 @@ PipelineSignalled CommitReader::Parser::pipeline_signalled(std::vector<Successor
     record.successors = successors;
   }
   if ((bits & flag::kStart) != 0) record.start_at_ns = static_cast<std::int64_t>(u64());
+  if ((bits & flag::kTold) != 0) record.told = text();
   return record;
 }
 

@@ -134,6 +134,13 @@ class TransitionGroup::Writer {
     }
     if (more != 0) u8(more);
     if ((more & record_format::more::kSignals) != 0) text(traits.signals);
+    if ((more & record_format::more::kParent) != 0) {
+      raw(traits.parent.pipeline.bytes.data(), traits.parent.pipeline.bytes.size());
+      varint(traits.parent.pipeline_no);
+      varint(traits.parent.depth);
+      text(traits.parent.name);
+    }
+    if ((more & record_format::more::kChildEnds) != 0) text(traits.child_ends);
     if (urgency == kNoUrgency) return;
     u8(urgency);
     if (traits.deadline_ns != 0) u64(static_cast<std::uint64_t>(traits.deadline_ns));
@@ -161,6 +168,8 @@ class TransitionGroup::Writer {
     std::uint8_t flags = 0;
     if (!traits.signals.empty()) flags |= flag::kSignals;
     if (traits.keeps_start) flags |= flag::kKeepsStart;
+    if (!traits.parent.pipeline.is_nil()) flags |= flag::kParent;
+    if (!traits.child_ends.empty()) flags |= flag::kChildEnds;
     return flags;
   }
 

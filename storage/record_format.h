@@ -54,7 +54,7 @@
 // 5 TaskEnded               takes 1 + successors
 //           varint          pipeline_no
 //           varint          task
-//           u8              TaskState from | TaskState to << 3
+//           u8              TaskState from | TaskState to << 3 | 64 told
 //           u8              flags: which of the following are there
 //           varint          1: attempt; else 1
 //           u8              2: TaskEnded::Cause; else Result
@@ -64,12 +64,14 @@
 //           text            32: error
 //           context         64: what it saved; its place: task + 1
 //           text            128: output
+//           text            told, where flagged: a child's end, which its parent is to be told as a signal
 //
 // 6 PipelineChanged         takes its successors
 //           varint          pipeline_no
-//           u8              PipelineState to | 8 successors | 16 reason
+//           u8              PipelineState to | 8 successors | 16 reason | 32 told
 //           changes         successors, where flagged
 //           text            reason, where flagged
+//           text            told, where flagged, as in TaskEnded
 //
 // 7 TaskReferred            takes no sequence number
 //           varint          pipeline_no
@@ -88,10 +90,11 @@
 //
 // 10 PipelineSignalled      takes its successors
 //           varint          pipeline_no
-//           u8              PipelineState | 8 which this step changed | 16 successors | 32 start
+//           u8              PipelineState | 8 which this step changed | 16 successors | 32 start | 64 told
 //           text            name, value: JSON text
 //           changes         successors, where flagged; Ready or Skipped
 //           i64             start, where flagged: Unix time in ns, before which those that are Ready do not begin
+//           text            told, where flagged, as in TaskEnded
 //
 // 12 ScheduleChanged        takes no sequence number
 //           text            name
@@ -131,6 +134,8 @@
 //           u8             32: flags of more that are there:
 //             text          1: signals that have come: each text name, text value
 //                           2: the start, above, is remembered
+//             parent        4: whose child it is: 16 bytes id, varint pipeline_no, varint depth, text name
+//             text          8: in rows: ends of children that are signals to be, as signals
 //           urgency        64: how urgent it is:
 //             u8           Priority | 4 deadline | 8 redriven
 //             i64          deadline, where flagged: Unix time in ns
@@ -292,7 +297,9 @@ inline constexpr std::uint8_t kAll =
 namespace more {
 inline constexpr std::uint8_t kSignals = 1;
 inline constexpr std::uint8_t kKeepsStart = 2;
-inline constexpr std::uint8_t kAll = kSignals | kKeepsStart;
+inline constexpr std::uint8_t kParent = 4;
+inline constexpr std::uint8_t kChildEnds = 8;
+inline constexpr std::uint8_t kAll = kSignals | kKeepsStart | kParent | kChildEnds;
 }  // namespace more
 
 namespace signalled {
@@ -300,7 +307,8 @@ inline constexpr std::uint8_t kStateMask = 7;
 inline constexpr std::uint8_t kPipeline = 8;
 inline constexpr std::uint8_t kSuccessors = 16;
 inline constexpr std::uint8_t kStart = 32;
-inline constexpr std::uint8_t kAll = kStateMask | kPipeline | kSuccessors | kStart;
+inline constexpr std::uint8_t kTold = 64;
+inline constexpr std::uint8_t kAll = kStateMask | kPipeline | kSuccessors | kStart | kTold;
 }  // namespace signalled
 
 namespace urgency {
@@ -319,6 +327,8 @@ inline constexpr std::uint8_t kAll = kRemoved | kPaused | kQueued | kDefinition;
 }  // namespace schedule
 
 namespace ended {
+inline constexpr std::uint8_t kStatesMask = 63;
+inline constexpr std::uint8_t kTold = 64;  // with the states
 inline constexpr std::uint8_t kAttempt = 1;
 inline constexpr std::uint8_t kCause = 2;
 inline constexpr std::uint8_t kRetryAt = 4;
@@ -333,7 +343,8 @@ namespace changed {
 inline constexpr std::uint8_t kStateMask = 7;
 inline constexpr std::uint8_t kSuccessors = 8;
 inline constexpr std::uint8_t kReason = 16;
-inline constexpr std::uint8_t kAll = kStateMask | kSuccessors | kReason;
+inline constexpr std::uint8_t kTold = 32;
+inline constexpr std::uint8_t kAll = kStateMask | kSuccessors | kReason | kTold;
 }  // namespace changed
 
 namespace kept {

@@ -188,6 +188,14 @@ inline PipelineTraits RecordParser::traits() {
     const std::uint8_t more = flags(record_format::more::kAll);
     if ((more & record_format::more::kSignals) != 0) traits.signals = text();
     traits.keeps_start = (more & record_format::more::kKeepsStart) != 0;
+    if ((more & record_format::more::kParent) != 0) {
+      traits.parent.pipeline = id();
+      traits.parent.pipeline_no = varint();
+      traits.parent.depth = number();
+      traits.parent.name = text();
+      if (traits.parent.pipeline.is_nil() || traits.parent.name.empty()) fail();
+    }
+    if ((more & record_format::more::kChildEnds) != 0) traits.child_ends = text();
   }
   if ((bits & flag::kUrgency) != 0) {
     namespace urgency = record_format::urgency;

@@ -128,9 +128,20 @@ const char* StoreImage::Fold::change_pipeline(PipelineState to) {
   pipeline_->state = to;
   if (is_terminal(to)) {
     pipeline_->finished_ns = time_ns_;
+    if (!pipeline_->traits->child_ends.empty()) pipeline_->traits.touch().child_ends.clear();
     state_.workflows.at(pipeline_->workflow_no).last_needed = sequence_;
   }
   return nullptr;
+}
+
+/// A child has ended: from here on its parent is going to be told so, by whichever process.
+void StoreImage::Fold::tell_parent(std::string_view told) {
+  if (told.empty()) return;
+  const ParentImage& parent = pipeline_->traits->parent;
+  const auto found = state_.pipelines.find(parent.pipeline_no);
+  if (found == state_.pipelines.end() || is_terminal(found->second.state)) return;
+  TraitsImage& traits = found->second.traits.touch();
+  if (!traits.signals.contains(parent.name)) traits.child_ends.try_emplace(parent.name, told);
 }
 
 void StoreImage::Fold::forget_if_finished() {
@@ -215,7 +226,8 @@ const char* StoreImage::Fold::begin_image(PipelineImage& image, const PipelineCr
                                  .schedule = std::string(record.traits.firing.schedule),
                                  .scheduled_ns = record.traits.firing.time_ns,
                                  .deadline_ns = record.traits.deadline_ns,
-                                 .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0};
+                                 .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0,
+                                 .parent = ParentImage(record.traits.parent)};
     if (!decode_signals(record.traits.signals, pipeline_->traits.touch().signals))
       return "takes over no signals";
   }
@@ -343,6 +355,7 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   if (record.pipeline) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
   }
+  tell_parent(record.told);
   forget_if_finished();
   return nullptr;
 }
@@ -355,6 +368,7 @@ const char* StoreImage::Fold::operator()(const PipelineChanged& record) {
   if (pauses)
     state_.pauses.insert_or_assign(pause_of(*pipeline_), PauseImage{time_ns_, std::string(record.reason)});
   if (const char* wrong = apply(record.successors)) return wrong;
+  tell_parent(record.told);
   forget_if_finished();
   return nullptr;
 }
@@ -379,6 +393,7 @@ const char* StoreImage::Fold::operator()(const PipelineSignalled& record) {
     const bool in_row = sequence_ == pipeline_->folded_to && record.successors.empty();
     return in_row && place->second == record.value ? kFolded : "brings a signal twice";
   }
+  pipeline_->traits.touch().child_ends.erase(place->first);
   if (const char* wrong = apply(record.successors, TransitionReason::Signal)) return wrong;
   for (const Successor& successor : record.successors) {
     if (successor.state == TaskState::Ready)
@@ -387,6 +402,7 @@ const char* StoreImage::Fold::operator()(const PipelineSignalled& record) {
   if (record.pipeline) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
   }
+  tell_parent(record.told);
   forget_if_finished();
   return nullptr;
 }

@@ -97,6 +97,7 @@ class StoreImage::Fold {
   void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt, TransitionReason reason);
   void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to,
             TransitionReason reason);
+  void tell_parent(std::string_view told);
   void forget_if_finished();
 
   State& state_;

@@ -95,7 +95,8 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskEnded& record)
     out.varint(record.pipeline_no);
     out.varint(record.task);
     out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(record.from) |
-                                     static_cast<unsigned>(record.to) << 3));
+                                     static_cast<unsigned>(record.to) << 3 |
+                                     (record.told.empty() ? 0U : flag::kTold)));
     out.u8(flags);
     if ((flags & flag::kAttempt) != 0) out.varint(record.attempt);
     if ((flags & flag::kCause) != 0) out.u8(static_cast<std::uint8_t>(record.cause));
@@ -106,6 +107,7 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskEnded& record)
     if ((flags & flag::kError) != 0) out.text(record.error);
     if ((flags & flag::kContext) != 0) out.context(as_remembered(record.context, place));
     if ((flags & flag::kOutput) != 0) out.text(record.output);
+    if (!record.told.empty()) out.text(record.told);
   }
   bring(record.context, place);
 }
@@ -116,12 +118,14 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineChanged& re
   std::uint8_t flags = static_cast<std::uint8_t>(record.to);
   if (!record.successors.empty()) flags |= flag::kSuccessors;
   if (!record.reason.empty()) flags |= flag::kReason;
+  if (!record.told.empty()) flags |= flag::kTold;
   Writer out(*this);
   out.kind(Kind::PipelineChanged);
   out.varint(record.pipeline_no);
   out.u8(flags);
   if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
   if ((flags & flag::kReason) != 0) out.text(record.reason);
+  if (!record.told.empty()) out.text(record.told);
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const TaskReferred& record) : time_ns_(time_ns) {
@@ -140,6 +144,7 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineSignalled& 
   std::uint8_t flags = record.pipeline ? static_cast<std::uint8_t>(*record.pipeline) | flag::kPipeline : 0;
   if (!record.successors.empty()) flags |= flag::kSuccessors;
   if (record.start_at_ns != 0) flags |= flag::kStart;
+  if (!record.told.empty()) flags |= flag::kTold;
   Writer out(*this);
   out.kind(Kind::PipelineSignalled);
   out.varint(record.pipeline_no);
@@ -148,6 +153,7 @@ TransitionGroup::TransitionGroup(std::int64_t time_ns, const PipelineSignalled& 
   out.text(record.value);
   if ((flags & flag::kSuccessors) != 0) out.changes(record.successors);
   if ((flags & flag::kStart) != 0) out.u64(static_cast<std::uint64_t>(record.start_at_ns));
+  if (!record.told.empty()) out.text(record.told);
 }
 
 TransitionGroup::TransitionGroup(std::int64_t time_ns, const GroupsLeftOut& record)

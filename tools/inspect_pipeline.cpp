@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -44,6 +45,7 @@ class PipelineTree {
     return time_ns == 0 ? "at a time that is forgotten" : "+" + seconds(pipeline_.created_ns, time_ns);
   }
   void print(std::uint32_t task, std::size_t depth) const;
+  void print_kin() const;
 
   std::size_t width_ = 0;  // of the longest name
   const StoreImage& image_;
@@ -144,12 +146,34 @@ void PipelineTree::print(std::uint32_t task, std::size_t depth) const {
   fmt::print("{:<{}}  {:<10}  {}\n", name, width_, to_string(pipeline_.tasks[task].state), story_of(task));
 }
 
+/// Whose child it is, and its own ones with theirs: they are as deep as kChildDepthMax.
+void PipelineTree::print_kin() const {
+  const ParentImage& parent = pipeline_.traits->parent;
+  if (!parent.empty()) fmt::print("child {} of {}\n", parent.name, parent.pipeline.to_string());
+  std::multimap<Uuid, const PipelineImage*> children;
+  for (const auto& [number, pipeline] : image_.pipelines()) {
+    if (!pipeline.traits->parent.empty()) children.emplace(pipeline.traits->parent.pipeline, &pipeline);
+  }
+  const auto print_of = [&](const auto& self, const PipelineImage& of, std::size_t depth) -> void {
+    const auto [first, last] = children.equal_range(of.id);
+    for (auto child = first; child != last; ++child) {
+      const PipelineImage& pipeline = *child->second;
+      fmt::print("{}child {}: {} {} {}\n", std::string(2 * depth, ' '), pipeline.traits->parent.name,
+                 pipeline.id.to_string(), image_.workflows().at(pipeline.workflow_no).name,
+                 to_string(pipeline.state));
+      if (depth < kChildDepthMax) self(self, pipeline, depth + 1);
+    }
+  };
+  print_of(print_of, pipeline_, 0);
+}
+
 void PipelineTree::print() const {
   fmt::print("{} {}\n{}, created {}", pipeline_.id.to_string(), workflow_.name, to_string(pipeline_.state),
              date(pipeline_.created_ns));
   if (pipeline_.finished_ns != 0) fmt::print(", finished {}", after_start(pipeline_.finished_ns));
   fmt::print("\n");
   for (const auto& [name, value] : pipeline_.traits->signals) fmt::print("signal {}: {}\n", name, value);
+  print_kin();
   // Depth first, without recursion: a chain may be as long as a workflow is.
   std::vector<std::pair<std::uint32_t, std::size_t>> rest;
   const auto push = [&rest](const std::vector<std::uint32_t>& tasks, std::size_t depth) {

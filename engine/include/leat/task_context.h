@@ -19,6 +19,7 @@
 #include "leat/executor.h"
 #include "leat/task_error.h"
 #include "leat/task_event.h"
+#include "leat/uuid.h"
 
 namespace leat {
 
@@ -42,6 +43,7 @@ struct SignalWait {
   std::optional<std::chrono::nanoseconds> timeout = {};
 };
 
+class Workflow;
 class CoroutineTask;
 /// Makes the coroutine of a coroutine task; see <leat/task.h>.
 using CoroutineFunction = std::function<CoroutineTask(TaskContext&)>;
@@ -128,6 +130,30 @@ class TaskContext {
   SignalWait signal(std::string name, std::optional<std::chrono::nanoseconds> timeout = {}) const {
     return {std::move(name), timeout};
   }
+
+  /// Starts a child: a pipeline of any workflow (registered where it is not yet) at this pipeline's level and
+  /// priority. Its end comes to this pipeline as the signal of that name: a task with TaskOptions::signal finds it in
+  /// its context, a coroutine awaits it:
+  /// ```cpp
+  /// // .task("pay", &pay, {.children = {"charge"}})
+  /// leat::TryTask pay(leat::TaskContext& task) {
+  ///   if (auto begun = task.start_child("charge", charge, R"({"cents": 1200})"); !begun)
+  ///     co_return std::unexpected(begun.error().message);
+  ///   const auto end = co_await task.signal("charge");
+  ///   // {"context":{"receipt":7},"pipeline":"0192...","state":"Completed"}, or with "error"
+  /// ```
+  /// Of each name there is one child in this pipeline's life: whoever starts it again, in a retry, after a crash, or
+  /// in another task, finds the one that is, whatever workflow and context it gives. A context above 60 KiB is left
+  /// out of the end, which says so. This pipeline's end, however it ends, cancels children that have not ended; what
+  /// is to outlive it is submitted. Its tasks that are done again (Runner::retry_failed()) start their children anew.
+  ///
+  /// @param name     one of the task's TaskOptions::children
+  /// @param context  the text of a JSON object
+  /// @return         the child's identifier, before the child is durable: the end of this task lies behind it.
+  ///                 NotFound (undeclared), InvalidState (kChildDepthMax; in no pipeline), Cancelled (this attempt is
+  ///                 over), or as Runner::submit()
+  std::expected<Uuid, Error> start_child(std::string_view name, const Workflow& workflow,
+                                         std::string context = "{}");
 
   /// Adds to the output that is recorded with the task.
   void append_output(std::string_view text) {

@@ -27,6 +27,8 @@ inline constexpr std::size_t kWorkflowEdgesMax = 16'000'000;
 inline constexpr std::size_t kTaskNamespaceBytesMax = 512;  ///< tenant::package::workflow::task as a whole
 inline constexpr std::size_t kWorkflowSignalsMax = 4096;    ///< names
 inline constexpr std::size_t kSignalNameBytesMax = 128;
+inline constexpr std::size_t kWorkflowChildrenMax = 256;  ///< names
+inline constexpr std::uint32_t kChildDepthMax = 16;  ///< a child of a child ... of a pipeline that is nobody's child
 
 enum class WorkflowErrorCode : std::uint8_t {
   EmptyWorkflow,
@@ -77,12 +79,15 @@ struct TaskOptions {
   std::chrono::nanoseconds signal_timeout{0};
   /// Signals for which its coroutine may wait, see TaskContext::signal().
   std::vector<std::string> awaits = {};
+  /// Names under which it may start children, see TaskContext::start_child(). Each is a signal, too: a child's end.
+  std::vector<std::string> children = {};
 };
 
 /// What a pipeline may be told by name.
 struct SignalDefinition {
   std::string name;
   std::vector<std::uint32_t> tasks;  ///< that have it as TaskOptions::signal; ascending
+  bool is_child = false;             ///< some task may start a child of that name
 };
 
 /// One task of a built workflow. What it refers to lives as long as the workflow.
@@ -102,7 +107,8 @@ struct TaskDefinition {
   bool at_memory = false;  ///< its end is not waited for, nor is that of any task that depends on it
   std::optional<std::uint32_t> signal;  ///< that it waits for: an index into Workflow::signals()
   std::chrono::nanoseconds signal_timeout{0};
-  std::vector<std::uint32_t> awaits;  ///< the same, for its coroutine; in declared order
+  std::vector<std::uint32_t> awaits;    ///< the same, for its coroutine; in declared order
+  std::vector<std::uint32_t> children;  ///< the same, that it may start; in declared order
   std::string config;                 ///< JSON text without spaces, keys in the order of their bytes
 };
 

@@ -38,6 +38,23 @@ struct WorkflowImage {
   friend bool operator==(const WorkflowImage&, const WorkflowImage&) = default;
 };
 
+/// See ParentLink.
+struct ParentImage {
+  Uuid pipeline;
+  std::uint64_t pipeline_no = 0;
+  std::uint32_t depth = 0;
+  std::string name;
+
+  ParentImage() = default;
+  explicit ParentImage(const ParentLink& link)
+      : pipeline(link.pipeline), pipeline_no(link.pipeline_no), depth(link.depth), name(link.name) {}
+  ParentLink link() const noexcept {
+    return {.pipeline = pipeline, .pipeline_no = pipeline_no, .depth = depth, .name = name};
+  }
+  bool empty() const noexcept { return pipeline.is_nil(); }
+  friend bool operator==(const ParentImage&, const ParentImage&) = default;
+};
+
 /// What few pipelines have, see PipelineTraits.
 struct TraitsImage {
   std::string concurrency_key;    ///< empty: it has none
@@ -46,6 +63,8 @@ struct TraitsImage {
   std::int64_t deadline_ns = 0;   ///< Unix time; 0: it has none
   std::int64_t start_at_ns = 0;   ///< before which a signal makes no task begin; 0: none
   SignalValues signals = {};      ///< that have come
+  ParentImage parent = {};        ///< empty: it is nobody's child
+  SignalValues child_ends = {};   ///< children have ended so, and that has not come as a signal yet
 
   friend bool operator==(const TraitsImage&, const TraitsImage&) = default;
 };

@@ -80,6 +80,14 @@ struct QuarantineLeft {
   friend bool operator==(const QuarantineLeft&, const QuarantineLeft&) = default;
 };
 
+/// The pipeline that a child was started by. Both end as one: see kChildDepthMax in <leat/workflow.h>.
+struct ParentLink {
+  Uuid pipeline = {};             ///< nil: it is nobody's child
+  std::uint64_t pipeline_no = 0;  ///< the parent's
+  std::uint32_t depth = 0;        ///< 1: of a parent that is no child
+  std::string_view name = {};     ///< that the parent knows the child by: one of its signals
+};
+
 /// What few pipelines have.
 struct PipelineTraits {
   std::string_view concurrency_key = {};  ///< of those with the same one, so many at once; empty: none
@@ -95,11 +103,14 @@ struct PipelineTraits {
   QuarantineLeft redriven = {};   ///< the task that it does again, of an earlier pipeline; not in rows
   std::string_view signals = {};  ///< that have come, as encode_signals() gives them
   bool keeps_start = false;       ///< a signal may make tasks Ready before start_at_ns
+  ParentLink parent = {};
+  std::string_view child_ends = {};  ///< of children, that are to be told as signals yet; in rows alone
 
   bool empty() const noexcept {
     return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
-           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal && deadline_ns == 0 &&
-           redriven == QuarantineLeft() && signals.empty();
+           firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal &&
+           deadline_ns == 0 && redriven == QuarantineLeft() && signals.empty() && parent.pipeline.is_nil() &&
+           child_ends.empty();
   }
 };
 
@@ -159,6 +170,8 @@ struct TaskEnded {
   std::string_view error = {};                 ///< empty unless Failed or retried
   ContextView context = {};                    ///< the task's saved context, JSON text; only with Completed
   std::string_view output = {};                ///< captured output, bounded by the executor
+  /// Where a child ends by it: the value that its parent is to be told, JSON text. So in the next two as well.
+  std::string_view told = {};
 };
 
 /// Tasks end without having run, and with them, perhaps, the pipeline (cancelled, skipped roots); `to` is
@@ -168,6 +181,7 @@ struct PipelineChanged {
   PipelineState to = PipelineState::Running;
   std::span<const Successor> successors = {};
   std::string_view reason = {};
+  std::string_view told = {};
 };
 
 /// The attempt that runs has a name elsewhere, by which its work is found again after a crash. Takes no
@@ -188,6 +202,7 @@ struct PipelineSignalled {
       {};                        ///< that waited for nothing else: Ready, or Skipped with what follows
   std::int64_t start_at_ns = 0;  ///< Unix time before which they do not begin; 0: they may
   std::optional<PipelineState> pipeline = {};  ///< its new state, where this step changed it
+  std::string_view told = {};
 };
 
 /// Pipelines that wait in the store alone, in the order of their places: of one workflow, executor key and priority,
