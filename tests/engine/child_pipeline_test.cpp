@@ -1,4 +1,4 @@
-// Children: pipelines that tasks start by name. Their ends come to the parent as signals, once, whatever crashes between.
+// Children: pipelines that tasks start by name. Their ends come to the parent as signals, once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,15 +7,12 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "behaviours.h"
-#include "eventually.h"
+#include "families.h"
 #include "leat/store_recovery.h"
 #include "leat/task.h"
-#include "one_task.h"
 #include "seed.h"
 
 namespace leat::behaviours {
@@ -23,92 +20,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
-
-const auto charges = [](TaskContext& task) {
-  task.set("receipt", task.get<std::int64_t>("cents").value_or(0) / 100);
-};
-
-std::string field(const std::string& end, std::string_view key) {
-  return Context::parse(end)->get<std::string>(key).value_or("");
-}
-
-Workflow charge(TaskFunction function = make_task_function(charges)) {
-  return *Workflow::builder("charge").task("charge", std::move(function), {.retry = kOnce}).build();
-}
-
-/// order: `pay` starts the child "charge", `ship` waits for its end, which it finds in its context.
-class Children : public testing::TestWithParam<Durability> {
- protected:
-  Workflow order(std::optional<Workflow> child = {}, RetryPolicy retry = kOnce) {
-    return *Workflow::builder("order")
-                .task("pay",
-                      [this,
-                       child = child.value_or(charge_)](TaskContext& task) -> std::expected<void, TaskError> {
-                        const auto begun = task.start_child("charge", child, R"({"cents": 1200})");
-                        if (!begun) return std::unexpected(begun.error().message);
-                        ids_.insert(begun->to_string());
-                        if (after_start_) return after_start_(task);
-                        return {};
-                      },
-                      {.retry = std::move(retry), .children = {"charge"}})
-                .task(
-                    "ship",
-                    [this](TaskContext& task) { ends_.push_back(task.get_json("charge").value_or("none")); },
-                    {.after = {"pay"}, .retry = kOnce, .signal = "charge"})
-                .build();
-  }
-  void open() {
-    auto runner = Runner::builder()
-                      .state_store(make_memory_store(medium_))
-                      .lent_threads()
-                      .checkpoint_after(checkpoint_after_)
-                      .build();
-    ASSERT_TRUE(runner) << runner.error().message;
-    runner_ = std::make_unique<Runner>(std::move(*runner));
-    for (const Workflow& workflow : {order_, charge_}) ASSERT_TRUE(runner_->register_workflow(workflow));
-    ASSERT_TRUE(runner_->start());
-  }
-  void run_all() {
-    while (runner_->run_some(16).value_or(0) > 0) {
-    }
-  }
-  PipelineHandle submit() {
-    auto handle = runner_->submit(order_, {.durability = GetParam()});
-    EXPECT_TRUE(handle) << handle.error().message;
-    return *handle;
-  }
-  PipelineResult run_order() {
-    PipelineHandle handle = submit();
-    const auto result = handle.wait(kLong);
-    EXPECT_TRUE(result) << result.error().message;
-    run_all();
-    return result.value_or(PipelineResult());
-  }
-  /// How the pipelines of a workflow ended, or stand, in the store.
-  std::vector<std::string> states(std::string_view workflow) {
-    std::vector<std::string> found;
-    for (const auto& [number, pipeline] : read(medium_).pipelines()) {
-      if (read_.workflows().at(pipeline.workflow_no).name.ends_with(workflow))
-        found.emplace_back(to_string(pipeline.state));
-    }
-    return found;
-  }
-  StoreImage& read(const std::shared_ptr<MemoryMedium>& medium) {
-    read_ = behaviours::read(medium).image;
-    return read_;
-  }
-
-  std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
-  std::set<std::string> ids_;
-  std::vector<std::string> ends_;
-  std::function<std::expected<void, TaskError>(TaskContext&)> after_start_;
-  std::uint64_t checkpoint_after_ = 1 << 20;
-  Workflow charge_ = charge();
-  Workflow order_ = order();
-  StoreImage read_{StoreImage::Keep::Everything};
-  std::unique_ptr<Runner> runner_;
-};
 
 TEST_P(Children, ATaskThatWaitsForAChildFindsHowItEnded) {
   open();
@@ -199,10 +110,9 @@ TEST_P(Children, TheParentsEndCancelsThoseThatHaveNotEnded) {
   }
 }
 
-TEST_P(Children, ACancelledChildIsToldAsThat) {
+TEST_P(Children, MayBeSignalledByTheirIdentifiers) {
   charge_ = *Workflow::builder("charge").task("charge", nothing, {.signal = "never"}).build();
   order_ = order();
-  after_start_ = [this](TaskContext&) -> std::expected<void, TaskError> { return {}; };
   open();
   PipelineHandle handle = submit();
   run_all();
@@ -269,131 +179,6 @@ TEST_P(Children, TasksThatAreDoneAgainStartTheirChildrenAnew) {
 
 INSTANTIATE_TEST_SUITE_P(Levels, Children,
                          testing::Values(Durability::Memory, Durability::Process, Durability::Disk),
-                         [](const auto& level) { return std::string(to_string(level.param)); });
-
-class ChildrenAcrossCrashes : public Children {
- protected:
-  /// What is left by a kill after each little that the Runner does.
-  std::vector<std::shared_ptr<MemoryMedium>> cuts() {
-    std::vector<std::shared_ptr<MemoryMedium>> all;
-    do {
-      all.push_back(medium_->after_kill());
-    } while (runner_->run_some(1).value_or(0) > 0);
-    return all;
-  }
-  /// One child at most, and its end told once, to whom it was for.
-  void expect_one_end(PipelineState parent) {
-    const StoreImage& image = read(medium_);
-    std::size_t children = 0;
-    for (const auto& [number, pipeline] : image.pipelines()) {
-      EXPECT_TRUE(is_terminal(pipeline.state)) << pipeline.id.to_string();
-      if (!pipeline.traits->parent.empty()) {
-        ++children;
-        continue;
-      }
-      EXPECT_EQ(pipeline.state, parent);
-      EXPECT_THAT(pipeline.traits->child_ends, IsEmpty());
-    }
-    EXPECT_EQ(children, 1U);
-  }
-};
-
-TEST_P(ChildrenAcrossCrashes, OneChildAndOneEndWhereverItIsCut) {
-  for (const std::uint64_t checkpoint_after : {std::uint64_t{1} << 20, std::uint64_t{1}}) {
-    checkpoint_after_ = checkpoint_after;
-    medium_ = std::make_shared<MemoryMedium>();
-    open();
-    ASSERT_TRUE(runner_->submit_async(order_, {.durability = GetParam()}));
-    const auto all = cuts();
-    EXPECT_EQ(ends_.size(), 1U);
-    ASSERT_TRUE(runner_->stop(kLong));
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      SCOPED_TRACE("cut " + std::to_string(i) + " of " + std::to_string(all.size()));
-      medium_ = all[i];
-      ends_.clear();
-      open();
-      if (runner_->resumed().empty()) {  // before the submission, or behind the end
-        ASSERT_TRUE(runner_->stop(kLong));
-        continue;
-      }
-      ASSERT_TRUE(runner_->run_until_idle(kLong));
-      EXPECT_LE(ends_.size(), 1U);
-      for (const std::string& end : ends_) EXPECT_EQ(field(end, "state"), "Completed");
-      ASSERT_TRUE(runner_->stop(kLong));
-      if (checkpoint_after > 1) expect_one_end(PipelineState::Completed);
-    }
-  }
-}
-
-TEST_P(ChildrenAcrossCrashes, ACancelReachesThemWhereverItIsCut) {
-  charge_ = *Workflow::builder("charge").task("charge", nothing, {.signal = "never"}).build();
-  order_ = order();
-  open();
-  PipelineHandle handle = submit();
-  run_all();
-  ASSERT_TRUE(handle.cancel());
-  const auto all = cuts();
-  ASSERT_TRUE(runner_->stop(kLong));
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    medium_ = all[i];
-    if (states("::order").at(0) == "Running") continue;  // the cancel is not in the store yet
-    open();
-    ASSERT_TRUE(runner_->run_until_idle(kLong)) << "cut at " << i;
-    ASSERT_TRUE(runner_->stop(kLong));
-    expect_one_end(PipelineState::Cancelled);
-  }
-}
-
-TEST_P(ChildrenAcrossCrashes, TheyWaitForTheirParentsWorkflowToBeKnown) {
-  charge_ = *Workflow::builder("charge").task("charge", nothing, {.signal = "go"}).build();
-  order_ = order();
-  open();
-  submit();
-  run_all();
-  ASSERT_TRUE(runner_->stop(kLong));
-  auto built = Runner::builder().state_store(make_memory_store(medium_)).lent_threads().build();
-  runner_ = std::make_unique<Runner>(std::move(*built));
-  ASSERT_TRUE(runner_->start());
-  ASSERT_TRUE(runner_->register_workflow(charge_));
-  EXPECT_EQ(runner_->resumed().size(), 0U);
-  ASSERT_TRUE(runner_->register_workflow(order_));
-  EXPECT_EQ(runner_->resumed().size(), 2U);
-  ASSERT_TRUE(runner_->signal(*Uuid::parse(*ids_.begin()), "go"));
-  ASSERT_TRUE(runner_->run_until_idle(kLong));
-  EXPECT_EQ(field(ends_.at(0), "state"), "Completed");
-}
-
-TEST_P(ChildrenAcrossCrashes, ACoroutineThatBeginsAnewFindsTheEnd) {
-  order_ = *Workflow::builder("order")
-                .task("pay",
-                      [this](TaskContext& task) -> TryTask {
-                        const auto begun = task.start_child("charge", charge_);
-                        if (!begun) co_return std::unexpected(begun.error().message);
-                        const auto end = co_await task.signal("charge");
-                        ends_.push_back(end ? field(*end, "state") : end.error().message);
-                        co_return {};
-                      },
-                      {.retry = kOnce, .children = {"charge"}})
-                .build();
-  open();
-  ASSERT_TRUE(runner_->submit_async(order_, {.durability = GetParam()}));
-  const auto all = cuts();
-  EXPECT_THAT(ends_, ElementsAre("Completed"));
-  ASSERT_TRUE(runner_->stop(kLong));
-  for (const auto& cut : all) {
-    medium_ = cut;
-    ends_.clear();
-    open();
-    const bool goes_on = !runner_->resumed().empty();
-    ASSERT_TRUE(runner_->run_until_idle(kLong));
-    for (const std::string& end : ends_) EXPECT_EQ(end, "Completed");
-    ASSERT_TRUE(runner_->stop(kLong));
-    if (goes_on) expect_one_end(PipelineState::Completed);
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Levels, ChildrenAcrossCrashes,
-                         testing::Values(Durability::Process, Durability::Disk),
                          [](const auto& level) { return std::string(to_string(level.param)); });
 
 /// Families of many on threads, with failures, retries and cancels at random: nobody is left.
