@@ -1,5 +1,5 @@
-// A store through which many tasks have gone, beside one through which few have: whether it is slower, or larger
-// beyond what it is told to keep.
+// A store through which many tasks have gone, beside one through which few have: whether it is slower, or
+// larger beyond what it is told to keep.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -37,8 +37,8 @@ Namespace start(Runner& runner) {
   return task;
 }
 
-/// One item: a task that is dispatched alone to a store through which `ran` others have gone, its full life at level
-/// `process`. Also reports how long that store took to open, and its bytes when it was closed.
+/// One item: a task that is dispatched alone to a store through which `ran` others have gone, its full life
+/// at level `process`. Also reports how long that store took to open, and its bytes when it was closed.
 void BM_Store_Aged(benchmark::State& state) {
   const TemporaryDirectory directory;
   const std::string store = (directory.path() / "leat.db").string();

@@ -1,5 +1,5 @@
-// What contexts cost by their size, on both sides of the limit from which on they lie apart: the life of a task that
-// saves one, and the row of a pipeline that has one in a round of the checkpoint.
+// What contexts cost by their size, on both sides of the limit from which on they lie apart: the life of a
+// task that saves one, and the row of a pipeline that has one in a round of the checkpoint.
 #include <benchmark/benchmark.h>
 
 #include <array>

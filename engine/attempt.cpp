@@ -228,7 +228,8 @@ bool Attempt::await_return(Resumption& resumption, Resumptions& resumptions) noe
 }
 
 void Attempt::interrupt() noexcept {
-  // (15) acquire: pairs with (1): the look below is at this use, or at what followed, which the exchange refuses.
+  // (15) acquire: pairs with (1): the look below is at this use, or at what followed, which the exchange
+  // refuses.
   std::uint64_t word = word_.load(std::memory_order_acquire);
   const std::uint32_t generation = generation_of(word);
   if (!deferred()) return;

@@ -74,8 +74,8 @@ struct ReferMessage : PipelineMessage {
   bool taken = false;  ///< published; false: the attempt is over
 };
 
-/// Somebody wants something of the pipeline and waits for the answer. Held by the asking thread, and by itself
-/// until handled.
+/// Somebody wants something of the pipeline and waits for the answer. Held by the asking thread, and by
+/// itself until handled.
 struct AskMessage : PipelineMessage {
   std::shared_ptr<AskMessage> self = nullptr;
   std::string_view text = {};   ///< of the asking thread: why to pause; which signal
@@ -260,7 +260,8 @@ class AttemptPool {
 
   /// @return a record that is not free, for give_back(); null: too many are deferred
   Attempt* try_substitute() noexcept;
-  /// A record that stood for a permit which its owner has taken again, or that of a deferred attempt which ended.
+  /// A record that stood for a permit which its owner has taken again, or that of a deferred attempt which
+  /// ended.
   void put_aside(Attempt& attempt) noexcept;
   std::uint32_t deferred() const noexcept {
     return deferred_.load(std::memory_order_relaxed);  // relaxed: a figure

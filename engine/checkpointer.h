@@ -1,5 +1,5 @@
-// Decides when a round of the checkpoint begins, and carries it on step by step. Owns no thread: the committer
-// says when enough was written, the timers lend the steps.
+// Decides when a round of the checkpoint begins, and carries it on step by step. Owns no thread: the
+// committer says when enough was written, the timers lend the steps.
 #pragma once
 
 #include <atomic>

@@ -221,8 +221,8 @@ std::optional<OrphanProcess> OrphanProcess::find(pid_t pid, std::uint64_t identi
 }
 
 void OrphanProcess::kill() noexcept {
-  // By the descriptor, since the number may be another's by now. Stopped first: while the leader is there, its
-  // group is the one that has its number.
+  // By the descriptor, since the number may be another's by now. Stopped first: while the leader is there,
+  // its group is the one that has its number.
   if (!send(SIGSTOP) || wait(std::chrono::milliseconds(0))) return;
   if (::getpgid(pid_) == pid_) ::kill(-pid_, SIGKILL);
   send(SIGKILL);

@@ -1,5 +1,5 @@
-// How many pipelines of one concurrency key may be under way at once. Knows pipelines by number and the order in
-// which they were submitted, nothing of tasks, lanes or the journal.
+// How many pipelines of one concurrency key may be under way at once. Knows pipelines by number and the order
+// in which they were submitted, nothing of tasks, lanes or the journal.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ namespace leat {
 
 class Pipeline;
 
-/// Lets pipelines with a concurrency key in by their numbers, which rise in the order of submission. Who waits is
-/// Ready in the journal, so a later process finds it and asks again.
+/// Lets pipelines with a concurrency key in by their numbers, which rise in the order of submission. Who
+/// waits is Ready in the journal, so a later process finds it and asks again.
 ///
 /// Thread-safety: any number of threads; a mutex, since only pipelines with a key come here.
 /// Invariants:
@@ -31,8 +31,8 @@ class ConcurrencyGate {
   static constexpr std::size_t kKeyBytesMax = 256;
   static constexpr std::uint32_t kLimitMax = 1'000'000;
 
-  /// At most so many of each key that `keys` names: a key, or the beginning of keys and a `*`. The longest that
-  /// names a key counts; 1 where none does.
+  /// At most so many of each key that `keys` names: a key, or the beginning of keys and a `*`. The longest
+  /// that names a key counts; 1 where none does.
   void limit(std::string_view keys, std::uint32_t pipelines_max);
 
   /// A pipeline that an earlier process began is inside, though nobody carries it on yet.

@@ -1,5 +1,5 @@
-// Who wants to know when pipelines have ended, and where they go on then. It outlives the engine, as handles do;
-// what it keeps costs a pipeline that nobody listens to nothing.
+// Who wants to know when pipelines have ended, and where they go on then. It outlives the engine, as handles
+// do; what it keeps costs a pipeline that nobody listens to nothing.
 #pragma once
 
 #include <expected>
@@ -21,8 +21,8 @@ class Lane;
 class LaneTable;
 class Pipeline;
 
-/// Told once that a pipeline has ended, or never will in this Runner: by the thread that ends it, which must not
-/// be kept.
+/// Told once that a pipeline has ended, or never will in this Runner: by the thread that ends it, which must
+/// not be kept.
 class EndListener {
  public:
   virtual void ended() noexcept = 0;

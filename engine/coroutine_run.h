@@ -21,22 +21,24 @@
 
 namespace leat {
 
-/// A wait is told of from several sides (its timer, a pipeline's end, a wish to end), of which the first wakes it:
+/// A wait is told of from several sides (its timer, a pipeline's end, a wish to end), of which the first
+/// wakes it:
 ///
 ///   the coroutine, as it suspends             who wakes
 ///   S1  begin the wait: its number, Arming    W1  Arming or Waiting of this number -> Woken
 ///   S2  make known what it waits for          W2  it was Waiting: send the task back to its lane
 ///   S3  Arming -> Waiting; else go on
 ///
-/// Each arrow is one exchange of one word, so exactly one of S3 and W2 lets the coroutine go on. A wish to end is
-/// noted before it looks at the word, and looked for after S1 (both seq_cst): it is seen on one side at least.
+/// Each arrow is one exchange of one word, so exactly one of S3 and W2 lets the coroutine go on. A wish to
+/// end is noted before it looks at the word, and looked for after S1 (both seq_cst): it is seen on one side
+/// at least.
 ///
-/// Thread-safety: the coroutine's side: one thread at a time, handed on through the lane. ended_early, on_timer:
-///   any thread.
+/// Thread-safety: the coroutine's side: one thread at a time, handed on through the lane. ended_early,
+///   on_timer: any thread.
 /// Invariants:
 ///   1. After S3 the thread that suspended touches the object no more: it may go on, and be gone, elsewhere.
-///   2. Held by the coroutine, by each timer that may still be told, by the attempt's wish to end, and by each
-///      listener to a pipeline or a signal.
+///   2. Held by the coroutine, by each timer that may still be told, by the attempt's wish to end, and by
+///      each listener to a pipeline or a signal.
 class CoroutineRun final : public TaskRun, public Resumption, public TimerListener {
  public:
   /// Begins on the calling worker, inside its attempt. What making the coroutine throws goes through.

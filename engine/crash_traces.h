@@ -17,8 +17,8 @@ inline constexpr std::uint32_t kSuspectedRescues = 2;
 /// Starts that the journal does not know, and adoptions, of which it is told nothing, by pipeline_no.
 using UnrecordedStarts = std::unordered_map<std::uint64_t, std::vector<BoardLine::Task>>;
 
-/// Kills the process groups of children that outlived their process, and waits until they are gone, at most five
-/// seconds for all.
+/// Kills the process groups of children that outlived their process, and waits until they are gone, at most
+/// five seconds for all.
 ///
 /// @return  how many there were
 std::size_t end_orphans(InFlightBoard& board);

@@ -11,16 +11,17 @@
 
 namespace leat {
 
-/// A cron expression of five fields (minute, hour, day of the month, month, day of the week) or six (a second before
-/// them), or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly. A field is a list of `*`, numbers,
-/// names (JAN-DEC, SUN-SAT) and ranges, each with a step if wanted (`*/5`, `10-30/10`, `5/15`: from 5 on); Sunday is 0
-/// or 7. Where days of the month and of the week are both restricted (neither begins with `*`), either suffices.
+/// A cron expression of five fields (minute, hour, day of the month, month, day of the week) or six (a second
+/// before them), or @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly. A field is a list of
+/// `*`, numbers, names (JAN-DEC, SUN-SAT) and ranges, each with a step if wanted (`*/5`, `10-30/10`, `5/15`:
+/// from 5 on); Sunday is 0 or 7. Where days of the month and of the week are both restricted (neither begins
+/// with `*`), either suffices.
 ///
 /// Times are the zone's local ones. Where its clocks are put forward or back:
-///   - an hour field that begins with `*` follows elapsed time: hours that are skipped do not exist, hours that come
-///     twice count twice;
-///   - any other hour is a fixed time of day: times that are skipped fire once together, right after the gap; times
-///     that come twice fire when they come first.
+///   - an hour field that begins with `*` follows elapsed time: hours that are skipped do not exist, hours
+///     that come twice count twice;
+///   - any other hour is a fixed time of day: times that are skipped fire once together, right after the gap;
+///     times that come twice fire when they come first.
 ///
 /// Thread-safety: as a value.
 /// Source: crontab(5) of Vixie cron, whose rule for clock changes this is, for changes of any length.

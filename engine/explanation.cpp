@@ -1,5 +1,5 @@
-// Runner::explain(): the pipeline says what it knows, then the gates are asked in the order in which a task passes
-// them.
+// Runner::explain(): the pipeline says what it knows, then the gates are asked in the order in which a task
+// passes them.
 #include "leat/explanation.h"
 
 #include <fmt/format.h>
@@ -60,9 +60,10 @@ std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
   if (const auto before = host_.place_in_store(*this)) {
     const TaskState state = state_of(task);
     using Cause = TaskExplanation::Cause;
-    return TaskExplanation{.state = state,
-                           .cause = state == TaskState::Ready ? Cause::LaneFull : Cause::Dependencies,
-                           .text = fmt::format("its pipeline waits in the store, behind {} of its line", *before)};
+    return TaskExplanation{
+        .state = state,
+        .cause = state == TaskState::Ready ? Cause::LaneFull : Cause::Dependencies,
+        .text = fmt::format("its pipeline waits in the store, behind {} of its line", *before)};
   }
   const auto message = std::make_shared<ExplainMessage>();
   message->kind = PipelineMessage::Kind::Explain;
@@ -73,7 +74,8 @@ std::optional<TaskExplanation> Pipeline::explain(std::uint32_t task) {
   return std::move(message->answer);
 }
 
-/// @return  empty: the task is Ready, and nothing in its pipeline holds it. @pre owned, or the pipeline has ended
+/// @return  empty: the task is Ready, and nothing in its pipeline holds it. @pre owned, or the pipeline has
+///          ended
 std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   using Cause = TaskExplanation::Cause;
   const TaskState state = state_of(task);

@@ -19,8 +19,8 @@ class IdSource {
   /// A fresh time-ordered identifier: RFC 9562 version 7, with a counter in the 12 bits behind
   /// the millisecond.
   Uuid next() noexcept {
-    // relaxed, and no read-modify-write, which would cost more than all the rest: two threads may get the same
-    // number, and differ in their random bits.
+    // relaxed, and no read-modify-write, which would cost more than all the rest: two threads may get the
+    // same number, and differ in their random bits.
     const std::uint32_t counter = counter_.load(std::memory_order_relaxed);
     counter_.store(counter + 1, std::memory_order_relaxed);
     return Uuid::make_v7(clock_.unix_ms(), counter & 0xfff, rng_.next());

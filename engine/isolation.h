@@ -19,8 +19,8 @@ namespace leat {
 
 /// Thread-safety: any number of threads; hold() before any other.
 /// Invariants:
-///   1. While holding, at most one task that was released through here is with its lane, and it is a suspect; the
-///      ends of those before it are in the store.
+///   1. While holding, at most one task that was released through here is with its lane, and it is a suspect;
+///      the ends of those before it are in the store.
 ///   2. Each suspect that expect() counted is released, and ended, once: the count falls to zero.
 class Isolation {
  public:
@@ -47,8 +47,8 @@ class Isolation {
   void release(Ready&& task, bool suspect) noexcept;
   /// A suspect came back from its lane, so the process lives; its end is published, if it has one.
   void suspect_ended() noexcept;
-  /// By the committer. The next suspect waits for it: one that kills the process must not find the end of the one
-  /// before still on its way to the store, or the innocent is rescued once more.
+  /// By the committer. The next suspect waits for it: one that kills the process must not find the end of the
+  /// one before still on its way to the store, or the innocent is rescued once more.
   void after_commit(std::uint64_t groups) noexcept;
   /// Forgets what is held back: nothing runs any more.
   void clear() noexcept;

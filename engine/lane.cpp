@@ -257,7 +257,8 @@ void Lane::resume(std::shared_ptr<TaskExecutor> executor) {
   executor_.store(executors_.back().get(), std::memory_order_release);  // (16) release: pairs with (15)
   brakes_.store(executors_.back()->brakes(),
                 std::memory_order_relaxed);  // relaxed: before the lane is open (18)
-  // (18) seq_cst: before the looks at the lot and for sleepers; pairs with (17), and with (3) in parking_lot.h.
+  // (18) seq_cst: before the looks at the lot and for sleepers; pairs with (17), and with (3) in
+  // parking_lot.h.
   closed_.fetch_and(static_cast<std::uint8_t>(~kClosed), std::memory_order_seq_cst);
   slots_released();
   if (workers_ != nullptr && anything_queued()) workers_->notify();
@@ -421,8 +422,8 @@ void Lane::recycle(Attempt& attempt) noexcept {
   } else {
     attempts_.give_back(attempt);
   }
-  // After the permit is back, so that a worker that slept for want of one is woken; and for each, since a worker
-  // that wakes may find a task in its own hand and pass nothing on.
+  // After the permit is back, so that a worker that slept for want of one is woken; and for each, since a
+  // worker that wakes may find a task in its own hand and pass nothing on.
   if (anything_queued() || resumptions_.wants_permit()) workers_->notify();
   if (visits) leave();  // as the last thing, see defer()
 }

@@ -34,10 +34,11 @@ namespace leat {
 
 /// Thread-safety: any number of threads, but for run_some(w): one at a time for each worker number.
 /// Invariants:
-///   1. Slots admitted = tasks in the queue + attempts that hold a slot + deferred ones that have just got one
-///      again. A task in the queue owns one.
+///   1. Slots admitted = tasks in the queue + attempts that hold a slot + deferred ones that have just got
+///      one again. A task in the queue owns one.
 ///   2. Pushes and pops are counted afterwards, each where its thread counts alone, so that producers and
-///      workers share no line for it; a push's add is the "work is visible" of WakeGate. So is that of ranked_.
+///      workers share no line for it; a push's add is the "work is visible" of WakeGate. So is that of
+///      ranked_.
 ///   3. A task is parked only while no slot is free or the executor brakes; whoever frees one
 ///      looks at the lot.
 ///      Deferred attempts that want theirs again go before the lot, see resumption.h.
@@ -101,8 +102,8 @@ class Lane final : public SlotListener {
   /// The attempt waits without its slot and permit: other tasks may have them.
   /// @return false: too much is deferred already, or the lane is closed; it keeps both
   bool defer(Attempt& attempt) noexcept;
-  /// Has a worker call resume() once the deferred attempt has slot and permit again, which it gets before parked
-  /// and queued tasks do; or at once, without them, where it is told to end.
+  /// Has a worker call resume() once the deferred attempt has slot and permit again, which it gets before
+  /// parked and queued tasks do; or at once, without them, where it is told to end.
   void take_again(Resumption& resumption) noexcept;
   /// It is told to end, and need not wait for them any more; nothing where it does not wait.
   /// @return the slot that it had got, to be given back
@@ -139,8 +140,8 @@ class Lane final : public SlotListener {
   // --- what an attempt needs ---
 
   void recycle(Attempt& attempt) noexcept;
-  /// A thread that is none of the workers ends an attempt, or something is to go on: stop() waits until it has
-  /// left the engine.
+  /// A thread that is none of the workers ends an attempt, or something is to go on: stop() waits until it
+  /// has left the engine.
   // relaxed: it comes before active() falls (10 in attempt.cpp).
   void enter() noexcept { visitors_.fetch_add(1, std::memory_order_relaxed); }
   // (8) release: the thread's last step; pairs with (9).
@@ -265,7 +266,8 @@ class Lane final : public SlotListener {
   RateLimiter* rate() const noexcept {
     return rate_.load(std::memory_order_acquire);  // (20) acquire: pairs with (19)
   }
-  // relaxed, twice: who parks for it is found by resume(), which looks at the lot after it has opened the lane.
+  // relaxed, twice: who parks for it is found by resume(), which looks at the lot after it has opened the
+  // lane.
   bool braked() const noexcept {
     return (closed_.load(std::memory_order_relaxed) & kClosed) != 0 ||
            (brakes_.load(std::memory_order_relaxed) && !executor().has_capacity());
@@ -313,7 +315,8 @@ class Lane final : public SlotListener {
   };
   Look look_{*this};
   std::atomic<bool> brakes_;  // the executor has a brake of its own
-  // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written often.
+  // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written
+  // often.
   std::atomic<std::uint8_t> closed_{0};
   Resumptions resumptions_;  // likewise
   Attempt no_task_;          // stands for what belongs to none, where a thread is asked what it runs

@@ -1,5 +1,5 @@
-// A lane's tasks that have waited without a thread: what goes on, and deferred tasks, which have given slot and
-// permit back meanwhile.
+// A lane's tasks that have waited without a thread: what goes on, and deferred tasks, which have given slot
+// and permit back meanwhile.
 #include <functional>
 #include <memory>
 #include <utility>

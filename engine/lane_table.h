@@ -56,7 +56,8 @@ class LaneTable {
   std::expected<Lane*, Error> add(std::string_view key, std::shared_ptr<TaskExecutor> executor,
                                   ExecutorLimits limits, std::uint32_t journal_key, InFlightBoard* board);
 
-  /// Takes a key's executor away: nothing more of it is begun; its tasks stay Ready until add() brings one again.
+  /// Takes a key's executor away: nothing more of it is begun; its tasks stay Ready until add() brings one
+  /// again.
   /// @return the lane, or NotFound
   std::expected<Lane*, Error> remove(std::string_view key);
 
@@ -139,7 +140,7 @@ class LaneTable {
   std::unique_ptr<ArenaBudget> budget_ LEAT_GUARDED_BY(mutex_);
   bool started_ LEAT_GUARDED_BY(mutex_) = false;
   bool closed_ LEAT_GUARDED_BY(mutex_) = false;
-  Mutex rerouting_;  // ahead of mutex_; close() waits for it, so that no walk meets pipelines that a stop frees
+  Mutex rerouting_;  // ahead of mutex_; close() waits for it: no walk meets pipelines that a stop frees
   std::uint32_t arena_threads_ LEAT_GUARDED_BY(mutex_) = 0;  // lent so far
 };
 

@@ -1,5 +1,5 @@
-// Threads that callers lend: by Runner::run_until_idle(), and wherever they wait. The shell without threads of
-// its own; it knows a list of things to do, and nothing of lanes, journals or timers.
+// Threads that callers lend: by Runner::run_until_idle(), and wherever they wait. The shell without threads
+// of its own; it knows a list of things to do, and nothing of lanes, journals or timers.
 #pragma once
 
 #include <atomic>

@@ -87,7 +87,8 @@ bool LentCommitter::try_sit() noexcept {
 }
 
 void LentCommitter::stand_up() noexcept {
-  // (9) acq_rel: pairs with (7) and (8). Who came by may sleep now, though there is work that nobody rang for.
+  // (9) acq_rel: pairs with (7) and (8). Who came by may sleep now, though there is work that nobody rang
+  // for.
   if (seat_.exchange(Seat::Free, std::memory_order_acq_rel) == Seat::Asked) lent_.ring();
 }
 
@@ -134,7 +135,8 @@ std::size_t LentTimers::run(std::size_t) noexcept {
 
 std::size_t LentWatch::run(std::size_t) noexcept {
   if (!has_work()) return 0;
-  look_at_ns_.store(watchdog_.look(clock_.steady_ns()), std::memory_order_relaxed);  // relaxed: as in due_ns()
+  // relaxed: as in due_ns()
+  look_at_ns_.store(watchdog_.look(clock_.steady_ns()), std::memory_order_relaxed);
   return 0;  // nothing comes of it that anybody waits for
 }
 

@@ -26,7 +26,8 @@ class LentCommitter final : public LentWork, public JournalHelper {
       : LentWork(Kind::Commits, "committer"), lent_(lent), clock_(clock) {}
 
   void lend(Journal& journal);
-  /// Commits what is published, where there was a lend(); nobody waits any more. @pre Journal::stop() was called
+  /// Commits what is published, where there was a lend(); nobody waits any more. @pre Journal::stop() was
+  /// called
   void finish() noexcept;
 
   bool has_work() noexcept override;

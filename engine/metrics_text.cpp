@@ -255,8 +255,10 @@ std::string metrics_text(std::span<Lane* const> lanes, const PipelineFigures& pi
   write_lanes(out);
   out.single("leat_pipelines_resident", "gauge", "Unfinished pipelines in memory.", pipelines.resident);
   out.single("leat_pipelines_resident_bytes", "gauge",
-             "What they take while they wait, counted where there is a memory budget.", pipelines.resident_bytes);
-  out.single("leat_pipelines_in_store", "gauge", "Pipelines that wait in the store alone.", pipelines.waiting);
+             "What they take while they wait, counted where there is a memory budget.",
+             pipelines.resident_bytes);
+  out.single("leat_pipelines_in_store", "gauge", "Pipelines that wait in the store alone.",
+             pipelines.waiting);
   out.single("leat_timers", "gauge", "Retries and time limits that are scheduled.", timers);
   if (journal != nullptr) write_journal(out, *journal);
   return out.take();

@@ -19,10 +19,11 @@
 
 namespace leat {
 
-/// Folds each commit on the committer's thread (which costs that thread about what recovery costs) and has the
-/// observer told on another.
+/// Folds each commit on the committer's thread (which costs that thread about what recovery costs) and has
+/// the observer told on another.
 ///
-/// Thread-safety: committed(): the committer. start, stop: the shell. deliver, has_work: any one thread at a time.
+/// Thread-safety: committed(): the committer. start, stop: the shell. deliver, has_work: any one thread at a
+/// time.
 class ObserverFeed final : public LentWork {
  public:
   using Log = std::function<void(Severity, std::string_view)>;

@@ -63,9 +63,9 @@ class ParkedTask {
 static_assert(sizeof(ParkedTask) <= 32,
               "millions may be parked: a Ready task beyond its lane costs 64 bytes at most");
 
-/// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, as many at
-/// a tenant's turn as its weight says; first in first out within a tenant. So a tenant waits for at most the sum of
-/// the others' weights, and gets its share exactly over each round.
+/// Hands parked tasks out in turn: by level, as rank_of() says; within one, round robin between tenants, as
+/// many at a tenant's turn as its weight says; first in first out within a tenant. So a tenant waits for at
+/// most the sum of the others' weights, and gets its share exactly over each round.
 ///
 /// Source: deficit round robin (Shreedhar and Varghese, 1995) where every packet is of size 1.
 /// Thread-safety: any number of threads; a mutex, since only tasks that must wait anyway come here.
@@ -102,7 +102,8 @@ class ParkingLot {
     weights_.insert_or_assign(std::string(tenant), weight);
   }
 
-  /// How many of its tenant stand before a pipeline's task; empty: it is not parked. Linear in the parked tasks.
+  /// How many of its tenant stand before a pipeline's task; empty: it is not parked. Linear in the parked
+  /// tasks.
   std::optional<std::size_t> place_of(const TaskReadyEvent& event) const {
     const MutexLock lock(mutex_);
     const Level& level = levels_[static_cast<std::size_t>(event.priority)];

@@ -123,7 +123,8 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
   drain();
 }
 
-/// Sets the tasks that an earlier pipeline has done. @return those that wait for nothing more, and are to be done
+/// Sets the tasks that an earlier pipeline has done. @return those that wait for nothing more, and are to be
+/// done
 std::vector<std::uint32_t> Pipeline::take_over_done(std::string_view tasks_done) {
   const Workflow& workflow = workflow_->workflow;
   decode_done(tasks_done, [&](const TaskDone& done) {
@@ -202,8 +203,8 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   drain();
 }
 
-/// Ends those of the tasks that have not become Ready, because their trigger rules are false, with what follows.
-/// Uses up a credit.
+/// Ends those of the tasks that have not become Ready, because their trigger rules are false, with what
+/// follows. Uses up a credit.
 void Pipeline::skip_roots(std::span<const std::uint32_t> roots) noexcept {
   Step step;
   for (const std::uint32_t root : roots) {

@@ -145,8 +145,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Whether it has a concurrency key.
   bool keyed() const noexcept { return identity_.keyed; }
   bool scheduled() const noexcept { return identity_.scheduled; }
-  /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late attempt
-  /// is back, is a task like others.
+  /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late
+  /// attempt is back, is a task like others.
   bool take_suspect(std::uint32_t task) noexcept {
     const bool suspect = std::exchange(tasks_[task].suspect, false);
     tasks_[task].isolated |= suspect;
@@ -393,8 +393,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   bool wait_phase(Phase phase, std::chrono::nanoseconds timeout) noexcept;
   std::optional<Error> broken() const;
 
-  // What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then three flags, then
-  // which signal to tell of.
+  // What a commit of one of our groups has to do: bits 0-31 the first task to release + 1, then three flags,
+  // then which signal to tell of.
   static constexpr std::uint64_t kCreatedFlag = std::uint64_t{1} << 32;
   static constexpr std::uint64_t kEndsFlag = std::uint64_t{1} << 33;
   static constexpr std::uint64_t kSignalFlag = std::uint64_t{1} << 34;
@@ -402,7 +402,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   static constexpr std::uint64_t flags_of_signal(std::uint32_t signal) noexcept {
     return kSignalFlag | std::uint64_t{signal} << kSignalShift;
   }
-  static constexpr std::uint64_t kSignalLimit = std::uint64_t{4} << 32;  // of a timer, see pipeline_limits.cpp
+  static constexpr std::uint64_t kSignalLimit = std::uint64_t{4} << 32;  // of a timer: pipeline_limits.cpp
 
   static constexpr std::uint32_t word_of(TaskState state, std::uint32_t attempt) noexcept {
     return attempt << 8 | static_cast<std::uint32_t>(state);
@@ -454,7 +454,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   std::atomic<bool> acknowledged_{false};  // stays true, whatever phase follows
   std::atomic<Where> where_{Where::Memory};
   bool in_engine_ = true;                  // [who drops the last hold, then abandon()]
-  bool held_by_step_ = true;               // [owned] a byte of its own: the committer of the end reads the next one
+  bool held_by_step_ = true;               // [owned] a byte of its own: the end's committer reads the next
   bool cancelling_ : 1 = false;            // [owned]
   bool overdue_ : 1 = false;               // [owned] cancelling, because its deadline has passed
   bool started_ : 1 = false;               // [owned] some task has been Running, as far as the step knows

@@ -1,5 +1,6 @@
-// A pipeline that waits in the store alone: how it goes there before anything of it begins, and how it comes back.
-// While a handle refers to it, it stays owned by nobody's step, so that what it is told waits until it is back.
+// A pipeline that waits in the store alone: how it goes there before anything of it begins, and how it comes
+// back. While a handle refers to it, it stays owned by nobody's step, so that what it is told waits until it
+// is back.
 #include <algorithm>
 #include <utility>
 

@@ -1,5 +1,5 @@
-// Children: pipelines that a task of this one starts by name. A child's end is a signal to its parent, and the end of
-// the parent is its children's. Who tells whom, the Scheduler sees to.
+// Children: pipelines that a task of this one starts by name. A child's end is a signal to its parent, and
+// the end of the parent is its children's. Who tells whom, the Scheduler sees to.
 #include <xxhash.h>
 
 #include <algorithm>

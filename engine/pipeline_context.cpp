@@ -17,7 +17,8 @@ std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::input_conte
 }
 
 /// Of the task's dependencies; the initial one where it has none.
-std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::merged_context(std::uint32_t task) const {
+std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::merged_context(
+    std::uint32_t task) const {
   const auto after = workflow_->definitions[task].after;
   if (after.empty()) return initial_context_;
   const std::shared_ptr<const SharedContext>* only = nullptr;

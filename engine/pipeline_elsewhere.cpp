@@ -76,8 +76,8 @@ std::uint32_t Pipeline::adoption_deaths(std::uint32_t index) const noexcept {
 }
 
 /// Of a task that a dead process left Running: sends it to the executor that had begun it, where its work has
-/// a name. Its credit goes with it. @return false: it has none, there is no such executor, or too many processes
-/// have died with it
+/// a name. Its credit goes with it. @return false: it has none, there is no such executor, or too many
+/// processes have died with it
 bool Pipeline::take_over(std::uint32_t index, std::uint32_t key_no) noexcept {
   if (elsewhere() == nullptr || !elsewhere()->remembered.contains(index)) return false;
   Task& task = tasks_[index];

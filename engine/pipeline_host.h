@@ -73,8 +73,8 @@ class PipelineHost {
                                                  const Workflow& workflow, std::string context) = 0;
   /// Tells a pipeline's children to end. Never waits.
   virtual void cancel_children(Pipeline& parent) noexcept = 0;
-  /// A child above level Memory is about to publish its end, or its parent finds that it has ended: no round of the
-  /// checkpoint is complete from here on until the parent has published that it was told.
+  /// A child above level Memory is about to publish its end, or its parent finds that it has ended: no round
+  /// of the checkpoint is complete from here on until the parent has published that it was told.
   virtual void child_ends() noexcept = 0;
   virtual void child_end_taken() noexcept = 0;
   /// The pipeline has done what post_keep() asked for.

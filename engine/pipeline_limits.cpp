@@ -1,4 +1,5 @@
-// Limits on how long a task of a pipeline may wait for a worker, and take in all; and the pipeline's deadline.
+// Limits on how long a task of a pipeline may wait for a worker, and take in all; and the pipeline's
+// deadline.
 #include <algorithm>
 #include <string>
 #include <thread>
@@ -10,8 +11,8 @@
 namespace leat {
 namespace {
 
-// A timer's token: bits 0-31 the task, 32-34 which limit (4 is kSignalLimit), from 35 on the attempt. Without a limit
-// it is a retry.
+// A timer's token: bits 0-31 the task, 32-34 which limit (4 is kSignalLimit), from 35 on the attempt. Without
+// a limit it is a retry.
 constexpr std::uint64_t kQueueLimit = std::uint64_t{1} << 32;
 constexpr std::uint64_t kTotalLimit = std::uint64_t{2} << 32;
 constexpr std::uint64_t kDeadline = std::uint64_t{3} << 32;
@@ -51,7 +52,8 @@ void Pipeline::begin_total_limit(std::uint32_t index, std::int64_t now_ns) noexc
   ++outstanding_;
 }
 
-/// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message comes.
+/// An attempt or the task has ended. A timer that is being told at this moment keeps its hold: its message
+/// comes.
 void Pipeline::drop_limits(std::uint32_t index) noexcept {
   if (limits() == nullptr) return;
   drop_signal_limit(index);
@@ -72,8 +74,8 @@ void Pipeline::tell_limit(std::uint64_t token) noexcept {
   post(*message);
 }
 
-/// The wall clock may jump, and the steady one stand still in a suspend: it is asked again now and then. The timer
-/// holds the pipeline.
+/// The wall clock may jump, and the steady one stand still in a suspend: it is asked again now and then. The
+/// timer holds the pipeline.
 void Pipeline::begin_deadline(std::int64_t at_ns) noexcept {
   constexpr std::chrono::nanoseconds kLook = std::chrono::minutes(1);
   const std::chrono::nanoseconds left(std::max<std::int64_t>(0, at_ns - host_.clock().unix_ns()));

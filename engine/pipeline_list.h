@@ -14,9 +14,9 @@ namespace leat {
 
 class Pipeline;
 
-/// A doubly linked list in shards; the links are in the pipelines. Each beginning and each end of a pipeline takes the
-/// mutex of one shard: neighbours by number share it, so that who begins pipelines and who ends those that began a
-/// while ago mostly hold different ones.
+/// A doubly linked list in shards; the links are in the pipelines. Each beginning and each end of a pipeline
+/// takes the mutex of one shard: neighbours by number share it, so that who begins pipelines and who ends
+/// those that began a while ago mostly hold different ones.
 ///
 /// Thread-safety: any number of threads; begin_walk() and walk(): one at a time.
 class PipelineList {
@@ -44,7 +44,7 @@ class PipelineList {
     Pipeline* first LEAT_GUARDED_BY(mutex) = nullptr;
     Pipeline* last LEAT_GUARDED_BY(mutex) = nullptr;
     Pipeline* next LEAT_GUARDED_BY(mutex) = nullptr;   // of the walk: visited next
-    Pipeline* until LEAT_GUARDED_BY(mutex) = nullptr;  // of the walk: visited last; next is null: it means nothing
+    Pipeline* until LEAT_GUARDED_BY(mutex) = nullptr;  // of the walk: visited last, where next is not null
   };
 
   Shard& shard_of(const Pipeline& pipeline) noexcept;

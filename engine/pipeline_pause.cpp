@@ -1,5 +1,5 @@
-// Pausing a pipeline: its Ready tasks are marked, so that no worker can begin them; whoever meets one lets it go,
-// and it waits here until the pipeline goes on.
+// Pausing a pipeline: its Ready tasks are marked, so that no worker can begin them; whoever meets one lets it
+// go, and it waits here until the pipeline goes on.
 #include <string>
 #include <utility>
 
@@ -92,8 +92,8 @@ bool Pipeline::hold(std::uint32_t task) noexcept {
   return true;
 }
 
-/// A lane lets go of an attempt that it could not begin. @return whether the task is still to run: by the lane
-/// again, or once the pipeline goes on
+/// A lane lets go of an attempt that it could not begin. @return whether the task is still to run: by the
+/// lane again, or once the pipeline goes on
 bool Pipeline::come_home(std::uint32_t task, std::uint32_t attempt) noexcept {
   const auto place = rare_->at_home.find(task);
   // relaxed: no lane has it.

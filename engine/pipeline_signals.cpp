@@ -1,5 +1,5 @@
-// Signals: what a pipeline is told by name, once each, as durably as its submission. A task that declares one has a
-// dependency more, which no task is; a coroutine listens for it.
+// Signals: what a pipeline is told by name, once each, as durably as its submission. A task that declares one
+// has a dependency more, which no task is; a coroutine listens for it.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -113,7 +113,8 @@ void Pipeline::take_signal(AskMessage& message) noexcept {
   message.handled.release();
 }
 
-/// Those that an earlier process was told, or the pipeline whose tasks are done again. @pre nobody else knows it
+/// Those that an earlier process was told, or the pipeline whose tasks are done again. @pre nobody else knows
+/// it
 void Pipeline::remember_signals(const SignalValues& values, std::int64_t start_at_ns) {
   if (signals() == nullptr) return;
   signals()->start_at_ns = start_at_ns;

@@ -149,7 +149,8 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
   return ending;
 }
 
-/// Ends a Running (or, by a limit, a Ready) task as decided, with all that follows, in one group. Uses up the credit.
+/// Ends a Running (or, by a limit, a Ready) task as decided, with all that follows, in one group. Uses up the
+/// credit.
 void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t& credits) noexcept {
   Task& task = tasks_[index];
   const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
@@ -183,19 +184,20 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   if (open_ == 0) keep_result();
   TransitionGroup group(
       host_.clock().unix_ns(),
-      TaskEnded{.pipeline_no = identity_.pipeline_no,
-                .task = index,
-                .attempt = attempt,
-                .from = ending.from,
-                .to = ending.to,
-                .cause = ending.cause,
-                .retry_at_ns = ending.retry_at_ns,
-                .successors = step.successors,
-                .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
-                .error = ending.error,
-                .context = task.staged && ending.staged != nullptr ? ContextView(*ending.staged) : ContextView(),
-                .output = ending.output,
-                .told = told});
+      TaskEnded{
+          .pipeline_no = identity_.pipeline_no,
+          .task = index,
+          .attempt = attempt,
+          .from = ending.from,
+          .to = ending.to,
+          .cause = ending.cause,
+          .retry_at_ns = ending.retry_at_ns,
+          .successors = step.successors,
+          .pipeline = open_ == 0 && !cancelling_ ? std::optional(end_state()) : std::nullopt,
+          .error = ending.error,
+          .context = task.staged && ending.staged != nullptr ? ContextView(*ending.staged) : ContextView(),
+          .output = ending.output,
+          .told = told});
   if (may_forget(index, step)) {
     publish_unwaited(std::move(group), step, ending.lane);
   } else {
@@ -203,8 +205,9 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
   }
 }
 
-/// Whether what the step releases may begin before the step is in the store: its task and all that the released
-/// ones wait for are at level Memory, so that nobody relies on what may be lost. The pipeline's end is waited for.
+/// Whether what the step releases may begin before the step is in the store: its task and all that the
+/// released ones wait for are at level Memory, so that nobody relies on what may be lost. The pipeline's end
+/// is waited for.
 bool Pipeline::may_forget(std::uint32_t index, const Step& step) const noexcept {
   const auto definitions = workflow_->definitions;
   if (!definitions[index].at_memory || open_ == 0) return false;
@@ -397,7 +400,8 @@ void Pipeline::interrupt_tasks() noexcept {
   }
 }
 
-/// @param attempt  null: the task's work elsewhere is not adopted yet, and now never: the next process sees to it
+/// @param attempt  null: the task's work elsewhere is not adopted yet, and now never: the next process sees
+///                 to it
 void Pipeline::interrupt(std::uint32_t index, Attempt* attempt) noexcept {
   if (attempt != nullptr && attempt->line != nullptr && identity_.level != Durability::Memory)
     attempt->line->end_task();

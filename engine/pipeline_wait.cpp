@@ -42,8 +42,8 @@ void Pipeline::tell_end() noexcept {
   }
 }
 
-/// A handle at work in the engine, which does not go meanwhile: abandon() waits for each visit, and a pipeline
-/// that ends during one remains in the engine's list, where abandon() finds it.
+/// A handle at work in the engine, which does not go meanwhile: abandon() waits for each visit, and a
+/// pipeline that ends during one remains in the engine's list, where abandon() finds it.
 class Pipeline::Visit {
  public:
   explicit Visit(Pipeline& pipeline) noexcept : pipeline_(pipeline) {
@@ -57,7 +57,8 @@ class Pipeline::Visit {
         1, std::memory_order_release);  // (21) release: the engine may go; pairs with (22)
   }
 
-  /// @pre (13) or (19) saw that the pipeline had not ended. @return false: now it has, and the engine may be gone
+  /// @pre (13) or (19) saw that the pipeline had not ended. @return false: now it has, and the engine may be
+  /// gone
   bool stay() noexcept {
     // (32) acquire: who finds no hold finds the end; pairs with (5).
     std::uint32_t holds = pipeline_.holds_.load(std::memory_order_acquire);
@@ -196,8 +197,9 @@ std::expected<std::string, Error> Pipeline::context_of(std::string_view task) co
   }
   const SharedContext& context = *tasks_[*number].context;
   if (!context.in_store_alone()) return std::string(context.text());
-  return std::unexpected(Error{ErrorCode::Storage, "the context of task '" + std::string(task) +
-                                                       "' is large, and was recovered: it is in the store alone"});
+  return std::unexpected(
+      Error{ErrorCode::Storage, "the context of task '" + std::string(task) +
+                                    "' is large, and was recovered: it is in the store alone"});
 }
 
 PipelineState Pipeline::state() const noexcept {
@@ -289,7 +291,8 @@ void Pipeline::abandon(bool unused) noexcept {
   if (phase_.load(std::memory_order_relaxed) < static_cast<std::uint32_t>(Phase::Ended))
     set_phase(Phase::Stopped);
   if (!unused) return;
-  // (22) acquire: pairs with (21). Who waits or cancels is about to leave: it is over, and the journal stopped.
+  // (22) acquire: pairs with (21). Who waits or cancels is about to leave: it is over, and the journal
+  // stopped.
   while (waiters_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
   first_slot_.release();  // its lane goes with the Runner
   leave_engine();

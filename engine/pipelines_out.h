@@ -1,4 +1,5 @@
-// Pipelines that wait in the store alone while a handle still refers to them: found again when their turn comes.
+// Pipelines that wait in the store alone while a handle still refers to them: found again when their turn
+// comes.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace leat {
 
 class Pipeline;
 
-/// Holds no reference: a pipeline whose last handle goes takes itself out. Outlives the engine, as handles may.
+/// Holds no reference: a pipeline whose last handle goes takes itself out. Outlives the engine, as handles
+/// may.
 ///
 /// Thread-safety: any number of threads.
 class PipelinesOut {

@@ -1,5 +1,5 @@
-// Tasks that were given up because their process died with them too often: a list that outlives the process, until
-// somebody redrives or forgets them.
+// Tasks that were given up because their process died with them too often: a list that outlives the process,
+// until somebody redrives or forgets them.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,9 @@ namespace leat {
 
 /// Thread-safety: any number of threads; a mutex, since only such tasks come here.
 /// Invariants:
-///   1. A task is here before the record of its end is published, and leaves under the mutex under which the record
-///      that says so is published, as the list's rows are: so a row tells nothing that the journal does not.
+///   1. A task is here before the record of its end is published, and leaves under the mutex under which the
+///      record that says so is published, as the list's rows are: so a row tells nothing that the journal
+///      does not.
 class Quarantine {
  public:
   void remember(const QuarantineImages& images);

@@ -14,8 +14,8 @@
 
 namespace leat {
 
-/// The smaller goes first: a level is worth `aging_ns` of waiting. So whoever has waited that much longer than a
-/// task of the level above goes before it, and nobody waits for ever.
+/// The smaller goes first: a level is worth `aging_ns` of waiting. So whoever has waited that much longer
+/// than a task of the level above goes before it, and nobody waits for ever.
 inline std::int64_t rank_of(std::int64_t admitted_ns, Priority level, std::int64_t aging_ns) noexcept {
   return admitted_ns + aging_ns * (static_cast<std::int64_t>(level) - 1);
 }

@@ -13,9 +13,10 @@
 namespace leat {
 
 /// Thread-safety: any number of threads; a mutex, since only lanes with a limit come here.
-/// Invariant: whoever was refused is rung for: a refusal leaves a timer behind that is due with the next token.
-/// Source: the generic cell rate algorithm (ITU-T I.371): one time stands for the whole bucket, in whole ns, so
-/// nothing is rounded away.
+/// Invariant: whoever was refused is rung for: a refusal leaves a timer behind that is due with the next
+/// token.
+/// Source: the generic cell rate algorithm (ITU-T I.371): one time stands for the whole bucket, in whole ns,
+/// so nothing is rounded away.
 class RateLimiter final : public TimerListener {
  public:
   /// @param ring  called by whoever fires the timers, once a token is there

@@ -1,5 +1,5 @@
-// What goes on, on a lane's worker, after it has waited without a thread: a task, or what follows a pipeline's end.
-// It is no new task: it waits beside the lane's queue, and goes before it.
+// What goes on, on a lane's worker, after it has waited without a thread: a task, or what follows a
+// pipeline's end. It is no new task: it waits beside the lane's queue, and goes before it.
 #pragma once
 
 #include <atomic>
@@ -29,8 +29,8 @@ class Resumption {
   ~Resumption() = default;
 };
 
-/// Three lines, each first in, first out: those that a worker may resume at once; those of deferred tasks that
-/// need a slot first; and those that have it and need a permit.
+/// Three lines, each first in, first out: those that a worker may resume at once; those of deferred tasks
+/// that need a slot first; and those that have it and need a permit.
 ///
 /// Thread-safety: any number of threads; a mutex, since only who has waited comes here.
 class Resumptions {
@@ -52,7 +52,8 @@ class Resumptions {
   void push_for_slot(Resumption& resumption) noexcept {
     MutexLock lock(mutex_);
     for_slot_.push(resumption);
-    // (3) seq_cst: as a parked task's count (3 in parking_lot.h): before its thread looks for a slot once more.
+    // (3) seq_cst: as a parked task's count (3 in parking_lot.h): before its thread looks for a slot once
+    // more.
     wants_slot_.fetch_add(1, std::memory_order_seq_cst);
   }
   /// Gives the slot to the first in line, where there is one.

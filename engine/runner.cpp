@@ -100,7 +100,8 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   }
   MutexLock lock(state.phase_mutex);
   if (state.phase == RunnerState::Phase::Stopped || state.phase == RunnerState::Phase::Stuck) return {};
-  // What is deferred ends at once: it may wait for hours. Asked at every look, since what runs may be deferred yet.
+  // What is deferred ends at once: it may wait for hours. Asked at every look, since what runs may be
+  // deferred yet.
   const auto none_runs = [&] {
     for (Lane* const lane : state.lanes.lanes()) lane->interrupt_deferred();
     return state.lanes.quiet();

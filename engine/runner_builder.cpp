@@ -152,8 +152,9 @@ std::expected<Runner, Error> Runner::Builder::build() {
         Error{ErrorCode::InvalidArgument, "observer: nothing is committed with memory: (accepted: a store)"});
   }
   if (parts.memory_budget != 0 && (parts.store == nullptr || !parts.store->keeps_waiting())) {
-    return std::unexpected(Error{ErrorCode::InvalidArgument,
-                                 "memory_budget: nothing can wait in this store (accepted: a RocksDB store)"});
+    return std::unexpected(
+        Error{ErrorCode::InvalidArgument,
+              "memory_budget: nothing can wait in this store (accepted: a RocksDB store)"});
   }
   if (parts.store != nullptr) {
     auto recovered = recover_unfinished(*parts.store);

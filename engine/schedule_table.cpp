@@ -12,8 +12,8 @@ namespace leat {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-// The wall clock is looked at so often while a schedule waits: so late at most is a jump of it, or a sleep of the
-// machine, during which the steady clock stands, found out.
+// The wall clock is looked at so often while a schedule waits: so late at most is a jump of it, or a sleep of
+// the machine, during which the steady clock stands, found out.
 constexpr std::int64_t kLook = 60 * kSecond;
 // Until there may be credits again, or a store that takes something.
 constexpr std::int64_t kSoon = 5'000'000;

@@ -31,7 +31,8 @@ namespace leat {
 /// What schedules need from the engine. Implemented by the Scheduler.
 class ScheduleHost {
  public:
-  /// The version that a schedule names, or the one of that name that was registered last; null: there is none.
+  /// The version that a schedule names, or the one of that name that was registered last; null: there is
+  /// none.
   virtual std::shared_ptr<const RegisteredWorkflow> find_workflow(
       const ScheduleDefinition& definition) const = 0;
   /// Begins a pipeline; two journal credits are reserved, and used up. @return nothing: the Runner stops
@@ -47,8 +48,9 @@ class ScheduleHost {
 
 /// Thread-safety: any number of threads, but remember() and hold(): before any other.
 /// Invariants:
-///   1. All of a schedule's times up to its cursor are dealt with. The cursor moves in the group that submits the
-///      pipeline, so that a crash loses neither and doubles neither; it never goes back, whatever the clock does.
+///   1. All of a schedule's times up to its cursor are dealt with. The cursor moves in the group that submits
+///      the pipeline, so that a crash loses neither and doubles neither; it never goes back, whatever the
+///      clock does.
 ///   2. Changes of a schedule are published in the order of their versions: under mutex_, as its rows are.
 class ScheduleTable final : public TimerListener {
  public:

@@ -66,7 +66,8 @@ class Scheduler final : public PipelineHost,
   InFlightBoard* board() const noexcept { return board_; }
   ConcurrencyGate& gate() noexcept override { return gate_; }
   ScheduleTable& schedules() noexcept { return schedules_; }
-  /// A journal credit, where there is a journal, for a record that is not a task's. @return false: it is stopped
+  /// A journal credit, where there is a journal, for a record that is not a task's. @return false: it is
+  /// stopped
   bool reserve_record() { return journal_ == nullptr || reserve_one(); }
   /// All is in the store: what the board said of pipelines that were carried on is told there.
   void forget_starts() noexcept;
@@ -118,8 +119,8 @@ class Scheduler final : public PipelineHost,
   /// Every row of the round is published. @param bytes  set to their size
   bool all_kept(std::uint64_t& bytes) const noexcept;
 
-  /// In scheduler_again.cpp: a pipeline that does the failed and cancelled tasks of an ended one again, or a task,
-  /// and what depends on them.
+  /// In scheduler_again.cpp: a pipeline that does the failed and cancelled tasks of an ended one again, or a
+  /// task, and what depends on them.
   std::expected<PipelineHandle, Error> submit_again(const PipelineHandle& ended,
                                                     std::optional<std::string_view> from);
   /// The same of one that the store remembers.
@@ -129,7 +130,8 @@ class Scheduler final : public PipelineHost,
   std::expected<PipelineHandle, Error> redrive(const RememberedPipeline& ended, std::string_view task);
   std::expected<void, Error> forget_quarantined(const Uuid& pipeline, std::string_view task);
   const Quarantine& quarantine() const noexcept { return quarantine_; }
-  /// A pipeline that may be told something, or is bound to others. @return NotFound: none with that identifier lives
+  /// A pipeline that may be told something, or is bound to others. @return NotFound: none with that
+  /// identifier lives
   std::expected<PipelineHandle, Error> find_live(const Uuid& pipeline) const;
   // In scheduler_pause.cpp.
   /// Keeps tasks of a key, or of matching namespaces, from beginning; remembered until resume().
@@ -277,8 +279,8 @@ class Scheduler final : public PipelineHost,
     std::optional<PipelineHandle> handle;  // none: submitted before this start, and not looked for yet
   };
 
-  /// What a pipeline has for another, which is told by the timers: nobody else may wait for a credit of the journal,
-  /// or act for a second pipeline inside the step of one.
+  /// What a pipeline has for another, which is told by the timers: nobody else may wait for a credit of the
+  /// journal, or act for a second pipeline inside the step of one.
   struct Word {
     Uuid to;
     bool cancel = true;   // from the parent; else the child has ended
@@ -386,7 +388,8 @@ class Scheduler final : public PipelineHost,
   // Those of live_ whose workflows declare signals, and children.
   std::map<Uuid, Pipeline*> addressed_ LEAT_GUARDED_BY(mutex_);
 
-  // Of what the store held: children are carried on after their parents, so that nobody has a word for one of those.
+  // Of what the store held: children are carried on after their parents, so that nobody has a word for one of
+  // those.
   std::set<std::uint64_t> parents_waiting_ LEAT_GUARDED_BY(mutex_);  // by pipeline_no
   std::set<Uuid> children_remembered_ LEAT_GUARDED_BY(mutex_);
   Mutex passing_;

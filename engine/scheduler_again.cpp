@@ -1,5 +1,5 @@
-// Doing tasks of an ended pipeline again: a new pipeline of the same workflow that takes over what stays, with
-// its contexts. The old one remains as it ended.
+// Doing tasks of an ended pipeline again: a new pipeline of the same workflow that takes over what stays,
+// with its contexts. The old one remains as it ended.
 #include <algorithm>
 #include <string>
 #include <utility>

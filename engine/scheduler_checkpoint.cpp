@@ -1,5 +1,6 @@
-// What a round of the checkpoint writes down: the workflows and keys that something still needs, the pipelines
-// that wait for their workflow to be registered, and those that live. In slices, so that nobody waits long.
+// What a round of the checkpoint writes down: the workflows and keys that something still needs, the
+// pipelines that wait for their workflow to be registered, and those that live. In slices, so that nobody
+// waits long.
 #include <algorithm>
 #include <utility>
 
@@ -14,8 +15,8 @@ constexpr std::size_t kPipelinesPerSlice = 64;
 }  // namespace
 
 RoundBegun Scheduler::begin_round(std::uint64_t generation) {
-  // Before the look at what lives: a pipeline that is not met began later, so that all of it is in the journal
-  // from here on.
+  // Before the look at what lives: a pipeline that is not met began later, so that all of it is in the
+  // journal from here on.
   const std::uint64_t minimum = journal_->written();
   // relaxed: a number that is given out meanwhile is used in the journal behind the minimum, or never
   const std::uint64_t next_pipeline_no = next_pipeline_no_.load(std::memory_order_relaxed);

@@ -1,9 +1,9 @@
 // Parents and children: how a child begins, and who is told when one of both ends.
 //
-// A child's end is in the store before its parent is told, and says what the parent is to be told: the store's fold
-// keeps that for the parent until the parent's own record of the signal, so that a crash between loses nothing, and a
-// round of the checkpoint is not complete in between. What a parent has to tell needs no record: a child that is
-// carried on finds its parent gone.
+// A child's end is in the store before its parent is told, and says what the parent is to be told: the
+// store's fold keeps that for the parent until the parent's own record of the signal, so that a crash between
+// loses nothing, and a round of the checkpoint is not complete in between. What a parent has to tell needs no
+// record: a child that is carried on finds its parent gone.
 #include <algorithm>
 #include <chrono>
 #include <iterator>

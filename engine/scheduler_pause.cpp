@@ -35,8 +35,8 @@ std::expected<void, Error> Scheduler::resume(PauseScope scope, std::string_view 
   return change_pause({.scope = scope, .paused = false, .what = what});
 }
 
-/// Takes effect at once, then waits until it is on disk, where that can be waited for: also what was so already,
-/// since who said it before may be waiting still, or have heard that the store failed.
+/// Takes effect at once, then waits until it is on disk, where that can be waited for: also what was so
+/// already, since who said it before may be waiting still, or have heard that the store failed.
 std::expected<void, Error> Scheduler::change_pause(const PauseChanged& record) {
   if (journal_ != nullptr && !reserve_one()) return refuse(ErrorCode::Stopped, "the Runner is stopping");
   std::vector<QueuedTask> free;

@@ -116,9 +116,10 @@ std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow,
   if (const auto known = submissions_.find(key); known != submissions_.end()) {
     if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
     if (known->second.handle) return *known->second.handle;
-    return fail(ErrorCode::AlreadyExists,
-                "submitted as pipeline " + known->second.pipeline.to_string() +
-                    " before this start; it has ended, or waits in the store or for its version of the workflow");
+    return fail(
+        ErrorCode::AlreadyExists,
+        "submitted as pipeline " + known->second.pipeline.to_string() +
+            " before this start; it has ended, or waits in the store or for its version of the workflow");
   }
   if (submissions_.size() >= kSubmissionsMax) {
     return fail(ErrorCode::InvalidState, std::to_string(kSubmissionsMax) +

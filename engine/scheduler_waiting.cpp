@@ -6,7 +6,8 @@
 
 namespace leat {
 
-/// Uses up one of two credits and gives the other back, where it does. @return false: the pipeline is to begin in memory
+/// Uses up one of two credits and gives the other back, where it does. @return false: the pipeline is to
+/// begin in memory
 bool Scheduler::set_aside(Pipeline& pipeline, const Beginning& how) {
   if (how.slot.count() > 0 || how.writes != nullptr || !pipeline.may_be_set_aside(how.traits)) return false;
   const std::uint32_t root = pipeline.workflow().workflow.roots().front();

@@ -1,5 +1,5 @@
-// The signals of one pipeline: which have come, and which coroutines wait for one. Knows them by number, nothing of
-// tasks that are gated by them, and nothing of the journal.
+// The signals of one pipeline: which have come, and which coroutines wait for one. Knows them by number,
+// nothing of tasks that are gated by them, and nothing of the journal.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +23,12 @@ class SignalListener {
   ~SignalListener() = default;
 };
 
-/// A signal comes in two steps: the pipeline's step takes it, and its commit tells of it, so that nobody acts on what a
-/// crash may still take back.
+/// A signal comes in two steps: the pipeline's step takes it, and its commit tells of it, so that nobody acts
+/// on what a crash may still take back.
 ///
-/// Thread-safety: value(), take() and what is public in data: the pipeline's step, and who was released by it. The
-///   rest: any number of threads; a mutex, since only pipelines whose workflow declares signals have one of these.
+/// Thread-safety: value(), take() and what is public in data: the pipeline's step, and who was released by
+///   it. The rest: any number of threads; a mutex, since only pipelines whose workflow declares signals have
+///   one of these.
 /// Invariant: a value never changes once it is there.
 class Signals {
  public:

@@ -1,5 +1,5 @@
-// Attempts that were told to end, because their time was up or their pipeline was cancelled, and have not come back:
-// those that never do are said to be stuck. Knows nothing of pipelines.
+// Attempts that were told to end, because their time was up or their pipeline was cancelled, and have not
+// come back: those that never do are said to be stuck. Knows nothing of pipelines.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,8 @@
 
 namespace leat {
 
-/// Thread-safety: any number of threads; a mutex, since only attempts that are overdue or cancelled come here.
+/// Thread-safety: any number of threads; a mutex, since only attempts that are overdue or cancelled come
+/// here.
 /// Invariant: whoever is in told_ has not come back; said of each once.
 class StuckAttempts final : public TimerListener {
  public:

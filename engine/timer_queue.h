@@ -27,8 +27,8 @@ struct TimerId {
   std::uint32_t use = 0;
 };
 
-/// A heap of due times, each of which knows its place, so that a timer that is no longer needed is gone at once:
-/// limits of an hour on tasks of a millisecond do not pile up.
+/// A heap of due times, each of which knows its place, so that a timer that is no longer needed is gone at
+/// once: limits of an hour on tasks of a millisecond do not pile up.
 ///
 /// Thread-safety: any number of threads; a mutex, since only tasks that wait for time come here.
 /// Complexity: schedule, cancel: O(log n). No allocation once it has been as large.

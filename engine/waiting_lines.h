@@ -53,18 +53,19 @@ class WaitingHost {
   ~WaitingHost() = default;
 };
 
-/// A newcomer goes to the store where memory is used up, or where its line waits there already; a line comes back in
-/// the order of its places, some pipelines at a time, as soon as few of those that came are still to begin. A pipeline
-/// goes and comes by one record each, which changes its row in the same write, so it is never in two places and never
-/// in none.
+/// A newcomer goes to the store where memory is used up, or where its line waits there already; a line comes
+/// back in the order of its places, some pipelines at a time, as soon as few of those that came are still to
+/// begin. A pipeline goes and comes by one record each, which changes its row in the same write, so it is
+/// never in two places and never in none.
 ///
 /// Thread-safety: any number of threads.
 /// Invariants:
-///   1. Places are given out and published under the mutex: a line's rows are there in the order of their places.
-///   2. begin <= committed <= end: what is read lies below `committed`, so that it is in the store and has reached
-///      its level.
-///   3. A pipeline is published as taken in before anything else of it is, and released once that is committed: a
-///      task that kills its process is known to live.
+///   1. Places are given out and published under the mutex: a line's rows are there in the order of their
+///      places.
+///   2. begin <= committed <= end: what is read lies below `committed`, so that it is in the store and has
+///      reached its level.
+///   3. A pipeline is published as taken in before anything else of it is, and released once that is
+///      committed: a task that kills its process is known to live.
 class WaitingLines final : public TimerListener {
  public:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
@@ -81,7 +82,8 @@ class WaitingLines final : public TimerListener {
 
   /// Sets a newcomer aside, or does not.
   ///
-  /// @return  false: it is to begin in memory. @pre a credit is reserved, which is used up if not; a handle is there
+  /// @return  false: it is to begin in memory. @pre a credit is reserved, which is used up if not; a handle
+  ///          is there
   bool set_aside(Pipeline& pipeline, const WaitingLine& line, const PipelineTraits& traits);
   /// The record that set it aside has reached its level.
   void is_aside(const Pipeline& pipeline) noexcept;

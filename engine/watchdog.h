@@ -32,8 +32,9 @@ class Watchdog {
   Watchdog(LaneTable& lanes, std::chrono::nanoseconds stall_after, Log log)
       : lanes_(lanes), stall_after_ns_(stall_after.count()), log_(std::move(log)) {}
 
-  /// Looks at every lane once. @return when to look again, by the same clock: within a second, or a quarter of the
-  /// time after which it speaks; where nothing comes, ever later, up to six times that time, or a minute
+  /// Looks at every lane once. @return when to look again, by the same clock: within a second, or a quarter
+  /// of the time after which it speaks; where nothing comes, ever later, up to six times that time, or a
+  /// minute
   std::int64_t look(std::int64_t now_ns);
 
  private:

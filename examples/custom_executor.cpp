@@ -10,7 +10,8 @@ namespace {
 
 class AreaExecutor final : public leat::TaskExecutor {
  public:
-  std::expected<leat::ExecutionResult, leat::DispatchError> execute(const leat::TaskReadyEvent& event) override {
+  std::expected<leat::ExecutionResult, leat::DispatchError> execute(
+      const leat::TaskReadyEvent& event) override {
     const auto text = services().load_context(event);
     if (!text) return leat::ExecutionResult::failed(event.task_execution_id, text.error().message);
     auto context = leat::Context::parse(*text);

@@ -1,5 +1,6 @@
-// The simulator finds a task that is not idempotent: it charges a card, and a crash between the charge and the
-// moment at which its end is durable makes it charge again. The cure is a key that the bank knows the order by.
+// The simulator finds a task that is not idempotent: it charges a card, and a crash between the charge and
+// the moment at which its end is durable makes it charge again. The cure is a key that the bank knows the
+// order by.
 #include <leat/sim.h>
 
 #include <cstdio>

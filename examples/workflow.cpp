@@ -1,5 +1,5 @@
-// A durable workflow: three tasks, a retry, and contexts that hand results on. Kill it in the middle and start it
-// again: what was completed does not run twice.
+// A durable workflow: three tasks, a retry, and contexts that hand results on. Kill it in the middle and
+// start it again: what was completed does not run twice.
 #include <leat/leat.h>
 
 #include <cstdio>
@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
   if (!pipeline) return fail(pipeline.error().message);
   const auto result = pipeline->wait();
   if (!result) return fail(result.error().message);
-  std::printf("%s: %s %s\n", pipeline->id().to_string().c_str(), std::string(to_string(result->state)).c_str(),
-              result->context.c_str());
+  std::printf("%s: %s %s\n", pipeline->id().to_string().c_str(),
+              std::string(to_string(result->state)).c_str(), result->context.c_str());
   return result->context == R"({"clean":true,"loaded":6,"rows":3})" ? 0 : 1;
 }

@@ -15,8 +15,8 @@ namespace leat {
 ///
 /// @param oldest  where the events begin
 /// @param report  told of each that is missing or another than its record says, which nothing can bring back
-/// @return        an error: contexts that no record has a mark of, or a list of them that is not complete. Both
-///                follow from the rest, see rebuild_contexts()
+/// @return        an error: contexts that no record has a mark of, or a list of them that is not complete.
+///                Both follow from the rest, see rebuild_contexts()
 std::expected<void, StoreError> check_contexts(const JournalDb& journal, const CheckpointMark& oldest,
                                                const std::function<void(StoreError&&)>& report);
 

@@ -53,8 +53,8 @@ std::expected<std::string, StoreError> read_context(const JournalDb& journal, co
 std::expected<void, StoreError> replay_listed(const JournalDb& journal,
                                               const std::function<void(const ListedContext&)>& visit);
 
-/// Frees the contexts that were brought before the round where the events begin, but for those of pipelines that
-/// have a row in it: their records are gone.
+/// Frees the contexts that were brought before the round where the events begin, but for those of pipelines
+/// that have a row in it: their records are gone.
 ///
 /// Thread-safety: one thread at a time, beside the committer. Ends before the database is closed.
 /// Invariant: what it frees, no record and no row refers to; ended early, it finds the rest the next time.

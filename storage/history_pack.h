@@ -1,5 +1,5 @@
-// The summaries of the pipelines that one group commit finished, as bytes. record_format.h documents the form.
-// What is unpacked may be damaged: nothing read is believed before it is checked.
+// The summaries of the pipelines that one group commit finished, as bytes. record_format.h documents the
+// form. What is unpacked may be damaged: nothing read is believed before it is checked.
 #pragma once
 
 #include <cstddef>

@@ -236,7 +236,8 @@ std::uint64_t Journal::published() const noexcept {
   return state_->tickets.load(std::memory_order_relaxed);  // relaxed: what the caller knows of is in its past
 }
 
-std::expected<std::string, StoreError> Journal::read_context(const ContextPlace& place, ContextMark mark) const {
+std::expected<std::string, StoreError> Journal::read_context(const ContextPlace& place,
+                                                             ContextMark mark) const {
   auto text = state_->store.read_context(place);
   if (text && mark_of(*text, place) != mark) return std::unexpected(other_context(place));
   return text;

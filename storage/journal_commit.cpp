@@ -1,4 +1,5 @@
-// The committer's step: packs what is published, writes it, syncs it where somebody waits for that, and tells.
+// The committer's step: packs what is published, writes it, syncs it where somebody waits for that, and
+// tells.
 #include <utility>
 
 #include "journal_state.h"
@@ -10,7 +11,8 @@ namespace leat {
 /// @return  the ticket after it
 std::uint64_t Journal::State::pack() noexcept {
   // relaxed: the committer itself wrote it
-  writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed), synced_at_ns);
+  writer.begin(next_sequence, journal_end, store.epoch(), synced.load(std::memory_order_relaxed),
+               synced_at_ns);
   rows.begin(next_sequence);
   history.begin(next_sequence);
   waiting_changes.clear();

@@ -6,9 +6,10 @@
 //              slice; key 'c', the same: a commit that was carried to that round
 // history      key: first sequence number, big endian, and a zero byte: a pack
 // contexts     see contexts_family.h, as for the checkpoint's key 'a'
-// waiting      line: u32 workflow_no, u8 priority, u32 key_no, all numbers big endian. Key 'b', line: u64 begin,
-//              end, holes, see WaitingBounds, as of the last taking in; key 'r', line, u64 place: the row of a
-//              pipeline that waits. Below a line's begin lie rows that nobody reads: they go by the thousand
+// waiting      line: u32 workflow_no, u8 priority, u32 key_no, all numbers big endian. Key 'b', line: u64
+//              begin, end, holes, see WaitingBounds, as of the last taking in; key 'r', line, u64 place: the
+//              row of a pipeline that waits. Below a line's begin lie rows that nobody reads: they go by the
+//              thousand
 #pragma once
 
 #include <rocksdb/db.h>
@@ -56,7 +57,8 @@ rocksdb::Status put_waiting(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHan
 
 /// Modest in memory, files and threads; quiet. Recovery mode: absolute consistency.
 rocksdb::DBOptions journal_db_options(rocksdb::Env* env);
-/// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts', the waiting pipelines'.
+/// The default family, which stays empty, the journal's, the checkpoint's, the history's, the contexts', the
+/// waiting pipelines'.
 std::vector<rocksdb::ColumnFamilyDescriptor> journal_families(const StoreOptions& store_options = {});
 
 /// @return  Refused: this RocksDB cannot serve them

@@ -206,7 +206,8 @@ class MemoryStore final : public StateStore {
     const MutexLock lock(*medium_->mutex);
     if (!is_open()) return closed();
     for (const MemoryMedium::Commit& commit : medium_->commits) {
-      if (const auto found = commit.contexts.find(place); found != commit.contexts.end()) return found->second;
+      if (const auto found = commit.contexts.find(place); found != commit.contexts.end())
+        return found->second;
     }
     const auto found = medium_->contexts.find(place);
     if (found == medium_->contexts.end()) return std::unexpected(missing_context(place));

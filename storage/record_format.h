@@ -14,8 +14,8 @@
 //           varint          transitions: max(1, transitions) sequence numbers are taken from the first on
 //           varint          groups
 //           i64             base: Unix time in ns
-//           varint          synced at: 1 + zigzag of when the sync of that watermark had returned, Unix time - base,
-//                           in ns; 0: not known; absent before version 3
+//           varint          synced at: 1 + zigzag of when the sync of that watermark had returned, Unix time
+//                           - base, in ns; 0: not known; absent before version 3
 //           group ...       so many
 //           u64             checksum: XXH3-64 of all bytes before it, seeded with the first sequence number.
 //                           With the link in it, it stands for the whole journal up to here: its hash
@@ -93,7 +93,8 @@
 //           u8              PipelineState | 8 which this step changed | 16 successors | 32 start | 64 told
 //           text            name, value: JSON text
 //           changes         successors, where flagged; Ready or Skipped
-//           i64             start, where flagged: Unix time in ns, before which those that are Ready do not begin
+//           i64             start, where flagged: Unix time in ns, before which those that are Ready do not
+//                           begin
 //           text            told, where flagged, as in TaskEnded
 //
 // 12 ScheduleChanged        takes no sequence number
@@ -139,7 +140,8 @@
 //           urgency        64: how urgent it is:
 //             u8           Priority | 4 deadline | 8 redriven
 //             i64          deadline, where flagged: Unix time in ns
-//             16 bytes, varint  redriven, where flagged: id and task that leave the quarantine with this record
+//             16 bytes, varint  redriven, where flagged: id and task that leave the quarantine with this
+//                               record
 //
 // changes   varint          runs of neighbouring tasks with one new state; for each run:
 //           varint          zigzag (first task - end of the run before, or 0) << 3 | long << 2 | state;
@@ -181,16 +183,16 @@
 // 20 RoundEnded             i64 Unix time in ns
 // 21 TasksKept              varint pipeline_no, varint first task; then tasks as in PipelineKept, which they
 //                           go on: a row is closed when it passes kRowBytesMax
-// 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id, text reason;
-//                           a Paused pipeline's follows its row
+// 22 PauseKept              u8 PauseScope, i64 since: Unix time in ns, text key, pattern or pipeline's id,
+//                           text reason; a Paused pipeline's follows its row
 // 23 SubmissionKept         text idempotency key, 16 bytes id of its pipeline, i64 its end: Unix time in ns
 // 27 QuarantineKept         16 bytes id, varint task, text its namespace, varint attempt, varint rescues,
 //                           i64 since: Unix time in ns, text error
 // 28 ScheduleKept           as ScheduleChanged, always with its definition
 //
-// What the journal drops of pipelines that live in the round where it then begins is carried: a carried commit is
-// a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of others. Its
-// gap, unsynced and link are 0.
+// What the journal drops of pipelines that live in the round where it then begins is carried: a carried
+// commit is a commit with the number and epoch of the one it stands for, and GroupsLeftOut for all groups of
+// others. Its gap, unsynced and link are 0.
 //
 // The pipelines that a commit finishes have their summaries in a pack, written under its first number too:
 //
@@ -214,8 +216,8 @@
 //                           bytes; else 16 bytes
 //           text            error, where flagged
 //
-// A context that lies apart is the text alone, under its pipeline's number and its place, in the same write as
-// the commit whose record has its mark.
+// A context that lies apart is the text alone, under its pipeline's number and its place, in the same write
+// as the commit whose record has its mark.
 //
 // A pipeline that waits in the store alone has a row of its own, under its line and place:
 //

@@ -299,8 +299,7 @@ std::expected<void, StoreError> RocksdbStateStore::drop_events() {
   // Files go for good: not before what says so is on the device.
   if (status.ok()) status = journal_.db().SyncWAL();
   // Whole files at once, so that no compaction has to read what is gone. The end is not included.
-  const rocksdb::Slice begin(first);
-  const rocksdb::Slice end(last);
+  const rocksdb::Slice begin(first), end(last);
   if (status.ok()) {
     status = rocksdb::DeleteFilesInRange(&journal_.db(), journal_.family(), &begin, &end, false);
   }

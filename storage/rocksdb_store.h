@@ -38,7 +38,8 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
 
 /// As leat/store_verifier.h says.
 ///
-/// @param env  what RocksDB writes to; the superblock and the floor are written past it, each in one durable step
+/// @param env  what RocksDB writes to; the superblock and the floor are written past it, each in one durable
+///             step
 std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory, rocksdb::Env& env);
 
 }  // namespace leat

@@ -47,9 +47,10 @@ std::expected<std::string, StoreError> StateStore::read_context(const ContextPla
 namespace {
 
 StoreError context_error(const ContextPlace& place, std::string_view what) {
-  const std::string whose = place.place == 0 ? "that it began with" : "of task " + std::to_string(place.place - 1);
-  return {StoreErrorCode::Damaged, "pipeline " + std::to_string(place.pipeline_no) + ": the context " + whose +
-                                       " " + std::string(what)};
+  const std::string whose =
+      place.place == 0 ? "that it began with" : "of task " + std::to_string(place.place - 1);
+  return {StoreErrorCode::Damaged, "pipeline " + std::to_string(place.pipeline_no) + ": the context " +
+                                       whose + " " + std::string(what)};
 }
 
 }  // namespace

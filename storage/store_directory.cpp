@@ -242,7 +242,8 @@ std::expected<Floor, StoreError> read_floor(const std::string& directory, bool* 
   const auto bytes = read_file(join(directory, kFloorName), 2 * kSectorBytes);
   const std::string_view file = bytes ? std::string_view(*bytes) : std::string_view();
   // An opening for writing makes both sectors anew, so that they are of one length.
-  const bool is_old = decode_floor(file, 0, kFloorBytesBefore) || decode_floor(file, kSectorBytes, kFloorBytesBefore);
+  const bool is_old =
+      decode_floor(file, 0, kFloorBytesBefore) || decode_floor(file, kSectorBytes, kFloorBytesBefore);
   const std::size_t floor_bytes = is_old ? kFloorBytesBefore : kFloorBytes;
   const auto first = decode_floor(file, 0, floor_bytes);
   const auto second = decode_floor(file, kSectorBytes, floor_bytes);

@@ -10,7 +10,8 @@
 //           journal_end N       the end of the journal at that opening, or at its close
 //           journal_hash H      of the commit that ends there; 0: none, or unknown; absent before format 3
 //           reserved_end N      no number from here on was ever used
-//           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 from the next opening on
+//           manifest N          XXH3-64 of RocksDB's list of files, as close() left it; 0 from the next
+//                               opening on
 //           repairing N         families that are being made anew: 1 checkpoint, 2 history, 4 contexts;
 //                               absent before format 4
 //           checksum H          XXH3-64 of the bytes before this line, in hexadecimal

@@ -290,7 +290,8 @@ const char* StoreImage::Fold::operator()(const TaskStarted& record) {
   task_->key_no = record.key_no;
   task_->retry_at_ns = 0;
   worker_ = record.worker;
-  if (worker_) dispatched_ns_ = record_format::difference(time_ns_, static_cast<std::int64_t>(record.waited_ns));
+  if (worker_)
+    dispatched_ns_ = record_format::difference(time_ns_, static_cast<std::int64_t>(record.waited_ns));
   move_task(record.task, TaskState::Running, record.attempt, TransitionReason::Started);
   return nullptr;
 }
@@ -315,7 +316,8 @@ const char* StoreImage::Fold::end_again(const TaskEnded& record) {
   return kFolded;
 }
 
-/// The list's rows are the last ones of a round, so that whatever ended without a row of its own is among them.
+/// The list's rows are the last ones of a round, so that whatever ended without a row of its own is among
+/// them.
 void StoreImage::Fold::quarantine(const TaskEnded& record) {
   if (state_.carries) return;  // below all rows
   const WorkflowImage& workflow = state_.workflows.at(pipeline_->workflow_no);
@@ -449,7 +451,8 @@ const char* StoreImage::Fold::take_in(std::int64_t created_ns, const PipelineCre
   state_.next_pipeline_no = std::max(state_.next_pipeline_no, record.pipeline_no + 1);
   const auto [place, is_new] = state_.pipelines.try_emplace(record.pipeline_no);
   if (!is_new) {  // its row, or all its events, say the same and more
-    const bool twice = place->second.folded_to == 0 && state_.keep == Keep::Unfinished && !state_.prefers_events;
+    const bool twice =
+        place->second.folded_to == 0 && state_.keep == Keep::Unfinished && !state_.prefers_events;
     return twice ? "takes in a pipeline that lives" : nullptr;
   }
   if (const char* wrong = begin_image(place->second, record, created_ns)) return wrong;
@@ -475,9 +478,9 @@ const char* StoreImage::Fold::operator()(const PauseChanged& record) {
 std::unexpected<StoreError> StoreImage::Fold::refuse(State& state, std::uint64_t first_sequence,
                                                      std::string_view what) {
   state.refused = true;
-  const bool too_many = what.data() == kTooManyTasks;
-  return std::unexpected(StoreError{too_many ? StoreErrorCode::Refused : StoreErrorCode::Damaged,
-                                    "commit " + std::to_string(first_sequence) + " " + std::string(what)});
+  const auto code = what.data() == kTooManyTasks ? StoreErrorCode::Refused : StoreErrorCode::Damaged;
+  return std::unexpected(
+      StoreError{code, "commit " + std::to_string(first_sequence) + " " + std::string(what)});
 }
 
 std::expected<void, StoreError> StoreImage::Fold::apply(State& state, CommitReader& reader,
@@ -485,10 +488,7 @@ std::expected<void, StoreError> StoreImage::Fold::apply(State& state, CommitRead
   std::uint64_t sequence = reader.header().first_sequence;
   for (;;) {
     const auto group = reader.next();
-    if (!group) {
-      state.refused = true;
-      return std::unexpected(group.error());
-    }
+    if (!group) return state.refused = true, std::unexpected(group.error());
     if (*group == nullptr) return {};
     Fold fold(state, on_event, reader.header(), sequence, (*group)->time_ns);
     const char* const wrong = std::visit(fold, (*group)->record);

@@ -61,7 +61,8 @@ std::optional<Base> find_base(const JournalDb& journal, const CheckpointMarks& m
 
 using Packs = std::map<std::uint64_t, std::string>;  // by the first number of their commits
 
-/// What can be read of the history. Tables one by one: a family with an altered one cannot be read as a whole.
+/// What can be read of the history. Tables one by one: a family with an altered one cannot be read as a
+/// whole.
 Packs read_packs(const JournalDb& journal, const std::string& directory,
                  const std::set<std::string>& altered) {
   std::vector<rocksdb::LiveFileMetaData> tables;
@@ -314,8 +315,8 @@ class Rebuilding {
     return ended;
   }
 
-  /// Families with altered tables, in a database opened for that alone: one that bears such tables keeps quiet
-  /// about flushes that fail, and waits for them for ever.
+  /// Families with altered tables, in a database opened for that alone: one that bears such tables keeps
+  /// quiet about flushes that fail, and waits for them for ever.
   std::expected<void, StoreError> drop_altered() {
     if (altered_families_.empty()) return {};
     auto journal = JournalDb::open(directory(), JournalDb::Access::Write, with_altered_);

@@ -1,5 +1,5 @@
-// Makes the families of a closed store anew that follow from the rest, so that a repair which is cut short can be
-// taken up again. Private: includes RocksDB.
+// Makes the families of a closed store anew that follow from the rest, so that a repair which is cut short
+// can be taken up again. Private: includes RocksDB.
 #pragma once
 
 #include <rocksdb/env.h>

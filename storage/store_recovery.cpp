@@ -25,7 +25,8 @@ std::expected<StoreImage, StoreError> recover_unfinished(StateStore& store) {
     return std::unexpected(
         StoreError{StoreErrorCode::Io, "the journal was read up to number " +
                                            std::to_string(image.end_sequence()) + " and ends at " +
-                                           std::to_string(store.journal_end()) + ": too few file descriptors?"});
+                                           std::to_string(store.journal_end()) +
+                                           ": too few file descriptors?"});
   }
   if (auto whole = check_whole(image); !whole) return std::unexpected(std::move(whole.error()));
   return image;

@@ -35,7 +35,8 @@ class Examination {
 
   std::vector<Finding> run() {
     examine_floor();
-    if (block_.repairing != 0) return report(repair_was_cut_short(directory_), kHistoryFamily), std::move(findings_);
+    if (block_.repairing != 0)
+      return report(repair_was_cut_short(directory_), kHistoryFamily), std::move(findings_);
     if (block_.created) examine_journal();
     return std::move(findings_);
   }
@@ -132,7 +133,8 @@ class Examination {
       found.emplace(line.line, line);
       std::uint64_t rows = 0;
       bool sound = true;
-      const auto look = [&](std::uint64_t, std::span<const std::byte> row) -> std::expected<bool, StoreError> {
+      const auto look = [&](std::uint64_t,
+                            std::span<const std::byte> row) -> std::expected<bool, StoreError> {
         ++rows;
         sound &= decode_waiting(row, [&](std::int64_t, const PipelineCreated& created) {
           sound &= created.workflow_no == line.line.workflow_no &&

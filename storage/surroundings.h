@@ -1,5 +1,5 @@
-// What RocksDB runs on while a store is open for writing: a file system with a reserve, and who hears of stalls.
-// Private: includes RocksDB.
+// What RocksDB runs on while a store is open for writing: a file system with a reserve, and who hears of
+// stalls. Private: includes RocksDB.
 #pragma once
 
 #include <rocksdb/env.h>

@@ -1,5 +1,5 @@
-// What a pipeline takes over from an earlier one, and what it has been told, to bytes and back. record_format.h
-// documents the form.
+// What a pipeline takes over from an earlier one, and what it has been told, to bytes and back.
+// record_format.h documents the form.
 #include "tasks_done.h"
 
 #include <string>

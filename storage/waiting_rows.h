@@ -1,5 +1,5 @@
-// Rows of pipelines that wait in the store alone: out of the groups of a commit, and checked when they are read.
-// record_format.h documents the form.
+// Rows of pipelines that wait in the store alone: out of the groups of a commit, and checked when they are
+// read. record_format.h documents the form.
 #pragma once
 
 #include <cstddef>

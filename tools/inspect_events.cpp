@@ -29,7 +29,8 @@ constexpr std::array<Column, 12> kColumns = {{{"seq", true},
                                               {"dispatched_ns", true},
                                               {"durable_ns", true}}};
 
-/// Rows that wait for a later commit to say when theirs was synced; not for ever, where nobody asks for syncs.
+/// Rows that wait for a later commit to say when theirs was synced; not for ever, where nobody asks for
+/// syncs.
 class EventRows {
  public:
   explicit EventRows(RowFormat format) : writer_(stdout, format, kColumns) {}

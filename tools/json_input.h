@@ -1,4 +1,5 @@
-// JSON from outside: a user's file, a store from elsewhere. Bounded, so that no text leads the library astray.
+// JSON from outside: a user's file, a store from elsewhere. Bounded, so that no text leads the library
+// astray.
 #pragma once
 
 #include <expected>

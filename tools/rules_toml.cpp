@@ -124,8 +124,8 @@ std::size_t string_end(std::string_view text, std::size_t at) {
   return text.size();
 }
 
-/// The line of a key with more than kKeyPartsMax parts; 0: there is none. Strings count as one part of a key, so that
-/// what stands in them does not count; floats have one dot, dates one or none.
+/// The line of a key with more than kKeyPartsMax parts; 0: there is none. Strings count as one part of a key,
+/// so that what stands in them does not count; floats have one dot, dates one or none.
 std::size_t line_of_long_key(std::string_view text) {
   std::size_t line = 1;
   std::size_t dots = 0;

@@ -3,8 +3,8 @@
 
 #define TOML_EXCEPTIONS 0
 #define TOML_MAX_NESTED_VALUES 64  // arrays and inline tables are walked recursively
-// toml++ 3.3 asserts, or lets the compiler assume, what a file can break: its own checks behind say what is wrong with
-// "[!]", and a letter like U+00E4 that stands where a space may is none.
+// toml++ 3.3 asserts, or lets the compiler assume, what a file can break: its own checks behind say what is
+// wrong with "[!]", and a letter like U+00E4 that stands where a space may is none.
 #include <cstdint>
 #include <toml++/impl/preprocessor.h>
 #undef TOML_ASSERT_ASSUME
@@ -25,7 +25,8 @@
 
 namespace leat::tools {
 
-/// Parses TOML from outside: refuses keys of more than 16 parts, which the library nests as deep as they are long.
+/// Parses TOML from outside: refuses keys of more than 16 parts, which the library nests as deep as they are
+/// long.
 ///
 /// @param path  names the file in messages
 /// @return      the table, or one line "file:line:column: what (accepted: TOML)"

@@ -1,5 +1,5 @@
-// `leat torture`: lives that are killed, one after the other, on one store, and an observer that holds what they
-// acknowledged against what is left.
+// `leat torture`: lives that are killed, one after the other, on one store, and an observer that holds what
+// they acknowledged against what is left.
 #pragma once
 
 #include <cstdint>

@@ -45,7 +45,8 @@ class TortureLedger {
 
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
   void check_completed(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
-  /// Of the contexts that lie apart in the store: each is what its record has a mark of, and what its task told.
+  /// Of the contexts that lie apart in the store: each is what its record has a mark of, and what its task
+  /// told.
   void check_contexts(const std::string& store, const std::map<Uuid, Remembered>& now,
                       std::vector<std::string>& wrong);
 

@@ -1,5 +1,5 @@
-// What a life of `leat torture` tells its observer through a pipe: one write for each, so that a kill cuts between
-// two. Both ends are the same program on the same machine.
+// What a life of `leat torture` tells its observer through a pipe: one write for each, so that a kill cuts
+// between two. Both ends are the same program on the same machine.
 #pragma once
 
 #include <unistd.h>

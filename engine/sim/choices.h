@@ -9,8 +9,9 @@
 
 namespace leat::sim {
 
-/// 0 is always the harmless choice: the first in turn, nothing goes wrong. The list is cut into steps, so that
-/// one step can be changed, or taken out, and the others keep their choices: that is how a schedule is minimised.
+/// 0 is always the harmless choice: the first in turn, nothing goes wrong. The list is cut into steps, so
+/// that one step can be changed, or taken out, and the others keep their choices: that is how a schedule is
+/// minimised.
 ///
 /// Thread-safety: one thread.
 class Choices {

@@ -1,5 +1,5 @@
-// What the simulator has seen, written down beside the engine, and the invariants that are checked against it.
-// It knows values alone (no engine, no store), so that a test can show it what must never be.
+// What the simulator has seen, written down beside the engine, and the invariants that are checked against
+// it. It knows values alone (no engine, no store), so that a test can show it what must never be.
 #pragma once
 
 #include <compare>

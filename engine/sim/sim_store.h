@@ -1,4 +1,5 @@
-// The store of a simulated run: a memory store whose process may die, and whose device may fail, within any call.
+// The store of a simulated run: a memory store whose process may die, and whose device may fail, within any
+// call.
 #pragma once
 
 #include <memory>

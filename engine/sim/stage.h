@@ -1,4 +1,5 @@
-// What the parts of one simulated run share: choices, time, the ledger, the disk, and whether the process lives.
+// What the parts of one simulated run share: choices, time, the ledger, the disk, and whether the process
+// lives.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// One simulated run: processes that are born, serve the store and die, one after the other, until every pipeline
-// has ended.
+// One simulated run: processes that are born, serve the store and die, one after the other, until every
+// pipeline has ended.
 #pragma once
 
 #include <cstdint>

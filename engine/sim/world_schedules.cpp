@@ -1,4 +1,5 @@
-// The schedule of a simulated run: it begins some pipelines, is paused and goes on, and is removed in the end.
+// The schedule of a simulated run: it begins some pipelines, is paused and goes on, and is removed in the
+// end.
 #include <algorithm>
 #include <chrono>
 #include <utility>

@@ -366,7 +366,8 @@ TEST_F(RunTest, InspectHasThePromisedHeaders) {
   EXPECT_EQ(header("events"), kEventHeader);
   EXPECT_EQ(header("pipelines"),
             "pipeline,workflow,state,tasks,completed,failed,skipped,created_ns,finished_ns\n");
-  EXPECT_EQ(header("tasks"), "pipeline,task,state,attempt,rescues,executor,error,ready_ns,started_ns,finished_ns\n");
+  EXPECT_EQ(header("tasks"),
+            "pipeline,task,state,attempt,rescues,executor,error,ready_ns,started_ns,finished_ns\n");
 }
 
 TEST_F(RunTest, QuotesNamesThatWouldBreakACsv) {

@@ -1,5 +1,5 @@
-// Every behaviour of the original that leat keeps or changes is named by a test, as "row n" or as a case's first
-// number, or stands here as not applicable.
+// Every behaviour of the original that leat keeps or changes is named by a test, as "row n" or as a case's
+// first number, or stands here as not applicable.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

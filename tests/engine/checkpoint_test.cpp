@@ -1,5 +1,5 @@
-// The checkpoint as the engine writes it: whatever the moment, what is recovered from the newest complete round
-// and the journal behind it is what the whole journal amounts to; and the journal stays small.
+// The checkpoint as the engine writes it: whatever the moment, what is recovered from the newest complete
+// round and the journal behind it is what the whole journal amounts to; and the journal stays small.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -144,7 +144,8 @@ INSTANTIATE_TEST_SUITE_P(Levels, ChildrenAcrossCrashes,
                          testing::Values(Durability::Process, Durability::Disk),
                          [](const auto& level) { return std::string(to_string(level.param)); });
 
-/// Children that have ended, and some that wait when the store is closed; with rounds of the checkpoint between.
+/// Children that have ended, and some that wait when the store is closed; with rounds of the checkpoint
+/// between.
 TEST(ChildrenInAStore, AreWholeAndGoOn) {
   const TemporaryDirectory directory;
   const Workflow charge =

@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 constexpr auto kLong = 60s;
 
-/// Two tasks, one after the other; notes which pipelines begin, by their context's "n", and how many of one key are
-/// under way at once.
+/// Two tasks, one after the other; notes which pipelines begin, by their context's "n", and how many of one
+/// key are under way at once.
 class Visits {
  public:
   Workflow workflow =

@@ -1,5 +1,6 @@
-// 64 producers, executors that come and go, rules that are swapped, tasks that throw, dispatch, hold on, and defer,
-// and pipelines that are cancelled: afterwards nothing is lost and nothing is twice. Once with all CPUs, once with one.
+// 64 producers, executors that come and go, rules that are swapped, tasks that throw, dispatch, hold on, and
+// defer, and pipelines that are cancelled: afterwards nothing is lost and nothing is twice. Once with all
+// CPUs, once with one.
 #include <gtest/gtest.h>
 #include <sched.h>
 

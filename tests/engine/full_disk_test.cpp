@@ -101,8 +101,8 @@ void fill(const std::string& path) {
   ::_exit(testing::Test::HasFailure() ? 1 : 0);
 }
 
-/// Leaves a store with work, makes its file system read-only, and takes it up again once it can be written. Never
-/// returns.
+/// Leaves a store with work, makes its file system read-only, and takes it up again once it can be written.
+/// Never returns.
 [[noreturn]] void remount_child(const std::string& place) {
   ::mkdir(place.c_str(), 0755);
   if (!mount_privately(place, "size=96m")) ::_exit(kSkipped);

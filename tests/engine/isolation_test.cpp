@@ -44,7 +44,8 @@ class WatchedStore final : public WrappedStore {
   const std::function<void()> before_commit_;
 };
 
-/// What the tasks "a" and "b" do in this life: note that they began, and hang in those lives that end in a crash.
+/// What the tasks "a" and "b" do in this life: note that they began, and hang in those lives that end in a
+/// crash.
 struct Life {
   std::atomic<bool> hangs = true;
   std::mutex mutex;
@@ -96,8 +97,9 @@ TEST(Isolation, ASuspectBeginsBehindTheCommitOfTheOneBefore) {
     *dead = true;
     medium->cut_power();
   }
-  // The third life has one thread. While the first suspect's end is on its way to the store, it gets to do what waits
-  // for it, twice: the first time it comes back from that suspect, the second from all that this has released.
+  // The third life has one thread. While the first suspect's end is on its way to the store, it gets to do
+  // what waits for it, twice: the first time it comes back from that suspect, the second from all that this
+  // has released.
   now = &life;
   life.hangs = false;
   Runner* runner = nullptr;

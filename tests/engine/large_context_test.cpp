@@ -1,5 +1,5 @@
-// Contexts that lie apart, as tasks meet them: after a crash too they are what they were, and they are in memory only
-// where a task has asked for one.
+// Contexts that lie apart, as tasks meet them: after a crash too they are what they were, and they are in
+// memory only where a task has asked for one.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// The bell of lent_threads.h as a model: every interleaving of producers and lent threads. No task may be left
-// while all lent threads sleep. Then with one order weakened, or one step left out: that must be found.
+// The bell of lent_threads.h as a model: every interleaving of producers and lent threads. No task may be
+// left while all lent threads sleep. Then with one order weakened, or one step left out: that must be found.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -142,8 +142,8 @@ enum class CommitterFlaw : std::uint8_t {
   NoneAsked,  ///< who finds the seat taken does not say so
 };
 
-/// LentCommitter: who finds its seat taken trusts whoever has it. One thread stays, and sleeps where it may; one
-/// does a single run() and leaves, one a single has_work().
+/// LentCommitter: who finds its seat taken trusts whoever has it. One thread stays, and sleeps where it may;
+/// one does a single run() and leaves, one a single has_work().
 struct CommitterModel {
   enum Seat : std::uint8_t { kFree, kTaken, kAsked };
   enum Producer : std::uint8_t { kPublish, kWake, kRing, kOver };

@@ -252,7 +252,8 @@ TEST_F(Full, LinesTakeTurnsThoughOneCameFirst) {
   log.open();
   ASSERT_TRUE(runner->wait_idle(kLong));
   const auto numbers = log.numbers();
-  // All of the second tenant are done when about as many of the first are, and those that stood in memory before.
+  // All of the second tenant are done when about as many of the first are, and those that stood in memory
+  // before.
   const auto last = std::ranges::find(numbers, -300) - numbers.begin();
   EXPECT_LE(last, 2 * 300 + 150);
   std::vector<std::int64_t> first;

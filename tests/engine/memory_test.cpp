@@ -1,4 +1,5 @@
-// What a pipeline costs that only waits, with all that refers to it: in the engine, and while a store is opened.
+// What a pipeline costs that only waits, with all that refers to it: in the engine, and while a store is
+// opened.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,6 +1,6 @@
-// The models walk through protocols with the orders that the code has. This holds the code to them: on x86-64 most
-// weaker orders make the same instructions, so no run of any test would notice. Each line names the access and the
-// model's test that shows what is lost with less.
+// The models walk through protocols with the orders that the code has. This holds the code to them: on x86-64
+// most weaker orders make the same instructions, so no run of any test would notice. Each line names the
+// access and the model's test that shows what is lost with less.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Levels of priority: which of the waiting tasks goes first. One lent thread and a clock that stands still make
-// the order exact.
+// Levels of priority: which of the waiting tasks goes first. One lent thread and a clock that stands still
+// make the order exact.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// Tasks that were given up because their process died with them: they stay on a list, over restarts, until somebody
-// redrives or forgets them.
+// Tasks that were given up because their process died with them: they stay on a list, over restarts, until
+// somebody redrives or forgets them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-/// a -> poison, which runs until the test ends it; its process may die with it once less than `rescues_max` says.
+/// a -> poison, which runs until the test ends it; its process may die with it once less than `rescues_max`
+/// says.
 class Quarantined : public testing::Test {
  protected:
   void open(Retention events = {}) {

@@ -234,9 +234,10 @@ TEST(Recovery, ACancelIsNotForgottenByACrash) {
                             .build();
   const auto alive = std::make_shared<std::atomic<bool>>(true);
   const auto open = [&](const std::shared_ptr<std::atomic<bool>>& living) {
-    auto runner = Runner::builder()
-                      .state_store(std::make_unique<MortalStore>(make_memory_store(medium), living, 1'000'000))
-                      .build();
+    auto runner =
+        Runner::builder()
+            .state_store(std::make_unique<MortalStore>(make_memory_store(medium), living, 1'000'000))
+            .build();
     EXPECT_TRUE(runner->register_workflow(*workflow));
     EXPECT_TRUE(runner->start());
     return std::make_unique<Runner>(std::move(*runner));

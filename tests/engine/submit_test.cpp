@@ -1,5 +1,5 @@
-// What a submission may ask for besides a context: to be the only one with its key, to begin later, to come with
-// others.
+// What a submission may ask for besides a context: to be the only one with its key, to begin later, to come
+// with others.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

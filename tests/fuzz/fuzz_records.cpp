@@ -1,6 +1,6 @@
-// libFuzzer: any bytes as what a store keeps. The first byte says what they are, the next ones where the pieces end;
-// checksums are made right, so that what lies behind them is reached. Nothing may crash, and what was read must be
-// whole: counts that agree, states that exist.
+// libFuzzer: any bytes as what a store keeps. The first byte says what they are, the next ones where the
+// pieces end; checksums are made right, so that what lies behind them is reached. Nothing may crash, and what
+// was read must be whole: counts that agree, states that exist.
 #include <xxhash.h>
 
 #include <cstdint>
@@ -38,7 +38,8 @@ std::vector<std::byte> with_checksum(std::span<const std::uint8_t> bytes, std::u
 }
 
 /// A commit that goes on with what the image holds.
-std::vector<std::byte> linked(std::span<const std::uint8_t> piece, std::uint64_t first, const StoreImage& image) {
+std::vector<std::byte> linked(std::span<const std::uint8_t> piece, std::uint64_t first,
+                              const StoreImage& image) {
   std::vector<std::uint8_t> bytes(piece.begin(), piece.end());
   if (bytes.size() > sizeof(std::uint64_t) && bytes[0] != record_format::kVersionUnlinked) {
     record_format::put_u64(reinterpret_cast<std::byte*>(bytes.data() + 1), image.hash());

@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as rules and a name, one a line, the name last. Parsing agrees with the plain reference, and
-// so does the table.
+// libFuzzer: any bytes as rules and a name, one a line, the name last. Parsing agrees with the plain
+// reference, and so does the table.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -42,7 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(pattern.has_value() == expected.has_value(), "a pattern is refused by one side only");
     if (!pattern || !is_cheap(text) || rules_left == 0) continue;
     --rules_left;
-    require(leat::Pattern::parse(pattern->text())->text() == pattern->text(), "the normal form is not stable");
+    require(leat::Pattern::parse(pattern->text())->text() == pattern->text(),
+            "the normal form is not stable");
     patterns.push_back(*std::move(pattern));
     expected_patterns.push_back(*std::move(expected));
   }

@@ -1,5 +1,6 @@
-// libFuzzer: a store's directory from elsewhere. The bytes say what is changed in a store that was closed: three for a
-// byte of a file, or its end. Whatever they make of it, each reader says so or reads it; nothing crashes.
+// libFuzzer: a store's directory from elsewhere. The bytes say what is changed in a store that was closed:
+// three for a byte of a file, or its end. Whatever they make of it, each reader says so or reads it; nothing
+// crashes.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as a value: a duration, an identifier, a context, a trigger rule, a name. What is read is written
-// as what is read again.
+// libFuzzer: any bytes as a value: a duration, an identifier, a context, a trigger rule, a name. What is read
+// is written as what is read again.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = leat::TriggerRule::parse(rule->to_json());
     require(again.has_value() && again->to_json() == rule->to_json(), "a trigger rule is not stable");
   }
-  if (const auto level = leat::parse_durability(text)) require(leat::to_string(*level) == text, "another level");
+  if (const auto level = leat::parse_durability(text))
+    require(leat::to_string(*level) == text, "another level");
   leat::NamespaceTable names;
   if (const auto name = names.intern(text)) require(name->view() == text, "another name");
   return 0;

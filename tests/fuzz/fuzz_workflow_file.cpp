@@ -1,5 +1,6 @@
-// libFuzzer: any bytes as a file that leat reads, the first one saying of which kind: TOML, ROUTES.toml, rules, WfFormat,
-// or the definition that a store keeps. What is accepted is built, and written down and read again as the same.
+// libFuzzer: any bytes as a file that leat reads, the first one saying of which kind: TOML, ROUTES.toml,
+// rules, WfFormat, or the definition that a store keeps. What is accepted is built, and written down and read
+// again as the same.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

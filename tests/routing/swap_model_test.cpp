@@ -1,6 +1,6 @@
-// The live swap of rules (Router::Pin and Router::swap()) as a model: every interleaving of readers and of swaps, each
-// of which fills the slot that the one before freed. Nobody reads rules that are being filled, or gone. Then with one
-// order weakened, or one look left out: that must be found.
+// The live swap of rules (Router::Pin and Router::swap()) as a model: every interleaving of readers and of
+// swaps, each of which fills the slot that the one before freed. Nobody reads rules that are being filled, or
+// gone. Then with one order weakened, or one look left out: that must be found.
 #include <gtest/gtest.h>
 
 #include <array>

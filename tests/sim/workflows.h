@@ -27,7 +27,8 @@ inline Workflow everything() {
               .build();
 }
 
-/// Tasks that wait for signals: a root, one behind another, one that may come too late, one that is skipped by a value.
+/// Tasks that wait for signals: a root, one behind another, one that may come too late, one that is skipped
+/// by a value.
 inline Workflow signalled() {
   using namespace std::chrono_literals;
   const auto nothing = [](TaskContext&) {};

@@ -1,6 +1,6 @@
-// Rounds of the checkpoint on a device that fails: at calls of a scenario from the first to the last, some left
-// out by chance, killed or with a power cut. Whatever happens, what is recovered is what some prefix of the
-// scenario left, nothing acknowledged missing.
+// Rounds of the checkpoint on a device that fails: at calls of a scenario from the first to the last, some
+// left out by chance, killed or with a power cut. Whatever happens, what is recovered is what some prefix of
+// the scenario left, nothing acknowledged missing.
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
 

@@ -1,5 +1,5 @@
-// Contexts that lie apart: they are there with the record that brought them or not at all, nobody else's are touched,
-// and they go when nothing refers to them any more.
+// Contexts that lie apart: they are there with the record that brought them or not at all, nobody else's are
+// touched, and they go when nothing refers to them any more.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rocksdb/convenience.h>

@@ -1,7 +1,7 @@
-// The journal's ring (publish() of journal.cpp, pack() and free_cells() of journal_commit.cpp) as a model: every
-// interleaving of producers that use cells again and again and of the committer. No cell is written before its
-// credit is back, each group is committed once, whole, in the order of its ticket. Then with one order weakened:
-// that must be found.
+// The journal's ring (publish() of journal.cpp, pack() and free_cells() of journal_commit.cpp) as a model:
+// every interleaving of producers that use cells again and again and of the committer. No cell is written
+// before its credit is back, each group is committed once, whole, in the order of its ticket. Then with one
+// order weakened: that must be found.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -203,7 +203,8 @@ TEST_P(StateStoreContract, KeepsACommitOfMegabytes) {
 
 TEST_P(StateStoreContract, KeepsALargeContextApart) {
   const std::string context(std::size_t{5} << 20, 'x');
-  ASSERT_TRUE(writer_->append(TransitionGroup(0, TaskEnded{.pipeline_no = 1, .task = 2, .context = context})));
+  ASSERT_TRUE(
+      writer_->append(TransitionGroup(0, TaskEnded{.pipeline_no = 1, .task = 2, .context = context})));
   reopen();
   const auto text = store_->read_context(ContextPlace::of_task(1, 2));
   ASSERT_TRUE(text) << text.error().message;

@@ -170,8 +170,9 @@ TEST_P(EveryKind, AmountsToTheSame) {
 
 TEST_P(EveryKind, StillTellsTheEventsOfWhatLives) {
   std::vector<std::uint64_t> pipelines;
-  const auto image = read_rocksdb_store(
-      path_, [&pipelines](const TransitionEvent& event) { pipelines.push_back(event.pipeline->pipeline_no); });
+  const auto image = read_rocksdb_store(path_, [&pipelines](const TransitionEvent& event) {
+    pipelines.push_back(event.pipeline->pipeline_no);
+  });
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_THAT(pipelines, testing::ElementsAre(2, 2, 2, 2, 2, 2, 2, 3, 3, 3));
 }

@@ -1,5 +1,5 @@
-// kill -9 before each system call by which an opening or a close changes a file: the next opening finds a whole
-// store.
+// kill -9 before each system call by which an opening or a close changes a file: the next opening finds a
+// whole store.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -39,8 +39,8 @@ constexpr std::array kCalls = {
 #endif
 };
 
-/// Has the kernel stop this process and its threads before each of kCalls, and before no other: a stop at every call
-/// would be a hundred times as many. @return whether it may
+/// Has the kernel stop this process and its threads before each of kCalls, and before no other: a stop at
+/// every call would be a hundred times as many. @return whether it may
 bool ask_to_be_traced() {
   if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) return false;
   ::raise(SIGSTOP);

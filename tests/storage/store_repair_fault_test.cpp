@@ -1,5 +1,6 @@
-// A repair on a device that fails at each of its calls in turn, killed there or with a power cut: until it is run to
-// its end the store is not taken for whole, and then it is the one that an uninterrupted repair leaves.
+// A repair on a device that fails at each of its calls in turn, killed there or with a power cut: until it is
+// run to its end the store is not taken for whole, and then it is the one that an uninterrupted repair
+// leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

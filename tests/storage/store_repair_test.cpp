@@ -1,4 +1,5 @@
-// What leat verify --repair is made of: only what follows from the rest is rebuilt, and what does not is said.
+// What leat verify --repair is made of: only what follows from the rest is rebuilt, and what does not is
+// said.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

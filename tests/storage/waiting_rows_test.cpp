@@ -1,5 +1,5 @@
-// Pipelines that wait in the store alone: their rows go and come with the records that say so, in every store; the
-// fold and the verifier know where they are.
+// Pipelines that wait in the store alone: their rows go and come with the records that say so, in every
+// store; the fold and the verifier know where they are.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -51,8 +51,8 @@ class Dispatcher {
                                                        std::shared_ptr<TaskExecutor> executor,
                                                        ExecutorLimits limits = {}) = 0;
 
-  /// Takes a key's executor away. From here on a dispatch to the key is refused with NoExecutor, and its tasks
-  /// stay Ready: those of pipelines are parked under the key, queued ones wait where they are. The next
+  /// Takes a key's executor away. From here on a dispatch to the key is refused with NoExecutor, and its
+  /// tasks stay Ready: those of pipelines are parked under the key, queued ones wait where they are. The next
   /// register_executor() with the key, and the same limits, releases them. What runs goes on to its end; an
   /// attempt that is being begun at this moment may still begin.
   ///

@@ -92,12 +92,12 @@ class CompletionToken {
   void note_child(int pid) noexcept;
 
   /// Remembers what the work is called elsewhere; to be called before it is submitted there. It blocks until
-  /// that is at the pipeline's level. After a crash the executor gets the name back, see TaskExecutor::adopt().
-  /// At level Memory nothing is remembered. A second name replaces the first.
+  /// that is at the pipeline's level. After a crash the executor gets the name back, see
+  /// TaskExecutor::adopt(). At level Memory nothing is remembered. A second name replaces the first.
   ///
   /// @param external_ref  1 to 256 bytes
-  /// @return              InvalidArgument, InvalidState (the attempt is over), WouldDeadlock (inside a callback of
-  ///                      on_cancel()), Stopped or Storage: then the work must not be submitted
+  /// @return              InvalidArgument, InvalidState (the attempt is over), WouldDeadlock (inside a
+  ///                      callback of on_cancel()), Stopped or Storage: then the work must not be submitted
   std::expected<void, Error> external_ref(std::string_view external_ref);
 
   /// Called at most once, when the attempt should end early (timeout, cancel, stop): on the thread that
@@ -105,14 +105,15 @@ class CompletionToken {
   /// the work is started.
   void on_cancel(std::function<void()> callback);
 
-  /// Gives slot and run permit back while the work waits for something, so that other tasks run: the attempt stays
-  /// Running, in the journal and after a crash, and its sub-state is Deferred. A stop interrupts it without waiting
-  /// for its deadline. It may be completed as it is, or take both again first.
+  /// Gives slot and run permit back while the work waits for something, so that other tasks run: the attempt
+  /// stays Running, in the journal and after a crash, and its sub-state is Deferred. A stop interrupts it
+  /// without waiting for its deadline. It may be completed as it is, or take both again first.
   ///
   /// @return false: it keeps both, because it is over or deferred already, or too many are
   bool defer() noexcept;
-  /// Takes both again, before parked and queued tasks do, and calls back on a worker of the lane; told to end, it
-  /// calls back without them. A token that is completed or dropped before may be called back for, or not.
+  /// Takes both again, before parked and queued tasks do, and calls back on a worker of the lane; told to
+  /// end, it calls back without them. A token that is completed or dropped before may be called back for, or
+  /// not.
   void take_again(std::function<void()> callback);
 
   /// Tells of the same wish to end early, for code that polls.
@@ -153,8 +154,8 @@ class ExecutorServices {
   virtual void capacity_changed() noexcept = 0;
   /// Whether a lane that leads to this executor has a free slot.
   virtual bool has_slots() const noexcept = 0;
-  /// Whether the Runner is stopping: then who is told to end may leave work elsewhere to itself. Where it has an
-  /// external_ref, the task stays Running, and the next Runner on the store has it adopted.
+  /// Whether the Runner is stopping: then who is told to end may leave work elsewhere to itself. Where it has
+  /// an external_ref, the task stays Running, and the next Runner on the store has it adopted.
   virtual bool stopping() const noexcept = 0;
   /// All lanes that lead to this executor, taken together.
   virtual ExecutorMetrics metrics() const = 0;
@@ -178,22 +179,23 @@ class TaskExecutor {
   /// Begins one attempt and returns; the token ends it. The default runs execute().
   virtual void start(const TaskReadyEvent& event, CompletionToken token);
 
-  /// Takes over work that a process which died had named by CompletionToken::external_ref(), under the executor
-  /// key that began it; the default knows none. Processes that die before it has ended are counted as they are
-  /// for a start: the second adoption runs alone, and after the third the task is given up.
+  /// Takes over work that a process which died had named by CompletionToken::external_ref(), under the
+  /// executor key that began it; the default knows none. Processes that die before it has ended are counted
+  /// as they are for a start: the second adoption runs alone, and after the third the task is given up.
   ///
   /// @param token  ends the attempt, as that of start() would
-  /// @return       false: the work is unknown, and the token was not touched: the task is rescued, which begins
-  ///               it anew
+  /// @return       false: the work is unknown, and the token was not touched: the task is rescued, which
+  ///               begins it anew
   virtual bool adopt(const TaskReadyEvent& event, std::string_view external_ref, CompletionToken& token);
 
   /// Whether another task is welcome. The default is the lane's free slots; an override is a brake besides
-  /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches, by the lane's workers, and by
-  /// the timer's thread, which watches; never by the journal's committer. It must not throw, and not block for long.
+  /// them, see ExecutorServices::capacity_changed(). Called by whoever dispatches, by the lane's workers, and
+  /// by the timer's thread, which watches; never by the journal's committer. It must not throw, and not block
+  /// for long.
   virtual bool has_capacity() const;
 
-  /// Whether has_capacity() is to be asked. An executor that does not override it says false, which saves each
-  /// parked task the way to a worker who asks.
+  /// Whether has_capacity() is to be asked. An executor that does not override it says false, which saves
+  /// each parked task the way to a worker who asks.
   virtual bool brakes() const noexcept { return true; }
 
   /// The default is what its lanes count; all zero before registration.

@@ -38,7 +38,8 @@ struct ExecutorMetrics {
   LatencySummary queue_wait;            ///< admission to start
   LatencySummary run_time;              ///< start to end of an attempt
   std::uint64_t oldest_running_ns = 0;  ///< how long the longest attempt has run; 0: none runs
-  /// For how long at least the oldest queued or parked task has waited, as the last look of the watchdog found.
+  /// For how long at least the oldest queued or parked task has waited, as the last look of the watchdog
+  /// found.
   std::uint64_t oldest_ready_ns = 0;
   std::uint64_t stuck_tasks = 0;    ///< attempts past their time that do not heed the wish to stop
   std::uint64_t stalled_lanes = 0;  ///< lanes of which the watchdog says that they stand still

@@ -23,7 +23,7 @@ struct ObservedTransition {
   TaskState to = TaskState::NotStarted;
   std::string executor;  ///< the key; empty where none is known yet
   std::optional<std::uint32_t> worker = {};  ///< to Running: its number in the executor; none: not known
-  std::int64_t dispatched_ns = 0;            ///< to Running: Unix time, when the executor admitted it; 0: not known
+  std::int64_t dispatched_ns = 0;            ///< to Running: when the executor admitted it; 0: not known
 };
 
 /// What an observer is told at once.
@@ -32,8 +32,8 @@ struct Observation {
   std::uint64_t dropped = 0;  ///< transitions left out since the last call, because the observer was behind
 };
 
-/// Called on a thread of its own, one call at a time; an exception is logged. May take its time: what it does not
-/// keep up with is dropped, newest first, beyond 65,536 transitions that wait for it.
+/// Called on a thread of its own, one call at a time; an exception is logged. May take its time: what it does
+/// not keep up with is dropped, newest first, beyond 65,536 transitions that wait for it.
 using Observer = std::function<void(const Observation&)>;
 
 }  // namespace leat

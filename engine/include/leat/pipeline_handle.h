@@ -49,7 +49,8 @@ enum class SubState : std::uint8_t {
 /// @return the enumerator's name
 std::string_view to_string(SubState state) noexcept;
 
-/// How often tasks of a pipeline were tried again. Rescues are not among it: a process died then, and no attempt failed.
+/// How often tasks of a pipeline were tried again. Rescues are not among it: a process died then, and no
+/// attempt failed.
 struct RetryStats {
   std::uint32_t retries = 0;      ///< attempts beyond the first one of each task
   std::uint32_t tasks = 0;        ///< that had such attempts
@@ -110,14 +111,15 @@ class PipelineHandle {
 
   /// Calls back once, when wait() would return without waiting, on a worker of the executor key; after the
   /// Runner's end on the thread that stopped it, or at once on the caller's. A continuation needs no slot and
-  /// counts as no task, but holds the worker: like a task it must not wait for others. What it throws is logged.
+  /// counts as no task, but holds the worker: like a task it must not wait for others. What it throws is
+  /// logged.
   ///
   /// @return NotFound: the key never had an executor
   std::expected<void, Error> then(Callback callback, std::string_view executor = "default") const;
 
   class Awaiter;
-  /// `co_await handle`: what wait() returns, for any coroutine; goes on where then() calls back, or where it is
-  /// if the pipeline has ended already. A coroutine task goes on with its own executor, see <leat/task.h>.
+  /// `co_await handle`: what wait() returns, for any coroutine; goes on where then() calls back, or where it
+  /// is if the pipeline has ended already. A coroutine task goes on with its own executor, see <leat/task.h>.
   Awaiter operator co_await() const;
   /// `co_await handle.on("key")`: the same with another executor's workers.
   Awaiter on(std::string executor) const;
@@ -125,25 +127,26 @@ class PipelineHandle {
   /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
   std::expected<void, Error> cancel();
 
-  /// Nothing of the pipeline begins from here on, queued tasks included; what runs goes on to its end. Returns
-  /// once that is remembered at the pipeline's level: a restart finds it Paused. Limits on waiting go on.
-  /// Pausing what is paused changes nothing.
+  /// Nothing of the pipeline begins from here on, queued tasks included; what runs goes on to its end.
+  /// Returns once that is remembered at the pipeline's level: a restart finds it Paused. Limits on waiting go
+  /// on. Pausing what is paused changes nothing.
   ///
   /// @param reason  at most 1,024 bytes, for `leat inspect pauses`
-  /// @return        InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or WouldDeadlock (in
-  ///                a callback of on_cancel())
+  /// @return        InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or
+  ///                WouldDeadlock (in a callback of on_cancel())
   std::expected<void, Error> pause(std::string_view reason = {});
   /// What was kept from beginning begins. @return as pause(); InvalidState also where it is not paused
   std::expected<void, Error> resume();
 
-  /// Tells the pipeline something by a name that its workflow declares (TaskOptions::signal and awaits). Returns once
-  /// that is remembered at the pipeline's level. Each name comes once: the same value again changes nothing, so a
-  /// sender that does not know whether it was heard sends it again. A signal may come before anybody waits for it.
+  /// Tells the pipeline something by a name that its workflow declares (TaskOptions::signal and awaits).
+  /// Returns once that is remembered at the pipeline's level. Each name comes once: the same value again
+  /// changes nothing, so a sender that does not know whether it was heard sends it again. A signal may come
+  /// before anybody waits for it.
   ///
   /// @param value  JSON text; at most 64 KiB, and 4 MiB with the pipeline's other signals
-  /// @return       NotFound (the message shows the declared names), AlreadyExists (it came with another value),
-  ///               InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or WouldDeadlock (in a
-  ///               callback of on_cancel())
+  /// @return       NotFound (the message shows the declared names), AlreadyExists (it came with another
+  ///               value), InvalidState (the pipeline has ended), InvalidArgument, Stopped, Storage, or
+  ///               WouldDeadlock (in a callback of on_cancel())
   std::expected<void, Error> signal(std::string_view name, std::string_view value = "true");
 
   /// How each task stands now, in the workflow's order.

@@ -44,28 +44,31 @@ struct SubmitOptions {
   std::string context = "{}";  ///< the initial context: the text of a JSON object
   Durability durability = Durability::Disk;
   Priority priority = Priority::Normal;  ///< of all its tasks; remembered
-  /// Of the pipelines with the same key only so many are under way at once as limit_concurrency() says, else one;
-  /// the others wait in the order of their submission, across a restart too. At most 256 bytes; empty: none.
+  /// Of the pipelines with the same key only so many are under way at once as limit_concurrency() says, else
+  /// one; the others wait in the order of their submission, across a restart too. At most 256 bytes; empty:
+  /// none.
   std::string concurrency_key = {};
-  /// A submission of the same workflow (by name) with the same key within the window leads to the pipeline of the
-  /// first: its handle, its durability to wait for. Where that one was submitted before this start and has ended,
-  /// AlreadyExists names it. Remembered with the submission, at its level; at most 256 bytes; empty: none. The
-  /// pipelines of keys stay in memory for their windows.
+  /// A submission of the same workflow (by name) with the same key within the window leads to the pipeline of
+  /// the first: its handle, its durability to wait for. Where that one was submitted before this start and
+  /// has ended, AlreadyExists names it. Remembered with the submission, at its level; at most 256 bytes;
+  /// empty: none. The pipelines of keys stay in memory for their windows.
   std::string idempotency_key = {};
   std::chrono::nanoseconds idempotency_window = std::chrono::hours(24);
-  /// No task begins before, by the wall clock, whatever jumps it makes (it is asked once a minute); remembered.
+  /// No task begins before, by the wall clock, whatever jumps it makes (it is asked once a minute);
+  /// remembered.
   std::optional<std::chrono::system_clock::time_point> start_at = {};
-  /// The pipeline ends Failed then, by the same clock, unless it has ended: what has not begun is Cancelled, what runs
-  /// is told to stop, and is Cancelled too where it does not complete. Remembered; one that passed while the process
-  /// was down is applied before anything of the pipeline runs again. After `start_at` and in the future.
+  /// The pipeline ends Failed then, by the same clock, unless it has ended: what has not begun is Cancelled,
+  /// what runs is told to stop, and is Cancelled too where it does not complete. Remembered; one that passed
+  /// while the process was down is applied before anything of the pipeline runs again. After `start_at` and
+  /// in the future.
   std::optional<std::chrono::system_clock::time_point> deadline = {};
   /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
   /// Above level Memory only, and where the store takes them.
   const CallerWrites* writes = nullptr;
 };
 
-/// So many in each period, spread over it; up to `burst` at once after a pause. In a period of any beginning there are
-/// at most count + burst - 1.
+/// So many in each period, spread over it; up to `burst` at once after a pause. In a period of any beginning
+/// there are at most count + burst - 1.
 struct Rate {
   std::uint32_t count = 0;                                 ///< 1 to 1,000,000,000; 0: no limit
   std::chrono::nanoseconds per = std::chrono::seconds(1);  ///< up to 24 h
@@ -88,7 +91,8 @@ struct Pause {
   std::string reason;
 };
 
-/// A task that was given up (`ABANDONED`) because its process died with it too often, see TaskOptions::rescues_max.
+/// A task that was given up (`ABANDONED`) because its process died with it too often, see
+/// TaskOptions::rescues_max.
 struct QuarantinedTask {
   Uuid pipeline;
   std::string task;  ///< its namespace
@@ -129,28 +133,30 @@ class Runner {
   /// The same without waiting for the level; see PipelineHandle::acknowledged().
   std::expected<PipelineHandle, Error> submit_async(const Workflow& workflow, SubmitOptions options = {});
 
-  /// One execution for each of the options; returns once all have reached their levels, so that they share syncs.
+  /// One execution for each of the options; returns once all have reached their levels, so that they share
+  /// syncs.
   ///
   /// @return  the handles, in order; or the first error: what was submitted before it stays submitted
   std::expected<std::vector<PipelineHandle>, Error> submit_bulk(const Workflow& workflow,
                                                                 std::span<const SubmitOptions> options);
 
-  /// Does the failed and cancelled tasks of an ended pipeline again, and all that depend on them: in a new pipeline
-  /// of the same workflow and level, which begins with the states and contexts of what stays, in one record. The old
-  /// one remains as it ended. Its priority is taken over, its other options are not. Waits as submit().
+  /// Does the failed and cancelled tasks of an ended pipeline again, and all that depend on them: in a new
+  /// pipeline of the same workflow and level, which begins with the states and contexts of what stays, in one
+  /// record. The old one remains as it ended. Its priority is taken over, its other options are not. Waits as
+  /// submit().
   ///
-  /// @return  its handle; InvalidState: it has not ended, or nothing of it failed or was cancelled; InvalidArgument: a
-  ///          handle of another Runner, or more than 32 MiB of contexts stay
+  /// @return  its handle; InvalidState: it has not ended, or nothing of it failed or was cancelled;
+  ///          InvalidArgument: a handle of another Runner, or more than 32 MiB of contexts stay
   std::expected<PipelineHandle, Error> retry_failed(const PipelineHandle& ended);
   /// The same for one task, whatever became of it, and what depends on it; other failed ones stay Failed.
   /// @return also NotFound: the workflow has no such task
   std::expected<PipelineHandle, Error> restart_from(const PipelineHandle& ended, std::string_view task);
-  /// Both of a pipeline that some process has run to its end, above level Memory: its tasks' states and contexts are read
-  /// from the events that the store keeps (see Builder::retain_events()), from the newest round of the checkpoint on; one
-  /// that ended long ago takes as long as reading them all.
+  /// Both of a pipeline that some process has run to its end, above level Memory: its tasks' states and
+  /// contexts are read from the events that the store keeps (see Builder::retain_events()), from the newest
+  /// round of the checkpoint on; one that ended long ago takes as long as reading them all.
   ///
-  /// @return  also NotFound: the store does not know it (any more); InvalidState: its version of the workflow is not
-  ///          registered
+  /// @return  also NotFound: the store does not know it (any more); InvalidState: its version of the workflow
+  ///          is not registered
   std::expected<PipelineHandle, Error> retry_failed(const Uuid& ended);
   std::expected<PipelineHandle, Error> restart_from(const Uuid& ended, std::string_view task);
 
@@ -159,19 +165,20 @@ class Runner {
   std::expected<void, Error> signal(const Uuid& pipeline, std::string_view name,
                                     std::string_view value = "true");
 
-  /// Tasks in quarantine, by pipeline, the oldest one first. The list is kept in the store, and holds 10,000 of the
-  /// latest pipelines.
+  /// Tasks in quarantine, by pipeline, the oldest one first. The list is kept in the store, and holds 10,000
+  /// of the latest pipelines.
   ///
   /// @param after      a pipeline: those behind it; nothing: from the first one on
   /// @param count_max  a page; longer only where one pipeline's tasks are more
   std::vector<QuarantinedTask> quarantined(std::optional<Uuid> after = {},
                                            std::size_t count_max = 1000) const;
-  /// restart_from() for a task in quarantine, which leaves it with the record that creates the new pipeline, so that
-  /// neither a crash nor a second call does it twice. There no task has been rescued yet.
+  /// restart_from() for a task in quarantine, which leaves it with the record that creates the new pipeline,
+  /// so that neither a crash nor a second call does it twice. There no task has been rescued yet.
   ///
   /// @return  its handle, or as restart_from(); NotFound also: the task is not in quarantine
   std::expected<PipelineHandle, Error> redrive(const Uuid& pipeline, std::string_view task);
-  /// Takes a task off the list; returns once that is on the disk. @return NotFound, Stopped, Storage, WouldDeadlock
+  /// Takes a task off the list; returns once that is on the disk. @return NotFound, Stopped, Storage,
+  /// WouldDeadlock
   std::expected<void, Error> forget_quarantined(const Uuid& pipeline, std::string_view task);
 
   /// Makes a task known that is dispatched alone.
@@ -192,16 +199,18 @@ class Runner {
                                                ExecutorLimits limits = {});
   /// Takes a key's executor away: see Dispatcher::unregister_executor().
   std::expected<void, Error> unregister_executor(std::string_view key);
-  /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew. Stopped once a
-  /// stop has begun.
+  /// Publishes new routes while tasks are being dispatched; Ready and parked tasks are routed anew. Stopped
+  /// once a stop has begun.
   std::expected<RouteReport, Error> set_routing(const RoutingConfig& config);
 
-  /// Has pipelines of a workflow begin by the clock, from now on and across restarts: a schedule is kept in the store
-  /// and goes on as soon as a version of its workflow is registered. Registers the workflow. The same name again
-  /// redefines it; where its times stay the same, so does how far it is. Returns once it is on the disk.
+  /// Has pipelines of a workflow begin by the clock, from now on and across restarts: a schedule is kept in
+  /// the store and goes on as soon as a version of its workflow is registered. Registers the workflow. The
+  /// same name again redefines it; where its times stay the same, so does how far it is. Returns once it is
+  /// on the disk.
   ///
   /// @param name  1 to 128 bytes
-  /// @return      InvalidArgument or NotFound, which name the field and what it accepts; WouldDeadlock inside a task
+  /// @return      InvalidArgument or NotFound, which name the field and what it accepts; WouldDeadlock inside
+  ///              a task
   std::expected<void, Error> schedule(std::string_view name, const Workflow& workflow,
                                       ScheduleOptions options);
   /// By name.
@@ -212,30 +221,32 @@ class Runner {
   /// Its pipelines go on.
   std::expected<void, Error> remove_schedule(std::string_view name);
 
-  /// How often tasks of an executor key may begin, retries included; in force from now on, and until this Runner ends.
-  /// What must wait is queued, then parked, as ever. For tasks of certain names: route them to a key of their own,
-  /// which may share the executor.
+  /// How often tasks of an executor key may begin, retries included; in force from now on, and until this
+  /// Runner ends. What must wait is queued, then parked, as ever. For tasks of certain names: route them to a
+  /// key of their own, which may share the executor.
   ///
   /// @return  NotFound, or InvalidArgument with the accepted values
   std::expected<void, Error> limit_rate(std::string_view executor_key, Rate rate);
 
-  /// A tenant's share of each executor key while others wait there too: at its turn so many of its parked tasks go.
-  /// From now on, and until this Runner ends. Nobody waits for longer than one round of the others' weights.
+  /// A tenant's share of each executor key while others wait there too: at its turn so many of its parked
+  /// tasks go. From now on, and until this Runner ends. Nobody waits for longer than one round of the others'
+  /// weights.
   ///
   /// @param weight  1 to 1,000; 1 applies where nothing is said
   std::expected<void, Error> set_tenant_weight(std::string_view tenant, std::uint32_t weight);
 
-  /// At most so many pipelines at once of each concurrency key that `keys` names; in force from now on, and until
-  /// this Runner ends. What is under way goes on where the limit falls below it.
+  /// At most so many pipelines at once of each concurrency key that `keys` names; in force from now on, and
+  /// until this Runner ends. What is under way goes on where the limit falls below it.
   ///
-  /// @param keys           one key, or the beginning of keys and a `*`; of several that name a key the longest counts
+  /// @param keys           one key, or the beginning of keys and a `*`; of several that name a key the
+  ///                       longest counts
   /// @param pipelines_max  1 to 1,000,000; 1 applies where nothing is said
   std::expected<void, Error> limit_concurrency(std::string_view keys, std::uint32_t pipelines_max);
 
-  /// Nothing of the key begins from here on, what runs goes on to its end. Tasks are admitted and queued as long
-  /// as there are slots, then parked. It holds for whichever executor the key has, outlives the process, and returns
-  /// once that is on disk; inside a task, and before start(), it does not wait. A worker that has a task in hand at
-  /// this moment may still begin it. Pausing what is paused changes nothing.
+  /// Nothing of the key begins from here on, what runs goes on to its end. Tasks are admitted and queued as
+  /// long as there are slots, then parked. It holds for whichever executor the key has, outlives the process,
+  /// and returns once that is on disk; inside a task, and before start(), it does not wait. A worker that has
+  /// a task in hand at this moment may still begin it. Pausing what is paused changes nothing.
   ///
   /// @param key     1 to 256 bytes, registered or not
   /// @param reason  at most 1,024 bytes
@@ -280,8 +291,8 @@ class Runner {
   /// For tests and debugging: counts the slots and run permits of each executor key anew, and names who holds
   /// them. Exact while nothing is dispatched or ends; what runs may go on.
   std::vector<SlotAudit> audit() const;
-  /// Why a task stands where it stands now: which dependency, pause, limit or full lane it waits for. For a person
-  /// who looks; linear in the tasks that are parked.
+  /// Why a task stands where it stands now: which dependency, pause, limit or full lane it waits for. For a
+  /// person who looks; linear in the tasks that are parked.
   ///
   /// @param pipeline  of this Runner
   /// @param task      its name, or its whole namespace
@@ -333,48 +344,50 @@ class Runner::Builder {
   Builder& tenant_weight(std::string tenant, std::uint32_t weight);
   /// Threads for computing tasks; 0 (the default): the CPUs that this process may use.
   Builder& workers(std::uint32_t count);
-  /// The Runner makes no thread: callers lend theirs, see run_until_idle(). Every lane is one of Backend::Lent,
-  /// and workers() says how many threads may serve one at once.
+  /// The Runner makes no thread: callers lend theirs, see run_until_idle(). Every lane is one of
+  /// Backend::Lent, and workers() says how many threads may serve one at once.
   Builder& lent_threads();
   Builder& clock(std::shared_ptr<Clock> clock);
   Builder& rng(std::shared_ptr<Rng> rng);
-  /// How long task transitions stay readable: 7 days where nothing is said. Those of pipelines that live stay.
+  /// How long task transitions stay readable: 7 days where nothing is said. Those of pipelines that live
+  /// stay.
   Builder& retain_events(Retention limits);
   /// How long summaries of finished pipelines stay, see <leat/history.h>: for ever where nothing is said.
   Builder& retain_history(Retention limits);
   /// What lives is written down anew, so that recovery need not read what lies before, once the journal has
   /// grown by so many bytes, or by what lived the last time, if that is more: 64 MiB where nothing is said.
   Builder& checkpoint_after(std::uint64_t journal_bytes);
-  /// How much memory pipelines that live may take, as the engine counts them: any amount where nothing, or 0, is said.
-  /// Pipelines above level Memory that are submitted beyond three quarters of it wait in the store alone, and begin in
-  /// the order of their submission for each workflow, executor key and priority (a *line*). The last quarter is for those
-  /// that come back to begin: at most 200 kB of each line, and at least one pipeline.
+  /// How much memory pipelines that live may take, as the engine counts them: any amount where nothing, or 0,
+  /// is said. Pipelines above level Memory that are submitted beyond three quarters of it wait in the store
+  /// alone, and begin in the order of their submission for each workflow, executor key and priority (a
+  /// *line*). The last quarter is for those that come back to begin: at most 200 kB of each line, and at
+  /// least one pipeline.
   ///
-  /// Not bounded: what has begun; what a handle, a continuation or an idempotency key in its window refers to; pipelines
-  /// with a concurrency key, a start_at, a deadline, a schedule, signals, a caller's writes, tasks taken over, a context
-  /// above 1 KiB, or a root that has a queue_timeout, a total_timeout or a false trigger rule. What is in memory stays
-  /// there: only newcomers go to the store.
+  /// Not bounded: what has begun; what a handle, a continuation or an idempotency key in its window refers
+  /// to; pipelines with a concurrency key, a start_at, a deadline, a schedule, signals, a caller's writes,
+  /// tasks taken over, a context above 1 KiB, or a root that has a queue_timeout, a total_timeout or a false
+  /// trigger rule. What is in memory stays there: only newcomers go to the store.
   ///
-  /// After a restart, with or without a budget, they go on; resumed() leaves out those that wait in the store.
-  /// With `memory:` build() returns InvalidArgument.
+  /// After a restart, with or without a budget, they go on; resumed() leaves out those that wait in the
+  /// store. With `memory:` build() returns InvalidArgument.
   Builder& memory_budget(std::uint64_t bytes);
   /// A store of one's own instead of a URL.
   Builder& state_store(std::unique_ptr<StateStore> store);
-  /// Told of every task transition once it is committed (at level Disk: synced, where somebody waited for that), on
-  /// a thread of its own, in the order of their numbers. It never holds the engine up: see <leat/observer.h> for what
-  /// is dropped, and said. Pipelines at level Memory are not committed, so not observed; with `memory:` build()
-  /// returns InvalidArgument. With lent_threads() those deliver it. The committer pays for it: each transition is
-  /// folded once more.
+  /// Told of every task transition once it is committed (at level Disk: synced, where somebody waited for
+  /// that), on a thread of its own, in the order of their numbers. It never holds the engine up: see
+  /// <leat/observer.h> for what is dropped, and said. Pipelines at level Memory are not committed, so not
+  /// observed; with `memory:` build() returns InvalidArgument. With lent_threads() those deliver it. The
+  /// committer pays for it: each transition is folded once more.
   Builder& observer(Observer observer);
-  /// Called with one line, from any thread and from several at once; may ask for metrics. The default is standard
-  /// error for Warning and above.
+  /// Called with one line, from any thread and from several at once; may ask for metrics. The default is
+  /// standard error for Warning and above.
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
 
   /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
   /// The default is 10 s.
   Builder& stall_warning(std::chrono::nanoseconds after);
-  /// Says so, in one line and in the metrics, where an attempt whose time was up has not come back in this time.
-  /// The default is 5 s.
+  /// Says so, in one line and in the metrics, where an attempt whose time was up has not come back in this
+  /// time. The default is 5 s.
   Builder& stuck_warning(std::chrono::nanoseconds after);
 
   /// Opens the store and checks the syntax of everything given. Starts no thread.

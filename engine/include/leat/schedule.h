@@ -21,8 +21,8 @@ enum class Overlap : std::uint8_t {
   CancelOther,  ///< those under way are cancelled, and it begins
 };
 
-/// What becomes of times that nobody was there for: the process was down, the machine slept, its clock was put forward,
-/// the store was full, no version of the workflow was registered.
+/// What becomes of times that nobody was there for: the process was down, the machine slept, its clock was
+/// put forward, the store was full, no version of the workflow was registered.
 enum class Misfire : std::uint8_t {
   FireOnce,  ///< all that are due begin one pipeline, which stands for the first of them
   Skip,      ///< those later than misfire_after are left out
@@ -37,17 +37,17 @@ std::string_view to_string(Misfire misfire) noexcept;
 Misfire misfire_of(std::string_view word) noexcept;
 
 struct ScheduleOptions {
-  /// Five fields, or six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly: crontab(5) without L and
-  /// W. Where the zone's clocks change, a fixed time that is skipped fires once right after, and one that comes twice
-  /// fires once; an hour field that begins with `*` follows elapsed time.
+  /// Five fields, or six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly: crontab(5)
+  /// without L and W. Where the zone's clocks change, a fixed time that is skipped fires once right after,
+  /// and one that comes twice fires once; an hour field that begins with `*` follows elapsed time.
   std::string cron;
   std::string time_zone = "UTC";  ///< a name of the IANA's database: Europe/Berlin
   Overlap overlap = Overlap::Skip;
   Misfire misfire = Misfire::FireOnce;
   std::chrono::nanoseconds misfire_after = std::chrono::minutes(1);  ///< so late a time counts as missed
   std::uint32_t catch_up_max = 100;                                  ///< 1 to 1,000
-  /// The initial context: the text of a JSON object. It gets "schedule", the name, and "scheduled_time", the time that
-  /// the pipeline stands for (UTC, as 2026-11-23T08:00:00Z).
+  /// The initial context: the text of a JSON object. It gets "schedule", the name, and "scheduled_time", the
+  /// time that the pipeline stands for (UTC, as 2026-11-23T08:00:00Z).
   std::string context = "{}";
   Durability durability = Durability::Disk;  ///< of its pipelines; above Memory where there is a store
   Priority priority = Priority::Normal;

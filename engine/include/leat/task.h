@@ -20,7 +20,8 @@
 
 namespace leat {
 
-/// What the engine does for one coroutine task; its own. Each wait_ returns false where the task goes on at once.
+/// What the engine does for one coroutine task; its own. Each wait_ returns false where the task goes on at
+/// once.
 class TaskRun {
  public:
   virtual bool wait_for(std::chrono::nanoseconds time, bool deferred) = 0;
@@ -62,32 +63,33 @@ struct DeferredUntil {
 
 /// `co_await leat::sleep_for(time)`, in a coroutine task: goes on when the time has passed.
 ///
-/// @return of the co_await: true; false: the task was told to end before (cancel, time-out, stop), and the rest of
-///         the time is not waited for
+/// @return of the co_await: true; false: the task was told to end before (cancel, time-out, stop), and the
+///         rest of the time is not waited for
 inline Sleep sleep_for(std::chrono::nanoseconds time) noexcept {
   return {time};
 }
 
 /// `co_await leat::defer(what)`, in a coroutine task: waits for `what` (sleep_for(), a PipelineHandle, any
-/// awaitable) and gives slot and run permit back meanwhile, so that other tasks run. It takes both again before
-/// parked and queued tasks do. Told to end, it goes on at once, without them: to wind up. To the journal, and after
-/// a crash, it is Running; a stop interrupts it without waiting for its deadline.
-/// Where many are deferred already (65,536 of a lane, or half of the journal's ring) it waits and keeps both.
+/// awaitable) and gives slot and run permit back meanwhile, so that other tasks run. It takes both again
+/// before parked and queued tasks do. Told to end, it goes on at once, without them: to wind up. To the
+/// journal, and after a crash, it is Running; a stop interrupts it without waiting for its deadline. Where
+/// many are deferred already (65,536 of a lane, or half of the journal's ring) it waits and keeps both.
 template <class A>
 Deferred<A> defer(A&& awaitable) {
   return {std::forward<A>(awaitable)};
 }
 
-/// `co_await leat::defer_until(condition, interval)`: the same until `condition()` is true. It is asked each time
-/// an interval has passed, the first one included, on a worker of the lane, while the task has neither slot nor
-/// permit: a look, not work. What it throws is thrown by the co_await.
+/// `co_await leat::defer_until(condition, interval)`: the same until `condition()` is true. It is asked each
+/// time an interval has passed, the first one included, on a worker of the lane, while the task has neither
+/// slot nor permit: a look, not work. What it throws is thrown by the co_await.
 ///
 /// @return of the co_await: true; false: the task was told to end before
 inline DeferredUntil defer_until(std::function<bool()> condition, std::chrono::nanoseconds interval) {
   return {std::move(condition), interval};
 }
 
-/// A coroutine that awaits on behalf of a task: what resumes it, on whatever thread, sends the task back to its lane.
+/// A coroutine that awaits on behalf of a task: what resumes it, on whatever thread, sends the task back to
+/// its lane.
 class Relay {
  public:
   struct promise_type {
@@ -324,20 +326,19 @@ class CoroutineTask {
   TaskPromise* promise_;
 };
 
-/// A task as a coroutine: `leat::Task fn(leat::TaskContext&)`, registered like a function. It holds slot and run
-/// permit until its end, but no thread while it waits; see defer() for giving those back, too. It begins on a worker
-/// of its lane, goes on there after each wait (on any of the lane's workers), and ends as a function does: by
-/// co_return, or by what it throws. Cancel, time-outs and stop end its waits; the run-time limit counts them.
-/// ```cpp
-/// leat::Task poll(leat::TaskContext& task) {
+/// A task as a coroutine: `leat::Task fn(leat::TaskContext&)`, registered like a function. It holds slot and
+/// run permit until its end, but no thread while it waits; see defer() for giving those back, too. It begins
+/// on a worker of its lane, goes on there after each wait (on any of the lane's workers), and ends as a
+/// function does: by co_return, or by what it throws. Cancel, time-outs and stop end its waits; the run-time
+/// limit counts them. ```cpp leat::Task poll(leat::TaskContext& task) {
 ///   while (co_await leat::defer(leat::sleep_for(std::chrono::minutes(1)))) {
 ///     if (arrived()) co_return;
 ///   }
 /// }
 /// ```
-/// It may await sleep_for(), a PipelineHandle, and anything that other coroutines can await, which may resume it
-/// on any thread and is not cut short: it should heed the task's stop_token(). References to the TaskContext stay
-/// valid; a lambda's captures live as long as its workflow.
+/// It may await sleep_for(), a PipelineHandle, and anything that other coroutines can await, which may resume
+/// it on any thread and is not cut short: it should heed the task's stop_token(). References to the
+/// TaskContext stay valid; a lambda's captures live as long as its workflow.
 class [[nodiscard]] Task : public CoroutineTask {
  public:
   struct promise_type final : TaskPromise {

@@ -119,9 +119,10 @@ class TaskContext {
   /// @return whether the key was there
   bool remove(std::string_view key) { return edit().remove(key); }
 
-  /// `co_await task.signal("approved")`, in a coroutine task: waits for what PipelineHandle::signal() tells its
-  /// pipeline, without slot and run permit, see leat::defer(); goes on at once where it has come. After a crash the
-  /// task begins anew and finds what came. A wait of days is cheaper, and counts no rescues, as TaskOptions::signal.
+  /// `co_await task.signal("approved")`, in a coroutine task: waits for what PipelineHandle::signal() tells
+  /// its pipeline, without slot and run permit, see leat::defer(); goes on at once where it has come. After a
+  /// crash the task begins anew and finds what came. A wait of days is cheaper, and counts no rescues, as
+  /// TaskOptions::signal.
   ///
   /// @param name     one of TaskOptions::awaits, or a signal that another task of the workflow declares
   /// @param timeout  begins anew with the task
@@ -132,26 +133,25 @@ class TaskContext {
   }
 
   /// Starts a child: a pipeline of any workflow (registered where it is not yet) at this pipeline's level and
-  /// priority. Its end comes to this pipeline as the signal of that name: a task with TaskOptions::signal finds it in
-  /// its context, a coroutine awaits it:
-  /// ```cpp
-  /// // .task("pay", &pay, {.children = {"charge"}})
+  /// priority. Its end comes to this pipeline as the signal of that name: a task with TaskOptions::signal
+  /// finds it in its context, a coroutine awaits it: ```cpp // .task("pay", &pay, {.children = {"charge"}})
   /// leat::TryTask pay(leat::TaskContext& task) {
   ///   if (auto begun = task.start_child("charge", charge, R"({"cents": 1200})"); !begun)
   ///     co_return std::unexpected(begun.error().message);
   ///   const auto end = co_await task.signal("charge");
   ///   // {"context":{"receipt":7},"pipeline":"0192...","state":"Completed"}, or with "error"
   /// ```
-  /// Of each name there is one child in this pipeline's life: whoever starts it again, in a retry, after a crash, or
-  /// in another task, finds the one that is, whatever workflow and context it gives. A context above 60 KiB is left
-  /// out of the end, which says so. This pipeline's end, however it ends, cancels children that have not ended; what
-  /// is to outlive it is submitted. Its tasks that are done again (Runner::retry_failed()) start their children anew.
+  /// Of each name there is one child in this pipeline's life: whoever starts it again, in a retry, after a
+  /// crash, or in another task, finds the one that is, whatever workflow and context it gives. A context
+  /// above 60 KiB is left out of the end, which says so. This pipeline's end, however it ends, cancels
+  /// children that have not ended; what is to outlive it is submitted. Its tasks that are done again
+  /// (Runner::retry_failed()) start their children anew.
   ///
   /// @param name     one of the task's TaskOptions::children
   /// @param context  the text of a JSON object
-  /// @return         the child's identifier, before the child is durable: the end of this task lies behind it.
-  ///                 NotFound (undeclared), InvalidState (kChildDepthMax; in no pipeline), Cancelled (this attempt is
-  ///                 over), or as Runner::submit()
+  /// @return         the child's identifier, before the child is durable: the end of this task lies behind
+  ///                 it. NotFound (undeclared), InvalidState (kChildDepthMax; in no pipeline), Cancelled
+  ///                 (this attempt is over), or as Runner::submit()
   std::expected<Uuid, Error> start_child(std::string_view name, const Workflow& workflow,
                                          std::string context = "{}");
 
@@ -164,8 +164,8 @@ class TaskContext {
   ///
   /// @return the error of an executor that cannot
   std::expected<void, TaskError> begin_coroutine(const CoroutineFunction& function);
-  /// For executors, after the task function was called: what it was told to begin; null: it is no coroutine, and
-  /// has returned what it returns.
+  /// For executors, after the task function was called: what it was told to begin; null: it is no coroutine,
+  /// and has returned what it returns.
   const CoroutineFunction* coroutine() const noexcept { return coroutine_; }
 
   /// For executors, after the task function succeeded: stages the context if it was changed.
@@ -190,8 +190,8 @@ class TaskContext {
   std::unique_ptr<const std::stop_token> stop_;  // at the first look at it
 };
 
-/// What can be a task: called with TaskContext&, returns nothing, std::expected<void, TaskError>, or a coroutine
-/// of <leat/task.h>.
+/// What can be a task: called with TaskContext&, returns nothing, std::expected<void, TaskError>, or a
+/// coroutine of <leat/task.h>.
 template <class F>
 concept TaskCallable = std::copy_constructible<std::decay_t<F>> && std::invocable < std::decay_t<F>
 &, TaskContext& > ;

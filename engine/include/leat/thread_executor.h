@@ -8,8 +8,8 @@
 namespace leat {
 
 /// Runs the function registered for each task, with a context loaded fresh, and saves what the function
-/// changed. A coroutine, see <leat/task.h>, it begins, and carries on after each wait. It has no state of its own:
-/// one object may serve several keys, each with its lane's limits.
+/// changed. A coroutine, see <leat/task.h>, it begins, and carries on after each wait. It has no state of its
+/// own: one object may serve several keys, each with its lane's limits.
 ///
 /// Thread-safety: any number of threads.
 class ThreadTaskExecutor final : public TaskExecutor {

@@ -28,7 +28,7 @@ inline constexpr std::size_t kTaskNamespaceBytesMax = 512;  ///< tenant::package
 inline constexpr std::size_t kWorkflowSignalsMax = 4096;    ///< names
 inline constexpr std::size_t kSignalNameBytesMax = 128;
 inline constexpr std::size_t kWorkflowChildrenMax = 256;  ///< names
-inline constexpr std::uint32_t kChildDepthMax = 16;  ///< a child of a child ... of a pipeline that is nobody's child
+inline constexpr std::uint32_t kChildDepthMax = 16;  ///< generations below one that is no child
 
 enum class WorkflowErrorCode : std::uint8_t {
   EmptyWorkflow,
@@ -55,31 +55,34 @@ struct TaskOptions {
   std::vector<std::string> after = {};  ///< the tasks it waits for; their contexts are merged in this order
   RetryPolicy retry = {};
   std::chrono::nanoseconds timeout{0};  ///< of one attempt's run; 0: none
-  /// From Ready (for a retry: from its due time) until an attempt begins; 0: none. Past it the task is Failed.
+  /// From Ready (for a retry: from its due time) until an attempt begins; 0: none. Past it the task is
+  /// Failed.
   std::chrono::nanoseconds queue_timeout{0};
   /// From the first time Ready until the task's end, retries and waits included; 0: none. Past it the task is
   /// Failed, and what runs is told to stop. A restart of the process begins it anew.
   std::chrono::nanoseconds total_timeout{0};
-  /// How often it runs again after its process died with it; then it is Failed (`ABANDONED`) and in quarantine, see
-  /// Runner::quarantined(). At most 1,000. From the second time on it runs alone.
+  /// How often it runs again after its process died with it; then it is Failed (`ABANDONED`) and in
+  /// quarantine, see Runner::quarantined(). At most 1,000. From the second time on it runs alone.
   std::uint32_t rescues_max = 3;
   TriggerRule trigger = {};
   std::string executor = {};  ///< an executor key that outweighs the routes; empty: none
   std::string config = "{}";  ///< free JSON for the executor
-  /// Memory: its end is not waited for: what depends on it begins at once, and a crash may make both run again. Only
-  /// where all that depend on it are at Memory, too: else it keeps the pipeline's level, see Workflow::warnings().
+  /// Memory: its end is not waited for: what depends on it begins at once, and a crash may make both run
+  /// again. Only where all that depend on it are at Memory, too: else it keeps the pipeline's level, see
+  /// Workflow::warnings().
   std::optional<Durability> durability = {};
-  /// Besides its dependencies it waits for this signal, see PipelineHandle::signal(), and costs nothing meanwhile.
-  /// The value is in its context, under the signal's name. A trigger rule is asked as soon as the dependencies have
-  /// ended, so that a task which is not to run is Skipped without the signal; one that looks at the context is asked
-  /// once the signal is there. 1 to 128 bytes; empty: none.
+  /// Besides its dependencies it waits for this signal, see PipelineHandle::signal(), and costs nothing
+  /// meanwhile. The value is in its context, under the signal's name. A trigger rule is asked as soon as the
+  /// dependencies have ended, so that a task which is not to run is Skipped without the signal; one that
+  /// looks at the context is asked once the signal is there. 1 to 128 bytes; empty: none.
   std::string signal = {};
-  /// From the pipeline's submission (or its start_at) until the signal, by the wall clock, across restarts; 0: none.
-  /// A task that waits for the signal alone and past it is Failed, without a retry.
+  /// From the pipeline's submission (or its start_at) until the signal, by the wall clock, across restarts;
+  /// 0: none. A task that waits for the signal alone and past it is Failed, without a retry.
   std::chrono::nanoseconds signal_timeout{0};
   /// Signals for which its coroutine may wait, see TaskContext::signal().
   std::vector<std::string> awaits = {};
-  /// Names under which it may start children, see TaskContext::start_child(). Each is a signal, too: a child's end.
+  /// Names under which it may start children, see TaskContext::start_child(). Each is a signal, too: a
+  /// child's end.
   std::vector<std::string> children = {};
 };
 

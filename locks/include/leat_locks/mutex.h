@@ -1,5 +1,5 @@
-// A std::mutex whose use clang checks while it compiles (-Wthread-safety): what a field's mutex is stands at the field,
-// what a function needs held stands at the function. Not installed: no public header has a mutex.
+// A std::mutex whose use clang checks while it compiles (-Wthread-safety): what a field's mutex is stands at
+// the field, what a function needs held stands at the function. Not installed: no public header has a mutex.
 // Source: Clang, "Thread Safety Analysis"; LevelDB's port/thread_annotations.h.
 #pragma once
 

@@ -111,7 +111,7 @@ struct CheckpointMark {
   std::uint64_t minimum = 0;     ///< folding goes on from here
   std::uint64_t end = 0;         ///< from here on the journal holds nothing that began below the minimum and
                                  ///< is not in the rows
-  std::uint64_t hash = 0;        ///< of the commit that ends there; 0: a store before format 3 did not keep it
+  std::uint64_t hash = 0;        ///< of the commit that ends there; 0: not kept, before format 3
   std::int64_t ended_ns = 0;     ///< Unix time
   std::uint64_t journal_bytes = 0;  ///< written by the store's whole life until then
   std::uint64_t row_bytes = 0;

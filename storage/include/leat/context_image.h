@@ -13,8 +13,8 @@
 
 namespace leat {
 
-/// A context of more bytes lies apart. There it costs two pairs of its own, about 100 bytes; inline it is written
-/// again by every round of the checkpoint, and in memory from the opening on.
+/// A context of more bytes lies apart. There it costs two pairs of its own, about 100 bytes; inline it is
+/// written again by every round of the checkpoint, and in memory from the opening on.
 inline constexpr std::size_t kContextInlineBytesMax = 1024;
 
 /// Whose a context is: each pipeline has a place for what it began with and one for what each task saved. A

@@ -1,5 +1,5 @@
-// The history: a summary of every pipeline that finished, found by identifier, time or state without folding the
-// journal, and kept when the journal's events are gone.
+// The history: a summary of every pipeline that finished, found by identifier, time or state without folding
+// the journal, and kept when the journal's events are gone.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,8 @@ struct HistoryQuery {
   std::optional<std::int64_t> finished_before_ns = {};  ///< Unix time
 };
 
-/// Visits what matches, in the order in which it finished; a live writer may go on. An identifier is looked for
-/// from its own time on, a time range by halving: so a clock that was set back may hide from a range what
+/// Visits what matches, in the order in which it finished; a live writer may go on. An identifier is looked
+/// for from its own time on, a time range by halving: so a clock that was set back may hide from a range what
 /// finished meanwhile.
 ///
 /// @param visit  called with the summary and the workflow's name, both valid during the call

@@ -81,8 +81,8 @@ class Journal {
     std::function<std::int64_t()> unix_ns = {};
     /// reserve() and flush() call its help() instead of waiting; null: none. Outlives the journal.
     JournalHelper* helper = nullptr;
-    /// Called with each commit that has reached the store, after those who waited for it were told, by the thread that
-    /// made it; must not wait for others. Empty: nobody is.
+    /// Called with each commit that has reached the store, after those who waited for it were told, by the
+    /// thread that made it; must not wait for others. Empty: nobody is.
     std::function<void(std::uint64_t first_sequence, std::span<const std::byte> commit)> tap = {};
     /// Called at the end of each commit, by the thread that made it; must not block. Empty: nobody is.
     ///
@@ -110,8 +110,8 @@ class Journal {
   ///
   /// @param listener  told when `level` is reached (Memory counts as Process); null: nobody waits, nothing
   ///                  is synced
-  /// @param committed  one is added once the group is written, or will never be; by the committer alone; null:
-  ///                   nobody counts. Outlives the journal's last commit
+  /// @param committed  one is added once the group is written, or will never be; by the committer alone;
+  ///                   null: nobody counts. Outlives the journal's last commit
   /// Progress: lock-free; no allocation.
   /// Ordering: groups published one after the other (one thread, or through happens-before) are committed
   ///           in that order; what the caller did before is visible to on_commit().
@@ -150,8 +150,9 @@ class Journal {
   /// @return  whether nothing is published that commit_some() could take; then the next publish() calls
   ///          JournalHelper::wake()
   bool try_doze() noexcept;
-  /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some(); a flush
-  /// is either ahead of the stop, and committed before wait_for_work() says that it is over, or refused.
+  /// Ends wait_for_work() and waiting in reserve(). What is published afterwards waits for commit_some(); a
+  /// flush is either ahead of the stop, and committed before wait_for_work() says that it is over, or
+  /// refused.
   void stop() noexcept;
 
   /// How many groups were published, ever: the caller's own and all that it knows of are among them.

@@ -125,8 +125,8 @@ class StateStore {
   /// How long summaries of finished pipelines stay; what is older goes with tidy(). Without: for ever.
   virtual void retain_history(const Retention&) {}
 
-  /// Looks for a pipeline, ended or not, as of what is written. Reads from the newest round of the checkpoint on, and
-  /// where it ended before that, from ever older ones: what ended lately is found soon.
+  /// Looks for a pipeline, ended or not, as of what is written. Reads from the newest round of the checkpoint
+  /// on, and where it ended before that, from ever older ones: what ended lately is found soon.
   ///
   /// @return  nothing: it is unknown, or ended before the events begin that the store keeps
   /// Thread-safety: beside the committer's calls and tidy(); not beside close().
@@ -169,8 +169,8 @@ class StateStore {
   /// @return  Refused, with what it takes
   virtual std::expected<void, StoreError> takes(const CallerWrites& writes) const;
 
-  /// Reads a context that lies apart. It is there as long as the record that brought it, or, where the pipeline
-  /// lives, its row.
+  /// Reads a context that lies apart. It is there as long as the record that brought it, or, where the
+  /// pipeline lives, its row.
   ///
   /// @return  the text as it is there, or Damaged: there is none
   /// Thread-safety: any number of threads, beside the others; after close(): Closed.
@@ -239,8 +239,8 @@ struct MemoryMedium {
 std::unique_ptr<StateStore> make_memory_store(std::shared_ptr<MemoryMedium> medium = nullptr);
 
 struct StoreOptions {
-  /// Large contexts are compressed (zstd) on their way into tables, by RocksDB's own threads. What is there stays as
-  /// it is and is read either way.
+  /// Large contexts are compressed (zstd) on their way into tables, by RocksDB's own threads. What is there
+  /// stays as it is and is read either way.
   bool compress_contexts = false;
 };
 

@@ -17,7 +17,7 @@ enum class StoreErrorCode : std::uint8_t {
   DiskFull,     ///< no space left
   Io,           ///< the device or the file system refused
   Closed,       ///< used after close()
-  Refused,      ///< options or writes with which its promises could not be kept, or a store too large for this machine
+  Refused,      ///< with it promises could not be kept, or the store is too large for this machine
 };
 
 /// @return the enumerator's name

@@ -135,7 +135,8 @@ struct QuarantineImage {
   std::string error;
 };
 
-/// By the pipeline and the task's number. Of more than kQuarantineMax those of the oldest pipelines are left out.
+/// By the pipeline and the task's number. Of more than kQuarantineMax those of the oldest pipelines are left
+/// out.
 using QuarantineImages = std::map<std::pair<Uuid, std::uint32_t>, QuarantineImage>;
 inline constexpr std::size_t kQuarantineMax = 10'000;
 /// Where it is not there yet.
@@ -198,8 +199,8 @@ class StoreImage {
   using OnEvent = std::function<void(const TransitionEvent&)>;
 
   explicit StoreImage(Keep keep);
-  /// Of the pipelines in the image; more are Refused: a few bytes can name a million. Where nothing is said, as many
-  /// as the memory of this machine, or its container, could hold.
+  /// Of the pipelines in the image; more are Refused: a few bytes can name a million. Where nothing is said,
+  /// as many as the memory of this machine, or its container, could hold.
   void limit_tasks(std::uint64_t tasks_max) noexcept;
 
   /// @param told  called with each pipeline when it and all its tasks have ended, while a group is applied
@@ -226,7 +227,8 @@ class StoreImage {
   StoreImage& operator=(StoreImage&&) noexcept;
   ~StoreImage();
 
-  /// Takes over a pipeline that waits in the store alone, where no event of it is left. @pre all commits are applied
+  /// Takes over a pipeline that waits in the store alone, where no event of it is left. @pre all commits are
+  /// applied
   ///
   /// @param row  see <leat/waiting.h>
   /// @return     Damaged

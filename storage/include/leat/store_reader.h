@@ -20,8 +20,8 @@ namespace leat {
 std::expected<StoreImage, StoreError> read_rocksdb_store(
     const std::string& directory, const std::function<void(const TransitionEvent&)>& on_event = {});
 
-/// Visits the contexts that lie apart, in no promised order; a live writer may go on, and one that it is just writing
-/// may be left out.
+/// Visits the contexts that lie apart, in no promised order; a live writer may go on, and one that it is just
+/// writing may be left out.
 ///
 /// @param visit  told of some once more where the writer interferes
 /// @return       as read_rocksdb_store()

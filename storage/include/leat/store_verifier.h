@@ -25,12 +25,12 @@ struct RepairReport {
 
 /// Rebuilds what follows from the rest of a store that was closed, where a checksum or the journal proves the
 /// result: CURRENT from the manifests that are there, FLOOR from the superblock; where they are damaged or
-/// disagree with the journal, the checkpoint, the history and the list of contexts, from the oldest round that is
-/// whole, or the store's first commit, and the journal behind it. Touches nothing else. Cut short, it leaves a
-/// store that is refused until it is run again.
+/// disagree with the journal, the checkpoint, the history and the list of contexts, from the oldest round
+/// that is whole, or the store's first commit, and the journal behind it. Touches nothing else. Cut short, it
+/// leaves a store that is refused until it is run again.
 ///
-/// @return  empty: nothing was to be done, or could be. Or NotFound, NotAStore, NewerFormat, NotWritable, Locked,
-///          Io
+/// @return  empty: nothing was to be done, or could be. Or NotFound, NotAStore, NewerFormat, NotWritable,
+///          Locked, Io
 std::expected<RepairReport, StoreError> repair_rocksdb_store(const std::string& directory);
 
 }  // namespace leat

@@ -1,4 +1,5 @@
-// A task as the fold of the journal has it, in few bytes: millions of them may be there when a store is opened.
+// A task as the fold of the journal has it, in few bytes: millions of them may be there when a store is
+// opened.
 #pragma once
 
 #include <array>

@@ -72,7 +72,8 @@ std::string encode_signals(const SignalValues& signals);
 /// @return  false: the bytes are damaged
 bool decode_signals(std::string_view bytes, SignalValues& signals);
 
-/// A task that was given up because its process died with it too often leaves the list of those. Takes no transition.
+/// A task that was given up because its process died with it too often leaves the list of those. Takes no
+/// transition.
 struct QuarantineLeft {
   Uuid pipeline = {};  ///< zero: none
   std::uint32_t task = 0;
@@ -170,7 +171,8 @@ struct TaskEnded {
   std::string_view error = {};                 ///< empty unless Failed or retried
   ContextView context = {};                    ///< the task's saved context, JSON text; only with Completed
   std::string_view output = {};                ///< captured output, bounded by the executor
-  /// Where a child ends by it: the value that its parent is to be told, JSON text. So in the next two as well.
+  /// Where a child ends by it: the value that its parent is to be told, JSON text. So in the next two as
+  /// well.
   std::string_view told = {};
 };
 
@@ -205,8 +207,8 @@ struct PipelineSignalled {
   std::string_view told = {};
 };
 
-/// Pipelines that wait in the store alone, in the order of their places: of one workflow, executor key and priority,
-/// so that none of them stands before one that could begin earlier.
+/// Pipelines that wait in the store alone, in the order of their places: of one workflow, executor key and
+/// priority, so that none of them stands before one that could begin earlier.
 struct WaitingLine {
   std::uint32_t workflow_no = 0;
   std::uint32_t key_no = 0;    ///< of the executor key to which its first task goes
@@ -215,14 +217,16 @@ struct WaitingLine {
   friend auto operator<=>(const WaitingLine&, const WaitingLine&) = default;
 };
 
-/// A pipeline comes to be, in the store alone: its row is written with this record. Transitions: as PipelineCreated.
+/// A pipeline comes to be, in the store alone: its row is written with this record. Transitions: as
+/// PipelineCreated.
 struct PipelineSetAside {
   WaitingLine line = {};
   std::uint64_t place = 0;  ///< from 0 in steps of 1
   PipelineCreated created = {};  ///< of the line's workflow
 };
 
-/// Pipelines of one line live in memory again: their rows go with this record, which holds them. Takes no transition.
+/// Pipelines of one line live in memory again: their rows go with this record, which holds them. Takes no
+/// transition.
 struct PipelinesTakenIn {
   WaitingLine line = {};
   bool in_turn = true;      ///< all from `place` up to `begin`; else the one at `place`
@@ -265,8 +269,8 @@ struct ContextApart {
   std::string_view text;
 };
 
-/// One encoded transition group, ready to be published. Movable; small groups live inside the object. Of a record's
-/// contexts it takes the large ones apart.
+/// One encoded transition group, ready to be published. Movable; small groups live inside the object. Of a
+/// record's contexts it takes the large ones apart.
 ///
 /// @pre  the encoded size is at most kGroupBytesMax, the number of tasks at most kTasksPerPipelineMax
 /// Thread-safety: as a value.  Progress: allocates only above kInlineBytes.  Complexity: O(bytes).

@@ -1,5 +1,5 @@
-// Pipelines that wait in the store alone: what the engine, the journal and the stores call them by. Each is a row
-// under its line and its place there; record_format.h documents its bytes.
+// Pipelines that wait in the store alone: what the engine, the journal and the stores call them by. Each is a
+// row under its line and its place there; record_format.h documents its bytes.
 #pragma once
 
 #include <compare>

@@ -1,7 +1,7 @@
-// The simulator: the engine's own scheduler, lanes, completion and journal on one thread, with a virtual clock,
-// executors and a store that misbehave, and every choice (who steps next, what goes wrong, where the process
-// dies) drawn from a seed. The same seed gives the same run, bit for bit. For leat's own tests, and for
-// users: it finds the crash after which their workflow is wrong.
+// The simulator: the engine's own scheduler, lanes, completion and journal on one thread, with a virtual
+// clock, executors and a store that misbehave, and every choice (who steps next, what goes wrong, where the
+// process dies) drawn from a seed. The same seed gives the same run, bit for bit. For leat's own tests, and
+// for users: it finds the crash after which their workflow is wrong.
 #pragma once
 
 #include <cstdint>
@@ -74,20 +74,23 @@ inline constexpr Uses everything_used = static_cast<Uses>((1 << 10) - 1);
 ///   NothingInvented      | every transition in the store was asked for by somebody, and happened
 ///   TransitionTable      | every (from, to) is in the table of states.h
 ///   OneEnd               | an attempt ends once, a task has one terminal state
-///   Conservation         | slots admitted = tasks queued + attempts that hold one; none left when all is over
+///   Conservation         | slots admitted = tasks queued + attempts that hold one; none left when all is
+///                        over
 ///   NoIdleSlot           | no task stays parked while its lane has a free slot and its executor takes more
 ///   DeadEpoch            | nothing is Running that was not started by this opening of the store
 ///   DurableDependencies  | a task starts only after its dependencies' ends have reached the level
 ///   Repeats              | an attempt runs again only if it was in flight at a crash
-///   RestartEquality      | a restart from the store would give the running engine: states, attempts, contexts, errors,
-///                        | and who waits in the store alone
+///   RestartEquality      | a restart from the store would give the running engine: states, attempts,
+///                        contexts, errors, | and who waits in the store alone
 ///   Progress             | the run comes to its end
 ///   Opens                | the store opens again, whatever happened to it
 ///   PausesHold           | nothing begins that an acknowledged pause holds
 ///   NotTooEarly          | nothing begins before its time, by the latest that the wall clock has shown
 ///   KeysHold             | an idempotency key leads to one pipeline; of a concurrency key one is under way
-///   DeadlinesHold        | nothing begins of what was past its deadline at a start; no limit on time is forgotten
-///   SchedulesHold        | a schedule's times come in order, once, none left out that is to be caught up, one by one
+///   DeadlinesHold        | nothing begins of what was past its deadline at a start; no limit on time is
+///                        forgotten
+///   SchedulesHold        | a schedule's times come in order, once, none left out that is to be caught up,
+///                        one by one
 ///   Yours                | the invariant given to explore()
 enum class Rule : std::uint8_t {
   AcknowledgedKept,
@@ -177,8 +180,8 @@ struct Report {
 /// if (found.failure) std::puts(found.failure->timeline.c_str());
 /// ```
 /// Task functions run in the calling thread and must not wait; what they change outside of the engine is kept
-/// across simulated crashes, as a database would. Each pipeline gets the signals that the workflow declares, with the
-/// value `true`, at any moment.
+/// across simulated crashes, as a database would. Each pipeline gets the signals that the workflow declares,
+/// with the value `true`, at any moment.
 Report explore(const Workflow& workflow, const Options& options, const Invariant& invariant = {});
 
 /// One run again, with its timeline: by the seed alone, or by a minimised schedule.

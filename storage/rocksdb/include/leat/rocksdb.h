@@ -28,10 +28,10 @@ struct RocksdbWrites final : public CallerWrites {
 
 /// leat's part of a database. Several owners can have one each: ownership is (owner, epoch).
 ///
-/// Its health follows the free space beside leat's directory and the database's write stalls, where configure() was
-/// called on the same object. It has no reserve against a full device, since the database writes past it: the gate is
-/// all there is. `leat verify` and `leat inspect` read stores of leat's own alone; an opening checks every commit from
-/// the newest round of the checkpoint on.
+/// Its health follows the free space beside leat's directory and the database's write stalls, where
+/// configure() was called on the same object. It has no reserve against a full device, since the database
+/// writes past it: the gate is all there is. `leat verify` and `leat inspect` read stores of leat's own
+/// alone; an opening checks every commit from the newest round of the checkpoint on.
 ///
 /// Thread-safety: none needed.
 class RocksdbStore {
