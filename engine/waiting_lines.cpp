@@ -68,9 +68,9 @@ void WaitingLines::open(const Registered& workflow) {
 }
 
 WaitingLines::Line& WaitingLines::line_of(const WaitingLine& key) {
-  Line& line = lines_[key];
-  line.line = key;
-  return line;
+  const auto [line, is_new] = lines_.try_emplace(key);
+  if (is_new) line->second.line = key;  // stays: whoever reads rows looks at it without the mutex
+  return line->second;
 }
 
 bool WaitingLines::set_aside(Pipeline& pipeline, const WaitingLine& key, const PipelineTraits& traits) {
