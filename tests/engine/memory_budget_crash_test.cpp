@@ -158,7 +158,7 @@ class RememberingStore final : public WrappedStore {
                                               std::span<const std::byte> commit,
                                               const CommitRows& rows) override {
     auto done = WrappedStore::append_rows(first, end, commit, rows);
-    states_.push_back(*medium_);
+    states_.push_back(*medium_->after_kill());
     return done;
   }
 
