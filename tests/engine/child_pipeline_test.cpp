@@ -217,9 +217,7 @@ TEST(ManyChildren, EachEndsAndIsToldOnce) {
     for (int i = 0; i < kOrders; ++i) {
       const Durability level = random() % 2 == 0 ? Durability::Process : Durability::Disk;
       handles.push_back(*runner.submit_async(parent, {.durability = level}));
-      if (random() % 4 == 0) {
-        ASSERT_TRUE(handles[random() % handles.size()].cancel());
-      }
+      if (random() % 4 == 0) static_cast<void>(handles[random() % handles.size()].cancel());  // may have ended
     }
     for (const PipelineHandle& handle : handles)
       completed += handle.wait(kLong)->state == PipelineState::Completed ? 1 : 0;
