@@ -136,7 +136,7 @@ std::size_t LentTimers::run(std::size_t) noexcept {
 std::size_t LentWatch::run(std::size_t) noexcept {
   if (!has_work()) return 0;
   // relaxed: as in due_ns()
-  look_at_ns_.store(watchdog_.look(clock_.steady_ns()), std::memory_order_relaxed);
+  look_at_ns_.store(watchdog_.look(), std::memory_order_relaxed);
   return 0;  // nothing comes of it that anybody waits for
 }
 

@@ -346,7 +346,7 @@ std::vector<SlotAudit> Runner::audit() const {
 
 std::string Runner::metrics_text() const {
   RunnerState& state = *state_;
-  state.watchdog.look(state.clock->steady_ns());  // so that the ages are those of now
+  state.watchdog.look();  // so that the ages are those of now
   const WaitingLines& waiting = state.scheduler.waiting();
   return leat::metrics_text(state.lanes.lanes(),
                             {.resident = state.scheduler.resident(),

@@ -28,7 +28,7 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       completion(*clock, *rng, timers, stuck),
       lanes(*router, *clock, completion, lent, all_lent, workers, log),
       continuations(std::make_shared<Continuations>(lanes, log)),
-      watchdog(lanes, parts.stall_after, log),
+      watchdog(lanes, *clock, parts.stall_after, log),
       lent_watch(watchdog, *clock),
       scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent, continuations,
                 {store.get(), parts.memory_budget,
@@ -68,12 +68,12 @@ void RunnerState::start_threads() {
     pthread_setname_np(committer_.native_handle(), "leat-committer");
   }
   timer_ = std::thread([this] {
-    std::int64_t look_at = watchdog.look(clock->steady_ns());
+    std::int64_t look_at = watchdog.look();
     std::optional<std::int64_t> due;
     while (timers.wait(std::min(due.value_or(look_at), look_at), clock->steady_ns())) {
       const std::int64_t now = clock->steady_ns();
       due = timers.fire(now);
-      if (now >= look_at) look_at = watchdog.look(now);
+      if (now >= look_at) look_at = watchdog.look();
     }
   });
   pthread_setname_np(timer_.native_handle(), "leat-timer");

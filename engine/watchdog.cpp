@@ -14,14 +14,16 @@ constexpr std::size_t kArrivalsMax = 128;
 
 }  // namespace
 
-std::int64_t Watchdog::look(std::int64_t now_ns) {
+std::int64_t Watchdog::look() {
   std::vector<std::string> lines;
-  std::int64_t at_rest_ns = 0;
+  std::int64_t now_ns = 0, at_rest_ns = 0;
   {
     MutexLock lock(mutex_);
+    now_ns = clock_.steady_ns();
     for (Lane* const lane : lanes_.lanes()) {
       Watched& watched = watched_[lane];
       const Lane::Flow flow = lane->flow();
+      now_ns = clock_.steady_ns();  // after the count: what is in it had come by now
       if (flow.waiting > 0 || flow.left != watched.left) at_rest_since_ns_.reset();
       if (auto line = judge(*lane, watched, flow, now_ns)) lines.push_back(std::move(*line));
       lane->note(ready_since(watched, flow, now_ns), watched.spoken);

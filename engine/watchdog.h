@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "lane_table.h"
+#include "leat/clock.h"
 #include "leat/runner.h"
 #include "leat_locks/mutex.h"
 
@@ -29,13 +30,13 @@ class Watchdog {
   using Log = std::function<void(Severity, std::string_view)>;
 
   /// @param stall_after  how long nothing may begin while something could; 0: it never speaks
-  Watchdog(LaneTable& lanes, std::chrono::nanoseconds stall_after, Log log)
-      : lanes_(lanes), stall_after_ns_(stall_after.count()), log_(std::move(log)) {}
+  Watchdog(LaneTable& lanes, Clock& clock, std::chrono::nanoseconds stall_after, Log log)
+      : lanes_(lanes), clock_(clock), stall_after_ns_(stall_after.count()), log_(std::move(log)) {}
 
-  /// Looks at every lane once. @return when to look again, by the same clock: within a second, or a quarter
+  /// Looks at every lane once. @return when to look again, by the steady clock: within a second, or a quarter
   /// of the time after which it speaks; where nothing comes, ever later, up to six times that time, or a
   /// minute
-  std::int64_t look(std::int64_t now_ns);
+  std::int64_t look();
 
  private:
   struct Arrival {
@@ -55,6 +56,7 @@ class Watchdog {
                                    std::int64_t now_ns) const;
 
   LaneTable& lanes_;
+  Clock& clock_;
   const std::int64_t stall_after_ns_;
   const Log log_;
   Mutex mutex_;  // the timer's thread and those who want metrics

@@ -66,7 +66,7 @@ class WatchdogTest : public testing::Test {
   }
   void look_after(std::chrono::nanoseconds time) {
     clock_.advance(time);
-    watchdog_.look(clock_.steady_ns());
+    watchdog_.look();
   }
 
   VirtualClock clock_;
@@ -81,7 +81,7 @@ class WatchdogTest : public testing::Test {
   LaneTable table_{*router_, clock_, listener_, lent_, false, 1, [](Severity, std::string_view) {}};
   Lane* lane_ = nullptr;
   std::function<void()> then_ = [] {};
-  Watchdog watchdog_{table_, 10s, [this](Severity, std::string_view line) {
+  Watchdog watchdog_{table_, clock_, 10s, [this](Severity, std::string_view line) {
                        said_.emplace_back(line);
                        then_();
                      }};
@@ -115,7 +115,7 @@ TEST_F(WatchdogTest, SpeaksAgainOnlyAfterTheLaneHasMoved) {
 
 TEST_F(WatchdogTest, LooksEverMoreSeldomWhileNothingComes) {
   const auto next = [this] {
-    return std::chrono::nanoseconds(watchdog_.look(clock_.steady_ns()) - clock_.steady_ns());
+    return std::chrono::nanoseconds(watchdog_.look() - clock_.steady_ns());
   };
   EXPECT_EQ(next(), 1s);
   std::size_t looks = 0;
