@@ -398,7 +398,8 @@ TEST_P(Stress, ATaskThatComesJustAsAWorkerGoesToSleepIsRun) {  // row 63
     for (std::atomic<std::uint32_t> spun = 0; spun < rounds;) ++spun;
   };
   for (const std::uint32_t workers : {1, 2}) {
-    Runner runner = make_runner(limits(workers, 16));
+    // Room for all that the workers may owe: slots of ended tasks come back in groups.
+    Runner runner = make_runner(limits(workers, 100));
     std::atomic<std::uint32_t> begun = 0, rest = 0;
     const Namespace task = *runner.register_task("t::p::w::task", [&](TaskContext&) { ++begun, spin(rest); });
     ASSERT_TRUE(runner.start());
