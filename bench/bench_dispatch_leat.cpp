@@ -39,7 +39,7 @@ void dispatch_in_bulk(Runner& runner, Namespace task, std::size_t count) {
   for (std::size_t left = count; left > 0;) {
     const std::span<TaskReadyEvent> events(bulk.data(), std::min(kBulk, left));
     left -= events.size();
-    for (TaskReadyEvent& event : events) event = runner.make_event(task);
+    runner.make_events(task, events);
     for (std::span<const TaskReadyEvent> rest = events; !rest.empty();) {
       const BulkResult result = dispatcher.dispatch_bulk(rest, kMemory);
       rest = rest.subspan(result.taken);

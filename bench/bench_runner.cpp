@@ -52,7 +52,7 @@ void run_tasks(Runner& runner, Namespace task, std::size_t count, Durability lev
   std::vector<TaskReadyEvent> bulk;
   for (std::size_t sent = 0; sent < count; sent += bulk.size()) {
     bulk.resize(std::min(kBulk, count - sent));
-    for (TaskReadyEvent& event : bulk) event = runner.make_event(task);
+    runner.make_events(task, bulk);
     for (std::span<const TaskReadyEvent> rest = bulk; !rest.empty();) {
       const BulkResult result = runner.dispatcher().dispatch_bulk(rest, {.durability = level});
       rest = rest.subspan(result.taken);

@@ -5,13 +5,25 @@
 
 namespace leat {
 
-std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEvent& event) const noexcept {
-  if (!event.task_namespace.valid() || event.attempt < 1 || event.max_attempts < event.attempt ||
+namespace {
+
+bool has_valid_attempts(const TaskReadyEvent& event) noexcept {
+  return event.attempt >= 1 && event.max_attempts >= event.attempt;
+}
+
+}  // namespace
+
+/// @param split  set where another event of that name may go elsewhere
+std::expected<Lane*, DispatchError> DefaultDispatcher::lane_of(const TaskReadyEvent& event,
+                                                               bool& split) const noexcept {
+  if (!event.task_namespace.valid() || !has_valid_attempts(event) ||
       scheduler_.find_task(event.task_namespace) == nullptr) {
     return std::unexpected(DispatchError{DispatchErrorCode::InvalidEvent, {}});
   }
-  const ExecutorKeyId key =
-      router_.resolve(event.task_namespace, [&event] { return event.pipeline_execution_id.hash(); });
+  const ExecutorKeyId key = router_.resolve(event.task_namespace, [&event, &split] {
+    split = true;
+    return event.pipeline_execution_id.hash();
+  });
   Lane* const lane = lanes_.find(key);
   if (lane == nullptr) return std::unexpected(DispatchError{DispatchErrorCode::NoExecutor, router_.key(key)});
   return lane;
@@ -39,16 +51,20 @@ BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> even
     return result;
   }
   while (result.taken < events.size()) {
-    auto lane = lane_of(events[result.taken]);
+    bool split = false;
+    auto lane = lane_of(events[result.taken], split);
     if (!lane) {
       result.end = std::unexpected(lane.error());
       return result;
     }
     // Neighbours with the same route and priority go in one piece.
+    const TaskReadyEvent& first = events[result.taken];
     std::size_t end = result.taken + 1;
-    for (; end < events.size(); ++end) {
-      const auto next = lane_of(events[end]);
-      if (!next || *next != *lane || events[end].priority != events[result.taken].priority) break;
+    for (; end < events.size() && events[end].priority == first.priority; ++end) {
+      const bool alike = !split && events[end].task_namespace == first.task_namespace;
+      if (alike && has_valid_attempts(events[end])) continue;
+      const auto next = lane_of(events[end], split);
+      if (!next || *next != *lane) break;
     }
     const std::size_t taken = (*lane)->offer(events.subspan(result.taken, end - result.taken));
     result.taken += taken;
@@ -63,7 +79,8 @@ BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> even
 std::expected<PipelineHandle, DispatchError> DefaultDispatcher::dispatch_async(const TaskReadyEvent& event,
                                                                                DispatchOptions options) {
   if (!scheduler_.accepting()) return std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
-  auto lane = lane_of(event);
+  bool split = false;
+  auto lane = lane_of(event, split);
   if (!lane) return std::unexpected(lane.error());
   Slots slot = (*lane)->reserve();
   if (slot.count() == 0) return std::unexpected(DispatchError{DispatchErrorCode::NoCapacity, (*lane)->key()});

@@ -37,7 +37,7 @@ class DefaultDispatcher final : public Dispatcher {
   std::string_view resolve_executor_key(std::string_view task_namespace) const override;
 
  private:
-  std::expected<Lane*, DispatchError> lane_of(const TaskReadyEvent& event) const noexcept;
+  std::expected<Lane*, DispatchError> lane_of(const TaskReadyEvent& event, bool& split) const noexcept;
 
   std::expected<ExecutorBinding*, Error> binding_of(const std::shared_ptr<TaskExecutor>& executor);
 

@@ -23,7 +23,9 @@ std::uint64_t seed_from_system() noexcept {
 class SystemRng final : public Rng {
  public:
   std::uint64_t next() noexcept override {
-    thread_local std::uint64_t state = seed_from_system();
+    constinit thread_local std::uint64_t state = 0;
+    if (state == 0) [[unlikely]]
+      state = seed_from_system();
     return split_mix(state);
   }
 };

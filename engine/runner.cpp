@@ -211,7 +211,14 @@ std::expected<Namespace, Error> Runner::add_task(std::string_view name, TaskFunc
 }
 
 TaskReadyEvent Runner::make_event(Namespace task, std::int32_t max_attempts) noexcept {
-  return state_->scheduler.make_event(task, max_attempts);
+  TaskReadyEvent event;
+  make_events(task, {&event, 1}, max_attempts);
+  return event;
+}
+
+void Runner::make_events(Namespace task, std::span<TaskReadyEvent> events,
+                         std::int32_t max_attempts) noexcept {
+  state_->scheduler.make_events(task, events, max_attempts);
 }
 
 Dispatcher& Runner::dispatcher() noexcept {

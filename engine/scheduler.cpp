@@ -309,12 +309,14 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
   return handle;
 }
 
-TaskReadyEvent Scheduler::make_event(Namespace task, std::int32_t max_attempts) noexcept {
-  const Uuid id = ids_.next();
-  return {.pipeline_execution_id = id,
-          .task_execution_id = IdSource::of_task(id, 0),
-          .task_namespace = task,
-          .max_attempts = max_attempts};
+void Scheduler::make_events(Namespace task, std::span<TaskReadyEvent> events,
+                            std::int32_t max_attempts) noexcept {
+  ids_.next(events.size(), [&](std::size_t i, const Uuid& id) {
+    events[i] = {.pipeline_execution_id = id,
+                 .task_execution_id = IdSource::of_task(id, 0),
+                 .task_namespace = task,
+                 .max_attempts = max_attempts};
+  });
 }
 
 void Scheduler::release(const TaskReadyEvent& event, const RegisteredWorkflow::Task& task,

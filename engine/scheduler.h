@@ -95,7 +95,7 @@ class Scheduler final : public PipelineHost,
   /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
   std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,
                                                             Slots slot);
-  TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts) noexcept;
+  void make_events(Namespace task, std::span<TaskReadyEvent> events, std::int32_t max_attempts) noexcept;
   TaskExplanation explain(const TaskReadyEvent& event);
 
   /// Nothing is accepted or released from here on.
