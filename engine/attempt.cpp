@@ -9,12 +9,14 @@
 #include "leat/transition_group.h"
 
 namespace leat {
+
+constinit thread_local Attempt* current_attempt = nullptr;
+
 namespace {
 
 constexpr std::size_t kOutputBytesMax = std::size_t{64} << 10;  // of a task's record
 constexpr std::size_t kErrorBytesMax = std::size_t{16} << 10;
 
-thread_local Attempt* current_attempt = nullptr;
 // The thread tells an attempt to end, and may own its pipeline meanwhile: it must not wait for a step.
 thread_local bool tells_to_end = false;
 
@@ -48,6 +50,7 @@ constexpr std::uint64_t with_phase(std::uint64_t word, Attempt::Phase phase) {
 void Attempt::open(std::int64_t now_ns) {
   // relaxed: who looks for old attempts may see the time of the use before or after the one that it found.
   started_ns.store(now_ns, std::memory_order_relaxed);
+  result.status = ExecutionStatus::Completed;
   result.error_message.clear();
   output.clear();
   staged_context.reset();
@@ -57,6 +60,7 @@ void Attempt::open(std::int64_t now_ns) {
   shared = false;
   interrupted = false;
   settled_inline_ = false;
+  returns_at_once_ = false;
   unwound_ = false;
   drop_callback();                     // of a token that died otherwise
   const std::uint64_t references = 2;  // the worker inside start(), and the end
@@ -99,11 +103,6 @@ void Attempt::on_timer(std::uint64_t generation) noexcept {
 /// Takes the use to its end. @return the phase that it was in
 Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
   std::uint64_t word = word_.load(std::memory_order_relaxed);  // relaxed: confirmed by the exchange
-  if (current_attempt == this && !shared) {
-    LEAT_CHECK(generation_of(word) == generation && phase_of(word) == Phase::Running);
-    word_.store(with_phase(word, Phase::Ended), std::memory_order_release);  // (4), with nobody to race
-    return Phase::Running;
-  }
   do {
     LEAT_CHECK(generation_of(word) == generation && phase_of(word) != Phase::Ended);
     // (4) acq_rel: publishes result, output and context to the owner of the pipeline; pairs with (3)
@@ -114,7 +113,14 @@ Attempt::Phase Attempt::end(std::uint32_t generation) noexcept {
 }
 
 void Attempt::complete(std::uint32_t generation) noexcept {
-  if (output.size() > kOutputBytesMax) output.erase(0, output.size() - kOutputBytesMax);
+  if (output.size() > kOutputBytesMax) [[unlikely]]
+    output.erase(0, output.size() - kOutputBytesMax);
+  if (is_own()) [[likely]] {
+    const std::uint64_t word = word_.load(std::memory_order_relaxed);  // relaxed: its own
+    LEAT_CHECK(generation_of(word) == generation && phase_of(word) == Phase::Running);
+    word_.store(with_phase(word, Phase::Ended), std::memory_order_release);  // (4), with nobody to race
+    return listener->end(*this);
+  }
   Lane& visited = *lane;
   const bool visits = current_attempt != this;
   if (visits) visited.enter();
@@ -152,7 +158,7 @@ bool Attempt::drop() noexcept {
 }
 
 void Attempt::settle() noexcept {
-  if (current_attempt == this && !shared) {
+  if (is_own()) {
     settled_inline_ = true;
   } else if (drop()) {
     lane->recycle(*this);
@@ -256,9 +262,9 @@ void Attempt::interrupt() noexcept {
   settle();
 }
 
-/// Nobody is called any more, unless he is being called.
-void Attempt::drop_callback() noexcept {
-  if (!std::exchange(has_callback_, false)) return;
+/// drop_callback(), where there is one.
+void Attempt::drop_this_callback() noexcept {
+  has_callback_ = false;
   std::function<void()> callback;
   MutexLock lock(cancel_mutex_);
   callback.swap(on_cancel_);
@@ -295,6 +301,18 @@ CompletionToken::~CompletionToken() {
                                      "the executor dropped the task without completing it", true)
                  .as(TaskError::Class::Infrastructure));
   }
+}
+
+CompletionToken& CompletionToken::and_return() noexcept {
+  attempt_->returns_at_once_ = true;
+  return *this;
+}
+
+void CompletionToken::complete() noexcept {
+  Attempt* const attempt = std::exchange(attempt_, nullptr);
+  if (attempt == nullptr) return;  // completed before
+  attempt->drop_callback();
+  attempt->complete(static_cast<std::uint32_t>(generation_));  // with the result of open()
 }
 
 void CompletionToken::complete(ExecutionResult result) noexcept {
@@ -474,17 +492,8 @@ std::uint32_t AttemptPool::active() const noexcept {
   return active_.load(std::memory_order_seq_cst);
 }
 
-Attempt* running_attempt() noexcept {
-  return current_attempt;
-}
-
 bool telling_to_end() noexcept {
   return tells_to_end;
-}
-
-RunningScope::RunningScope(Attempt* attempt) noexcept : outer_(std::exchange(current_attempt, attempt)) {}
-RunningScope::~RunningScope() {
-  current_attempt = outer_;
 }
 
 }  // namespace leat

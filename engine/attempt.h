@@ -13,6 +13,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "capacity.h"
@@ -214,15 +215,24 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   /// Whether settle() was called by the attempt's own worker, inside start(): the worker has the
   /// record to itself.
   bool settled_inline() const noexcept { return settled_inline_; }
+  /// Whether its own worker, which is asking, has ended it and comes back from it without a detour.
+  bool is_coming_back() const noexcept { return returns_at_once_ && is_own() && phase() == Phase::Ended; }
 
   std::stop_token stop_token() override;
   void append_output(std::string_view text) override;
 
  private:
   friend class CompletionToken;
+  /// Whether it is nobody else's: see invariant 4.
+  bool is_own() const noexcept;
   Phase end(std::uint32_t generation) noexcept;
   void complete(std::uint32_t generation) noexcept;
-  void drop_callback() noexcept;
+  /// Nobody is called any more, unless he is being called.
+  void drop_callback() noexcept {
+    if (has_callback_) [[unlikely]]
+      drop_this_callback();
+  }
+  void drop_this_callback() noexcept;
   void make_stop_source() LEAT_REQUIRES(cancel_mutex_);
 
   // generation (32 bits), phase (8), references (24). See the .cpp for the numbered partners.
@@ -232,6 +242,7 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   std::function<void()> on_cancel_ LEAT_GUARDED_BY(cancel_mutex_);
   bool has_callback_ = false;  // [the task's side] on_cancel_ was set in this use
   bool settled_inline_ = false;
+  bool returns_at_once_ = false;  // start() does nothing any more once it has completed the token
   bool unwound_ = false;        // the token died because start() threw
   bool once_deferred_ = false;  // in this use
   std::atomic<bool> deferred_{false};
@@ -305,16 +316,25 @@ class AttemptPool {
   std::atomic<std::uint32_t> active_{0};
 };
 
+/// Behind running_attempt(), which is asked several times a task.
+extern constinit thread_local Attempt* current_attempt;
+
 /// The attempt that the calling thread is running now; null outside of tasks.
-Attempt* running_attempt() noexcept;
+inline Attempt* running_attempt() noexcept {
+  return current_attempt;
+}
 /// Whether the thread is inside a callback that tells an attempt to end: it may own that attempt's pipeline.
 bool telling_to_end() noexcept;
+
+inline bool Attempt::is_own() const noexcept {
+  return current_attempt == this && !shared;
+}
 
 /// Marks the calling thread as running an attempt, for the scope's life.
 class RunningScope {
  public:
-  explicit RunningScope(Attempt* attempt) noexcept;
-  ~RunningScope();
+  explicit RunningScope(Attempt* attempt) noexcept : outer_(std::exchange(current_attempt, attempt)) {}
+  ~RunningScope() { current_attempt = outer_; }
   RunningScope(const RunningScope&) = delete;
   RunningScope& operator=(const RunningScope&) = delete;
 

@@ -21,7 +21,8 @@ ExecutorMetrics TaskExecutor::metrics() const {
 }
 
 void TaskExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
-  token.complete(execute(event));
+  auto result = execute(event);
+  token.and_return().complete(std::move(result));
 }
 
 }  // namespace leat

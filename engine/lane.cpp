@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "check.h"
+#include "cpu_relax.h"
 
 namespace leat {
 namespace {
@@ -98,6 +99,19 @@ void Lane::push_one(const QueuedTask& task) noexcept {
   workers_->notify();
 }
 
+/// A task that the end of a worker's own one has released stays in its hand where nothing waits ahead of it:
+/// it costs neither queue nor wake, for the worker comes by next. Others may steal it.
+bool Lane::keep(const QueuedTask& task) noexcept {
+  const Attempt* const last = running_attempt();
+  if (last == nullptr || last->lane != this || !last->is_coming_back()) return false;
+  if (task.event.priority != Priority::Normal || ranked_.any() || depth() > 0) return false;
+  Worker& own = *worker_states_[last->shard.load(std::memory_order_relaxed)];  // relaxed: its own
+  return own.hand.refill([&task](QueuedTask* cells, std::size_t) {
+    *cells = task;
+    return std::size_t{1};
+  }) > 0;
+}
+
 std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
   std::size_t taken = 0;
   if (!slots_awaited() && !braked()) {  // nobody overtakes a parked task
@@ -165,7 +179,7 @@ void Lane::admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept {
     slot = brakes_.load(std::memory_order_relaxed) ? Slots() : reserve();
   }
   if (slot.count() == 1) {
-    push_one(task);
+    if (!keep(task)) push_one(task);
     slot.detach();
     return;
   }
@@ -286,6 +300,7 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   Attempt* attempt = nullptr;
   std::size_t begun = 0;
   own.now_ns = 0;
+  own.gathers = false;
   while (begun < budget) {
     if (resumptions_.any() && resume_one(worker, attempt)) [[unlikely]] {
       ++begun;
@@ -311,12 +326,17 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
 
 /// Fills a worker's empty hand from the queue. @return with how many
 std::size_t Lane::refill(Worker& own) noexcept {
+  if (own.gathers && own.now_ns - own.refilled_ns < kGatherNs) {
+    for (int i = 0; i < kGatherPauses; ++i) cpu_relax();
+  }
+  own.refilled_ns = own.now_ns;
   bool full = false;
   const std::size_t count = own.hand.refill([&](QueuedTask* cells, std::size_t room) {
     const std::size_t taken = queue_.try_dequeue_bulk(own.token, cells, room);
     full = taken == room;
     return taken;
   });
+  own.gathers = count > 0 && count < kFew;
   if (count == 0) return 0;
   // (14) release: after the tasks are in the hand (3 in hand.h); pairs with (5).
   own.popped.store(own.popped.load(std::memory_order_relaxed) + count, std::memory_order_release);
@@ -396,9 +416,6 @@ void Lane::execute(Attempt& attempt) noexcept {
     shards_[attempt.shard.load(std::memory_order_relaxed)].dropped.fetch_add(1, std::memory_order_relaxed);
     return attempt.complete_unbegun();
   }
-  const char* thrown = nullptr;
-  TaskError::Class kind = TaskError::Class::Task;
-  std::string message;
   try {
     if (attempt.task.event.adopts) [[unlikely]] {
       attempt.adopt(executor());
@@ -406,12 +423,11 @@ void Lane::execute(Attempt& attempt) noexcept {
       executor().start(attempt.task.event, attempt.token());
     }
   } catch (const std::exception& error) {
-    thrown = (message = error.what()).c_str();
+    attempt.complete_thrown(error.what(), TaskError::Class::Task);
   } catch (...) {
-    thrown = "the task threw something that is not a std::exception";
-    kind = TaskError::Class::Unknown;
+    attempt.complete_thrown("the task threw something that is not a std::exception",
+                            TaskError::Class::Unknown);
   }
-  if (thrown != nullptr) attempt.complete_thrown(thrown, kind);
 }
 
 void Lane::recycle(Attempt& attempt) noexcept {

@@ -241,11 +241,19 @@ class Lane final : public SlotListener {
     moodycamel::ConsumerToken token;
     Hand hand;
     std::int64_t now_ns = 0;  // the last look at the clock: a task's end is the next one's start
+    std::int64_t refilled_ns = 0;  // when it last had to look for tasks
+    bool gathers = false;          // it found few
     alignas(64) std::atomic<std::uint64_t> popped{0};
     std::atomic<std::uint32_t> owed{0};  // slots of tasks that it ran, not yet given back
   };
 
   static constexpr std::size_t kProducers = 8;
+  // Where a refill brings fewer than kFew tasks and they run within kGatherNs, they come one by one, about
+  // as fast as they run. Each look costs the producer the lines that it writes: the next one waits for a
+  // moment, in which a few more come.
+  static constexpr std::size_t kFew = 8;
+  static constexpr std::int64_t kGatherNs = 500;
+  static constexpr int kGatherPauses = 8;
   static constexpr std::int64_t kNothingWaits = INT64_MIN;
   static constexpr std::uint8_t kClosed = 1;
   static constexpr std::uint8_t kPaused = 2;
@@ -259,6 +267,7 @@ class Lane final : public SlotListener {
   bool held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept;
   std::int64_t depth() const noexcept;
   void push_one(const QueuedTask& task) noexcept;
+  bool keep(const QueuedTask& task) noexcept;
   std::size_t refill(Worker& own) noexcept;
   bool next_by_rank(Worker& own, QueuedTask& task) noexcept;
   bool anything_queued() const noexcept;

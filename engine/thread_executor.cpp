@@ -55,7 +55,9 @@ void ThreadTaskExecutor::start(const TaskReadyEvent& event, CompletionToken toke
   std::expected<void, TaskError> done = (*function)(context);
   if (const CoroutineFunction* const coroutine = context.coroutine()) [[unlikely]]
     return CoroutineRun::start(*coroutine, event, services(), std::move(token));
-  token.complete(task_result(context, std::move(done)));
+  if (done && !context.looked_at()) [[likely]]
+    return token.and_return().complete();  // nothing to save, and no error of a load
+  token.and_return().complete(task_result(context, std::move(done)));
 }
 
 }  // namespace leat

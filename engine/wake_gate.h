@@ -17,6 +17,7 @@
 #include <memory>
 #include <thread>
 
+#include "cpu_relax.h"
 #include "futex.h"
 #include "leat/executor.h"
 
@@ -94,7 +95,7 @@ class WakeGate {
     for (int round = 0; !found && !stopped() && (policy_ == IdlePolicy::Spin || round < kSearchRounds);
          ++round) {
       found = has_work();
-      if (!found) relax();
+      if (!found) cpu_relax();
     }
     // (4) seq_cst: W1; the caller's next look for work is W2.
     searching_.store(0, std::memory_order_seq_cst);
@@ -105,14 +106,6 @@ class WakeGate {
     // (8) release: pairs with (6).
     beds_[worker].rung.store(1, std::memory_order_release);
     futex_wake(beds_[worker].rung, 1);
-  }
-
-  static void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
   }
 
   struct alignas(64) Bed {  // one line each: a ring wakes one worker and disturbs no other

@@ -15,7 +15,7 @@
 #include "leat/leat.h"
 #include "seed.h"
 
-// LeakSanitizer's, where the test is built with it. A suppression by name would need a symbolizer beside it.
+// LeakSanitizer's, where the test is built with it. By name, in a suppression, it would need a symbolizer beside it.
 extern "C" {
 [[gnu::weak]] void __lsan_disable();
 [[gnu::weak]] void __lsan_enable();

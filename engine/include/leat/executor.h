@@ -80,6 +80,8 @@ class CompletionToken {
   ~CompletionToken();
 
   /// Ends the attempt; a late or doubled completion (after a timeout or a cancel) is counted and dropped.
+  /// Without a result: it is Completed.
+  void complete() noexcept;
   void complete(ExecutionResult result) noexcept;
   void complete(std::expected<ExecutionResult, DispatchError> result) noexcept;
 
@@ -123,7 +125,11 @@ class CompletionToken {
 
  private:
   friend class Attempt;
+  friend class TaskExecutor;
+  friend class ThreadTaskExecutor;
   explicit CompletionToken(Attempt& attempt) noexcept;
+  /// start() returns as soon as it has completed the token: what the end releases may wait for its thread.
+  CompletionToken& and_return() noexcept;
   void finish(ExecutionResult& result) noexcept;
   Attempt* attempt_ = nullptr;
   std::uint64_t generation_ = 0;

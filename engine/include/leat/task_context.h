@@ -168,6 +168,9 @@ class TaskContext {
   /// and has returned what it returns.
   const CoroutineFunction* coroutine() const noexcept { return coroutine_; }
 
+  /// Whether the context was loaded, or tried to: else there is nothing to save.
+  bool looked_at() const noexcept { return loaded_ != nullptr; }
+
   /// For executors, after the task function succeeded: stages the context if it was changed.
   ///
   /// @return nothing, or the error of load(), of the size limit or of the services: the attempt has
