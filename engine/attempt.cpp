@@ -137,6 +137,7 @@ void Attempt::adopt(TaskExecutor& executor) {
   CompletionToken own = token();
   if (executor.adopt(task.event, adopts_ref, own) || !own) return;
   own.attempt_ = nullptr;
+  drop_callback();
   unknown_elsewhere = true;
   complete(generation());
 }
@@ -148,8 +149,14 @@ void Attempt::complete_unbegun() noexcept {
 
 void Attempt::complete_thrown(const char* message, TaskError::Class kind) noexcept {
   if (!unwound_) return;
+  drop_callback();
   result = ExecutionResult::failed(task.event.task_execution_id, message, true).as(kind);
   complete(generation());
+}
+
+void Attempt::hold() noexcept {
+  // relaxed: the end's reference is there; what is done under this one is published by (5).
+  word_.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool Attempt::drop() noexcept {
@@ -207,13 +214,13 @@ bool Attempt::begin_rest() noexcept {
   return !std::exchange(once_deferred_, true);
 }
 
-void Attempt::end_rest(Slots&& taken) noexcept {
-  {
-    MutexLock lock(cancel_mutex_);
-    returning_ = nullptr;
-  }
-  slot = std::move(taken);
+bool Attempt::end_rest(Resumption& resumption) noexcept {
+  MutexLock lock(cancel_mutex_);
+  if (returning_ == &resumption) returning_ = nullptr;
+  if (!deferred()) return false;
+  slot = std::move(resumption.slot);
   deferred_.store(false, std::memory_order_relaxed);  // relaxed: as above
+  return true;
 }
 
 bool Attempt::forget_rest() noexcept {
@@ -269,8 +276,10 @@ void Attempt::drop_this_callback() noexcept {
   MutexLock lock(cancel_mutex_);
   callback.swap(on_cancel_);
   Resumption* const returning = std::exchange(returning_, nullptr);
+  // Under the mutex: a worker that has taken it out of its line comes by here before it is gone.
+  const bool withdrawn = returning != nullptr && lane->withdraw(*returning);
   lock.unlock();
-  if (returning != nullptr) lane->withdraw(*returning);
+  if (withdrawn) lane->abandon(*returning);
 }
 
 void Attempt::append_output(std::string_view text) {

@@ -135,7 +135,9 @@ class AttemptListener {
 ///   1. The generation rises each time the record is used: what is late for one use cannot touch the next.
 ///   2. The record is free again when its last reference is dropped: one is the worker's while
 ///      start() runs, one is the attempt's end; a time-out has two, its message's and its own while
-///      it tells the executor.
+///      it tells the executor; each Resumption has one from when it is in line until the worker that it
+///      went on with has returned, so that no thread runs, by its RunningScope, a use that is over and
+///      another one's by now.
 ///   3. Two records share no cache line: workers would slow each other down by half.
 ///   4. An attempt that ends on its own worker, inside start(), and is not shared, is nobody else's: it
 ///      needs neither.
@@ -195,8 +197,9 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   void share() noexcept { shared = true; }
   /// Slot and permit go back. @return whether for the first time in this use
   bool begin_rest() noexcept;
-  /// Both are there again.
-  void end_rest(Slots&& taken) noexcept;
+  /// Both are there again, the slot with the resumption. @pre it is in no line, and was not resumed
+  /// @return false: the use has them already
+  bool end_rest(Resumption& resumption) noexcept;
   /// Whether slot and permit are given back. A figure to those who do not hold the token.
   bool deferred() const noexcept { return deferred_.load(std::memory_order_relaxed); }  // relaxed: its own
   bool once_deferred() const noexcept { return once_deferred_; }
@@ -207,6 +210,8 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   /// The record is free again: forgets that it was deferred. @return whether it still was
   bool forget_rest() noexcept;
 
+  /// Adds a reference. @pre the token is there: the end has one
+  void hold() noexcept;
   /// Drops a reference. @return whether it was the last: the caller recycles the record
   bool drop() noexcept;
   /// The end, or a time-out, has been handled: drops its reference, and gives the record back to its lane
@@ -246,7 +251,8 @@ class alignas(64) Attempt final : public TimerListener, public AttemptControl {
   bool unwound_ = false;        // the token died because start() threw
   bool once_deferred_ = false;  // in this use
   std::atomic<bool> deferred_{false};
-  Resumption* returning_ LEAT_GUARDED_BY(cancel_mutex_) = nullptr;  // in line for slot and permit
+  // In line for slot and permit, or just out of it: it is there for as long as this names it.
+  Resumption* returning_ LEAT_GUARDED_BY(cancel_mutex_) = nullptr;
   // The use that was asked to end; 0: none.
   std::uint64_t stopped_generation_ LEAT_GUARDED_BY(cancel_mutex_) = 0;
 };

@@ -18,6 +18,10 @@ std::size_t thread_number() noexcept {
   return number;
 }
 
+// As which worker the thread is in run_some(). Not the attempt's shard: where a token's callback comes while
+// start() still runs, two threads run one attempt.
+thread_local std::uint32_t own_number = 0;
+
 /// An event may come from a caller who got it from a pipeline: here it belongs to none.
 TaskReadyEvent alone(TaskReadyEvent event) noexcept {
   event.origin = nullptr;
@@ -299,6 +303,7 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   Worker& own = *worker_states_[worker];
   Attempt* attempt = nullptr;
   std::size_t begun = 0;
+  const std::uint32_t outer = std::exchange(own_number, worker);  // oneTBB may run this inside a task
   own.now_ns = 0;
   own.gathers = false;
   while (begun < budget) {
@@ -321,6 +326,7 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
   if (own.owed.load(std::memory_order_relaxed) > 0) collect_owed();
   // No ring: this thread looks once more.
   if (attempt != nullptr) attempts_.give_back(*attempt);
+  own_number = outer;
   return begun;
 }
 
@@ -446,12 +452,10 @@ void Lane::recycle(Attempt& attempt) noexcept {
 
 void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled, TaskError::Class error) noexcept {
   const bool own = running_attempt() == &attempt;
-  const std::uint32_t worker =
-      attempt.shard.load(std::memory_order_relaxed);  // relaxed: its own, or not used
-  Shard& shard = shards_[own ? worker : shared_shard_];
+  Shard& shard = shards_[own ? own_number : shared_shard_];
   const std::int64_t now = clock_.stopwatch_ns();
   const std::int64_t ran = now - attempt.started_ns.load(std::memory_order_relaxed);  // relaxed: its own
-  if (own) worker_states_[worker]->now_ns = now;
+  if (own) worker_states_[own_number]->now_ns = now;
   const auto add = [own](std::atomic<std::uint64_t>& counter) {
     // relaxed: counts alone. The own shard has one writer, so it needs no locked instruction.
     if (own) {

@@ -112,8 +112,10 @@ class Lane final : public SlotListener {
     workers_->notify();
     return freed;
   }
-  /// Its attempt has ended; nothing where it does not wait.
-  void withdraw(Resumption& resumption) noexcept;
+  /// Its attempt ends: takes it out of its line. @return false: it does not wait
+  bool withdraw(Resumption& resumption) noexcept { return resumptions_.withdraw(resumption); }
+  /// Lets it go. @pre withdraw() took it
+  void abandon(Resumption& resumption) noexcept;
   /// Whether a worker is about to ask the executor for the parked tasks.
   bool looks_soon() const noexcept { return look_.due.load(std::memory_order_relaxed); }  // relaxed: a figure
   /// Deferred ones that have a slot again, and wait for a permit.
@@ -287,6 +289,7 @@ class Lane final : public SlotListener {
   void push(std::size_t count, const MakeTask& make_task) noexcept;
   Attempt* run(Attempt& attempt, std::uint32_t worker) noexcept;
   bool resume_one(std::uint32_t worker, Attempt*& permit) noexcept;
+  void let_go(Attempt* attempt) noexcept;
   // Whether somebody waits for a slot: nobody overtakes him.
   bool slots_awaited() const noexcept { return lot_.count() > 0 || resumptions_.wants_slot(); }
   void execute(Attempt& attempt) noexcept;

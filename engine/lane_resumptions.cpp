@@ -41,24 +41,38 @@ void CompletionToken::take_again(std::function<void()> callback) {
 }
 
 void Lane::carry_on(Resumption& resumption) noexcept {
-  enter();
+  enter();  // until it has gone on
+  enter();  // until this thread has left: it may have gone on, and the lane be idle, before
+  if (resumption.attempt != nullptr) resumption.attempt->hold();
   resumptions_.push(resumption);
   workers_->notify();
+  leave();
 }
 
 void Lane::take_again(Resumption& resumption) noexcept {
+  enter();  // twice, as above
   enter();
-  if (resumption.attempt->await_return(resumption, resumptions_))
-    return slots_released();  // as admit_or_park()
-  resumptions_.push(resumption);
-  workers_->notify();
+  resumption.attempt->hold();
+  if (resumption.attempt->await_return(resumption, resumptions_)) {
+    slots_released();  // as admit_or_park()
+  } else {
+    resumptions_.push(resumption);
+    workers_->notify();
+  }
+  leave();
 }
 
-void Lane::withdraw(Resumption& resumption) noexcept {
-  if (!resumptions_.withdraw(resumption)) return;
+void Lane::abandon(Resumption& resumption) noexcept {
+  Attempt* const attempt = resumption.attempt;
   resumption.slot.release();
   resumption.abandon();
+  let_go(attempt);
   leave();
+}
+
+/// A resumption is done with its attempt; null: it had none.
+void Lane::let_go(Attempt* attempt) noexcept {
+  if (attempt != nullptr && attempt->drop()) recycle(*attempt);
 }
 
 /// One thing that may go on without a permit, or with `permit`, or with one that is free.
@@ -70,25 +84,30 @@ bool Lane::resume_one(std::uint32_t worker, Attempt*& permit) noexcept {
     resumption = resumptions_.pop_for_permit();
     if (resumption != nullptr) {
       // The record that stood for the permit makes room for the one that had it before.
-      attempts_.put_aside(*std::exchange(permit, nullptr));
-      resumption->attempt->end_rest(std::move(resumption->slot));
+      if (resumption->attempt->end_rest(*resumption)) attempts_.put_aside(*std::exchange(permit, nullptr));
+      resumption->slot.release();  // nothing, but where the attempt had them
     }
   }
   if (resumption == nullptr) return false;
   // The worker that was woken for it may have been woken for a task, too.
   if (resumptions_.any() || anything_queued()) workers_->notify();
   Attempt* const attempt = resumption->attempt;
-  const RunningScope scope(attempt == nullptr ? &no_task_ : attempt);
   if (attempt != nullptr)
     attempt->shard.store(worker, std::memory_order_relaxed);  // relaxed: its own, or a figure
-  resumption->resume();
+  {
+    const RunningScope scope(attempt == nullptr ? &no_task_ : attempt);
+    resumption->resume();
+  }
+  let_go(attempt);  // only now: what runs in the scope is no other use of the record
   leave();
   return true;
 }
 
 void Lane::carry_on_rest() noexcept {
   while (Resumption* const resumption = resumptions_.pop()) {
+    Attempt* const attempt = resumption->attempt;
     resumption->resume();
+    let_go(attempt);
     leave();
   }
 }

@@ -4,13 +4,17 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "eventually.h"
 #include "leat/leat.h"
+#include "virtual_clock.h"
 
 namespace leat {
 namespace {
@@ -187,6 +191,51 @@ TEST_P(Limits, AnAttemptThatHeedsNothingIsSaidToBeStuckOnceWithItsThread) {
   EXPECT_EQ(runner.metrics("default").stuck_tasks, 0U);
   ASSERT_TRUE(eventually([&] { return said().size() == 2; }));
   EXPECT_THAT(said()[1], HasSubstr("has come back"));
+}
+
+/// Stands still, and calls back where the next duration is measured: by who handles an attempt's end.
+class ToldClock final : public Clock {
+ public:
+  std::int64_t steady_ns() noexcept override { return clock_.steady_ns(); }
+  std::int64_t unix_ns() noexcept override { return clock_.unix_ns(); }
+  std::int64_t stopwatch_ns() noexcept override {
+    std::exchange(told, [] {})();
+    return clock_.steady_ns();
+  }
+  void advance(std::chrono::nanoseconds time) { clock_.advance(time); }
+  std::function<void()> told = [] {};
+
+ private:
+  VirtualClock clock_;
+};
+
+TEST(QueueTimeout, OfAnEarlierAttemptDoesNotEndTheNextOne) {
+  const auto clock = std::make_shared<ToldClock>();
+  auto runner = Runner::builder().database_url("memory:").clock(clock).lent_threads().build();
+  ASSERT_TRUE(runner);
+  const auto fails_once = [&](TaskContext& task) -> std::expected<void, TaskError> {
+    if (task.attempt() > 1) return {};
+    clock->told = [&] {  // its timer is told while its end is handled, which then comes first
+      clock->advance(1s);
+      std::jthread([&] { EXPECT_TRUE(runner->run_some(0)); });
+    };
+    return std::unexpected(TaskError("again").after(1s));
+  };
+  const auto workflow = *Workflow::builder("w")
+                             .task("t", fails_once, {.retry = {.max_attempts = 2}, .queue_timeout = 1s})
+                             .build();
+  ASSERT_TRUE(runner->start());
+  const auto handle = runner->submit_async(workflow, {.durability = Durability::Memory});
+  ASSERT_TRUE(handle);
+  const auto run_all = [&] {
+    while (runner->run_some(1).value_or(0) > 0) {
+    }
+  };
+  run_all();
+  EXPECT_EQ(handle->task_states()[0], TaskState::Ready);
+  clock->advance(1s);
+  run_all();
+  EXPECT_EQ(handle->state(), PipelineState::Completed);
 }
 
 }  // namespace

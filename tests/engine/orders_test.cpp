@@ -38,6 +38,17 @@ constexpr const char* kOwner = "InboxModel.AnOwnerThatLeavesBeforeItsWritesAreVi
 constexpr const char* kMessage = "InboxModel.AMessageThatIsPostedBeforeItIsWrittenLosesOthers";
 constexpr const char* kClosed = "StopModel.ALaneThatIsClosedAfterTheLookAtWhatRunsLetsATaskBegin";
 constexpr const char* kPermit = "StopModel.APermitThatCountsAfterTheLookAtTheLaneLetsATaskBegin";
+constexpr const char* kReady = "ResumptionModel.AResumptionThatBecomesReadyAfterTheLookForSleepersIsLost";
+constexpr const char* kWantsSlot =
+    "ResumptionModel.AWishForASlotThatBecomesVisibleAfterTheOwnLookWaitsForEver";
+constexpr const char* kSlotBack = "ResumptionModel.ASlotThatComesBackAfterTheLookAtWhoWantsOneIsLost";
+constexpr const char* kWantsPermit =
+    "ResumptionModel.AWishForAPermitThatBecomesVisibleAfterTheLookForSleepersWaitsForEver";
+constexpr const char* kPermitBack = "ResumptionModel.APermitThatComesBackAfterTheLookAtWhoWantsOneIsLost";
+constexpr const char* kLastLook = "ResumptionModel.AWorkerThatLooksBeforeItSaysThatItSleepsMissesAPermit";
+constexpr const char* kTakenAgain =
+    "ResumptionModel.WhatIsTakenAgainAndVisibleAfterTheReferenceIsDroppedNeverComesBack";
+constexpr const char* kLookDue = "LookModel.ATaskThatBecomesVisibleAfterTheLookIsDueStaysParked";
 constexpr const char* kJournalPublish = "WakeProtocol.PublishingByAReleaseStoreLosesAWakeUp";
 constexpr const char* kJournalAnnounce = "WakeProtocol.AnnouncingByAReleaseStoreLosesAWakeUp";
 constexpr const char* kCredit = "WakeProtocol.WaiterThatDoesNotLookAgainSleepsOnFreeCredits";
@@ -85,6 +96,16 @@ constexpr Order kOrders[] = {
     {"engine/lane.cpp", "closed_.load", "seq_cst", 2, kPermit},
     {"engine/attempt.cpp", "active_.fetch_add", "seq_cst", 1, kPermit},
     {"engine/attempt.cpp", "active_.load", "seq_cst", 1, kClosed},
+    {"engine/attempt.cpp", "top_.compare_exchange_weak", "seq_cst", 1, kPermitBack},
+    {"engine/attempt.cpp", "top_.load", "seq_cst", 1, kLastLook},
+    {"engine/attempt.cpp", "word_.fetch_sub", "acq_rel", 1, kTakenAgain},
+    {"engine/resumption.h", "readies_.fetch_add", "seq_cst", 2, kReady},
+    {"engine/resumption.h", "readies_.load", "seq_cst", 1, kLastLook},
+    {"engine/resumption.h", "wants_slot_.fetch_add", "seq_cst", 1, kWantsSlot},
+    {"engine/resumption.h", "wants_slot_.load", "seq_cst", 1, kSlotBack},
+    {"engine/resumption.h", "wants_permit_.fetch_add", "seq_cst", 1, kWantsPermit},
+    {"engine/resumption.h", "wants_permit_.load", "seq_cst", 1, kLastLook},
+    {"engine/lane.cpp", "due.exchange", "acq_rel", 2, kLookDue},
     {"storage/journal.cpp", "turn.exchange", "seq_cst", 1, kJournalPublish},
     {"storage/journal.cpp", "asleep.load", "seq_cst", 1, kJournalPublish},
     {"storage/journal.cpp", "asleep.exchange", "seq_cst", 2, kJournalAnnounce},

@@ -1,4 +1,5 @@
 // Stopping, at the worst moments.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -25,6 +26,9 @@ namespace leat {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::SizeIs;
 
 #if defined(__SANITIZE_THREAD__)
 constexpr int kRounds = 20;
@@ -207,9 +211,16 @@ void stop_a_runner_of_deaf_tasks(Backend backend, Deaf& deaf) {
   const auto stopped = runner.stop(1ms);
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().code, ErrorCode::Timeout);
+  EXPECT_THAT(stopped.error().message,
+              AllOf(HasSubstr("2 task(s) neither ended"), HasSubstr("task 't::p::w::alone', attempt 1"),
+                    HasSubstr("::w::deaf', attempt 1")));
+  const SlotAudit audit = runner.audit().front();
+  EXPECT_TRUE(audit.balanced());
+  EXPECT_EQ(audit.slots_taken, 2U);
+  EXPECT_THAT(audit.holders, SizeIs(2));
 }
 
-TEST(StopOfDeafTasks, GivesThemUpAndSurvivesTheirComingBack) {
+TEST(StopOfDeafTasks, GivesThemUpByNameAndSurvivesTheirComingBack) {
   std::array<Deaf, 2> deaf;
   {  // both backends at once: each stop waits out its grace
     std::jthread arena([&] { stop_a_runner_of_deaf_tasks(Backend::Arena, deaf[0]); });

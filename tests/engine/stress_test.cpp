@@ -172,6 +172,7 @@ class Storm {
     ledger_.run(number);
     switch (Ledger::deed(number)) {
       case Deed::Throws:
+        if (number % 2 == 0) throw 5;
         throw std::runtime_error("as planned");
       case Deed::FailsTwice:
         if (context.attempt() < 3) return std::unexpected(TaskError("not yet").after(20us));
