@@ -103,8 +103,10 @@ bool Pipeline::over() const noexcept {
 
 bool Pipeline::listen(EndListener& listener) {
   add_reference();  // the engine may have none while the pipeline waits in the store alone
+  // (12) as in Visit: before the look at the phase; and before the listener can be told, which counts it off:
+  // else a visit would not be counted for a moment.
+  waiters_.fetch_add(1, std::memory_order_seq_cst);
   continuations().add(*this, listener);
-  waiters_.fetch_add(1, std::memory_order_seq_cst);  // (12) as in Visit: before the look at the phase
   // (13) see (10): whoever ends the pipeline after this finds the listener.
   if (phase_.load(std::memory_order_seq_cst) < static_cast<std::uint32_t>(Phase::Ended)) return true;
   return !mute(listener);
