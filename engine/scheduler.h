@@ -302,6 +302,7 @@ class Scheduler final : public PipelineHost,
   std::expected<PipelineHandle, Error> submit_once(Registered workflow, const SubmitOptions& options,
                                                    Beginning&& how);
   void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
+  void forget_if_ended(const std::string& key, std::int64_t now_ns) LEAT_REQUIRES(submitting_);
   std::optional<PipelineHandle> find_resumed(const Uuid& id) const;
   void remember_submissions(const SubmissionImages& submissions);
   void forget_submissions();

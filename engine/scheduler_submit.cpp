@@ -1,4 +1,5 @@
 // Submitting: what options ask for is checked here, and a key that was used before leads to its pipeline.
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -113,6 +114,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow,
   how.traits.key_ends_ns = time_after(now, options.idempotency_window);
   MutexLock lock(submitting_);
   forget_ended_keys(now);
+  forget_if_ended(key, now);
   if (const auto known = submissions_.find(key); known != submissions_.end()) {
     if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
     if (known->second.handle) return *known->second.handle;
@@ -140,6 +142,16 @@ void Scheduler::forget_ended_keys(std::int64_t now_ns) {
     submissions_.erase(ends_of_keys_.begin()->second);
     ends_of_keys_.erase(ends_of_keys_.begin());
   }
+}
+
+/// One whose window is over stands for nothing, however many of those are still kept.
+void Scheduler::forget_if_ended(const std::string& key, std::int64_t now_ns) {
+  const auto known = submissions_.find(key);
+  if (known == submissions_.end() || known->second.ends_ns > now_ns) return;
+  const auto [first, last] = ends_of_keys_.equal_range(known->second.ends_ns);
+  const auto end = std::ranges::find(first, last, key, [](const auto& entry) { return entry.second; });
+  if (end != last) ends_of_keys_.erase(end);  // else it would end the window that begins now
+  submissions_.erase(known);
 }
 
 std::optional<PipelineHandle> Scheduler::find_resumed(const Uuid& id) const {

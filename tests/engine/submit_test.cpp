@@ -87,6 +87,45 @@ TEST_F(Submitting, WithAKeyBehindItsWindowIsNew) {
   EXPECT_NE(third->id(), first->id());
 }
 
+/// Windows of ten keys, from one submission to the next a minute apart.
+constexpr int kWindows = 10;
+SubmitOptions with_key(int key) {
+  return {.idempotency_key = "order " + std::to_string(key), .idempotency_window = 1h};
+}
+
+TEST_F(Submitting, WithAKeyBehindItsWindowIsNewHoweverManyWindowsHaveEnded) {
+  open();
+  std::vector<Uuid> first(kWindows), second(kWindows);
+  for (int key = 0; key < kWindows; ++key, clock_->pass(1min))
+    first[static_cast<std::size_t>(key)] = runner_->submit(workflow_, with_key(key))->id();
+  clock_->pass(9h);
+  for (int key = kWindows - 1; key >= 0; --key)
+    second[static_cast<std::size_t>(key)] = runner_->submit(workflow_, with_key(key))->id();
+  run_all();
+  EXPECT_EQ(ran_, 2 * kWindows);
+  clock_->pass(59min);
+  for (int key = 0; key < kWindows; ++key) {
+    const auto place = static_cast<std::size_t>(key);
+    EXPECT_NE(second[place], first[place]);
+    EXPECT_EQ(runner_->submit(workflow_, with_key(key))->id(), second[place]) << "its window goes on";
+  }
+}
+
+TEST_F(Submitting, WithAKeyThatWasRememberedIsNewBehindItsWindowToo) {
+  open();
+  for (int key = 0; key < kWindows; ++key) ASSERT_TRUE(runner_->submit(workflow_, with_key(key)));
+  run_all();
+  close();
+  open();
+  clock_->pass(2h);
+  for (int key = kWindows - 1; key >= 0; --key) {
+    const auto again = runner_->submit(workflow_, with_key(key));
+    ASSERT_TRUE(again) << again.error().message;
+  }
+  run_all();
+  EXPECT_EQ(ran_, 2 * kWindows);
+}
+
 TEST_F(Submitting, WithAKeyIsRememberedWhileItsPipelineLives) {
   open();
   const SubmitOptions options{.idempotency_key = "order 7", .start_at = clock_->after(1h)};
