@@ -2,6 +2,7 @@
 #include "rocksdb_embedding.h"
 
 #include <fmt/format.h>
+#include <rocksdb/table.h>
 
 #include <algorithm>
 #include <string>
@@ -16,12 +17,14 @@
 namespace leat {
 namespace {
 
+constexpr std::string_view kFamilyPrefix = "leat.";
+
 std::unexpected<StoreError> refuse(std::string message) {
   return std::unexpected(StoreError{StoreErrorCode::Refused, std::move(message)});
 }
 
 std::string family_name(const std::string& owner, std::string_view family) {
-  return fmt::format("leat.{}.{}", owner, family);
+  return fmt::format("{}{}.{}", kFamilyPrefix, owner, family);
 }
 
 bool is_owner(const std::string& owner) {
@@ -31,34 +34,55 @@ bool is_owner(const std::string& owner) {
   return !owner.empty() && owner.size() <= 64 && std::ranges::all_of(owner, allowed);
 }
 
-/// Walks through a caller's batch.
+/// Walks through a caller's batch and refuses what RocksDB would find out about only in its log's wake.
 class WritesChecker final : public rocksdb::WriteBatch::Handler {
  public:
-  explicit WritesChecker(std::span<rocksdb::ColumnFamilyHandle* const> own) : own_(own) {}
+  explicit WritesChecker(const CallerFamilies& families) : families_(families) {}
 
   rocksdb::Status PutCF(std::uint32_t family, const rocksdb::Slice&, const rocksdb::Slice&) override {
-    return look(family);
+    return look(family, "a put", [](const CallerFamily&) { return ""; });
   }
-  rocksdb::Status DeleteCF(std::uint32_t family, const rocksdb::Slice&) override { return look(family); }
+  rocksdb::Status DeleteCF(std::uint32_t family, const rocksdb::Slice&) override {
+    return look(family, "a delete", [](const CallerFamily&) { return ""; });
+  }
   rocksdb::Status SingleDeleteCF(std::uint32_t family, const rocksdb::Slice&) override {
-    return look(family);
+    return look(family, "a delete", [](const CallerFamily&) { return ""; });
   }
-  rocksdb::Status DeleteRangeCF(std::uint32_t family, const rocksdb::Slice&, const rocksdb::Slice&) override {
-    return look(family);
+  rocksdb::Status DeleteRangeCF(std::uint32_t family, const rocksdb::Slice& begin,
+                                const rocksdb::Slice& end) override {
+    return look(family, "a delete of a range", [&](const CallerFamily& into) {
+      if (!into.deletes_ranges) return "its tables know none";
+      return into.comparator->Compare(begin, end) > 0 ? "it ends before it begins" : "";
+    });
   }
   rocksdb::Status MergeCF(std::uint32_t family, const rocksdb::Slice&, const rocksdb::Slice&) override {
-    return look(family);
+    return look(family, "a merge",
+                [](const CallerFamily& into) { return into.merges ? "" : "it has no merge_operator"; });
   }
+
+  /// What ended the walk; empty: a write that is none of these.
+  const std::string& why() const { return why_; }
 
  private:
-  rocksdb::Status look(std::uint32_t family) const {
-    const bool ours = std::ranges::any_of(own_.subspan(1),
-                                          [family](const auto* handle) { return handle->GetID() == family; });
-    return ours ? rocksdb::Status::InvalidArgument("it writes into leat's own families")
-                : rocksdb::Status::OK();
+  /// @param objection  to a write into this family; empty: none
+  template <class Objection>
+  rocksdb::Status look(std::uint32_t number, std::string_view write, const Objection& objection) {
+    const auto found = families_.find(number);
+    if (found == families_.end()) {
+      why_ = fmt::format("{} in the column family number {}, which open_in() was not given", write, number);
+      return rocksdb::Status::Aborted();
+    }
+    const CallerFamily& into = found->second;
+    std::string_view what = objection(into);
+    if (into.has_timestamps) what = "it has timestamps";
+    if (into.ours) what = "it is one of leat's own families";
+    if (what.empty()) return rocksdb::Status::OK();
+    why_ = fmt::format("{} in the column family {}: {}", write, into.name, what);
+    return rocksdb::Status::Aborted();
   }
 
-  const std::span<rocksdb::ColumnFamilyHandle* const> own_;
+  const CallerFamilies& families_;
+  std::string why_;
 };
 
 }  // namespace
@@ -81,13 +105,53 @@ std::expected<void, StoreError> check_options(const rocksdb::DBOptions& options)
   return {};
 }
 
+std::expected<void, StoreError> check_family(const rocksdb::ColumnFamilyDescriptor& family) {
+  const rocksdb::ColumnFamilyOptions& options = family.options;
+  const auto needs = [&family](std::string_view option, std::string_view value) {
+    return refuse(
+        fmt::format("the option {} of the column family {} must be {}; RocksdbStore::configure() sets it",
+                    option, family.name, value));
+  };
+  if (options.comparator != rocksdb::BytewiseComparator()) return needs("comparator", "BytewiseComparator()");
+  if (options.compaction_style == rocksdb::kCompactionStyleFIFO)  // it drops the oldest
+    return needs("compaction_style", "kCompactionStyleLevel");
+  if (options.compaction_filter != nullptr) return needs("compaction_filter", "null");
+  if (options.compaction_filter_factory != nullptr) return needs("compaction_filter_factory", "null");
+  if (options.inplace_update_support) return needs("inplace_update_support", "false");
+  if (options.prefix_extractor != nullptr) return needs("prefix_extractor", "null");
+  if (!options.table_factory->IsDeleteRangeSupported())
+    return needs("table_factory", "one of block-based tables");
+  return {};
+}
+
+std::expected<CallerFamilies, StoreError> list_families(
+    rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) {
+  std::vector<rocksdb::ColumnFamilyHandle*> all = {db.DefaultColumnFamily()};
+  all.insert(all.end(), families.begin(), families.end());
+  CallerFamilies listed;
+  for (rocksdb::ColumnFamilyHandle* const handle : all) {
+    rocksdb::ColumnFamilyDescriptor family;
+    if (const rocksdb::Status status = handle->GetDescriptor(&family); !status.ok())
+      return std::unexpected(to_store_error(status, "looking at the column family " + handle->GetName()));
+    const rocksdb::ColumnFamilyOptions& options = family.options;
+    listed[handle->GetID()] = {.name = family.name,
+                               .ours = family.name.starts_with(kFamilyPrefix),
+                               .has_timestamps = options.comparator->timestamp_size() != 0,
+                               .merges = options.merge_operator != nullptr,
+                               .deletes_ranges = options.table_factory->IsDeleteRangeSupported(),
+                               .comparator = options.comparator};
+  }
+  return listed;
+}
+
 std::expected<void, StoreError> check_writes(const rocksdb::WriteBatch& batch,
-                                             std::span<rocksdb::ColumnFamilyHandle* const> own) {
-  WritesChecker checker(own);
+                                             const CallerFamilies& families) {
+  WritesChecker checker(families);
   // What a checker does not expect, marks of transactions above all, ends the walk with an error.
   const rocksdb::Status status = batch.Iterate(&checker);
   if (status.ok()) return {};
-  return refuse(fmt::format("the caller's writes: {}", status.ToString()));
+  return refuse(
+      fmt::format("the caller's writes: {}", checker.why().empty() ? status.ToString() : checker.why()));
 }
 
 RocksdbStore::RocksdbStore(std::string_view owner)
@@ -128,11 +192,17 @@ std::expected<std::unique_ptr<StateStore>, StoreError> RocksdbStore::open_in(
       return refuse(
           fmt::format("the database has no column family {}; RocksdbStore::configure() adds it", name));
     }
+    rocksdb::ColumnFamilyDescriptor has;
+    if (const rocksdb::Status status = (*found)->GetDescriptor(&has); !status.ok())
+      return std::unexpected(to_store_error(status, "looking at the column family " + name));
+    if (auto fit = check_family(has); !fit) return std::unexpected(std::move(fit.error()));
     own.push_back(*found);
   }
-  return open_borrowed_store(db, own, db.GetName() + "/leat-" + owner_,
-                             StoreEnvironment{.env = db.GetEnv(),
-                                              .stalls = std::static_pointer_cast<StallListener>(stalls_)});
+  auto listed = list_families(db, families);
+  if (!listed) return std::unexpected(std::move(listed.error()));
+  return open_borrowed_store(
+      db, own, std::move(*listed), db.GetName() + "/leat-" + owner_,
+      StoreEnvironment{.env = db.GetEnv(), .stalls = std::static_pointer_cast<StallListener>(stalls_)});
 }
 
 }  // namespace leat

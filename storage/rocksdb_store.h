@@ -12,6 +12,7 @@
 
 #include "leat/state_store.h"
 #include "leat/store_verifier.h"
+#include "rocksdb_embedding.h"
 #include "store_directory.h"
 
 namespace leat {
@@ -32,9 +33,10 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
 ///
 /// @param directory  of leat's own files
 /// @param families   as journal_families() lists them
+/// @param callers    all that the database has
 std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
-    rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, const std::string& directory,
-    const StoreEnvironment& environment);
+    rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, CallerFamilies&& callers,
+    const std::string& directory, const StoreEnvironment& environment);
 
 /// As leat/store_verifier.h says.
 ///

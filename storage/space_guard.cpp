@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kRingBytes = 16 * kMiB;   // a full ring of usual groups
+constexpr std::uint64_t kTableBytes = 32 * kMiB;  // a full write buffer, see journal_families()
 constexpr std::uint64_t kGateBytes = 64 * kMiB;   // two write buffers, on their way into tables
 constexpr std::uint64_t kSlackBytes = 256 << 10;  // what others may take between a look and a write
 
@@ -42,7 +43,7 @@ class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
  private:
   /// A write that was cut short has moved the file's end.
   bool is_unchanged() const {
-    struct stat status{};
+    struct stat status {};
     return ::stat(name_.c_str(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) == size_bytes_;
   }
 
@@ -55,7 +56,7 @@ class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
 SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory)
     : FileSystemWrapper(below), directory_(std::move(directory)), reserve_path_(directory_ + "/RESERVE") {
-  struct statvfs status{};
+  struct statvfs status {};
   const bool known = ::statvfs(directory_.c_str(), &status) == 0;
   const std::uint64_t whole = known ? std::uint64_t{status.f_blocks} * status.f_frsize : 0;
   // A small device keeps most of its room for the store.
@@ -64,40 +65,62 @@ SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::s
 }
 
 std::uint64_t SpaceGuard::free_bytes() const noexcept {
-  struct statvfs status{};
+  struct statvfs status {};
   if (::statvfs(directory_.c_str(), &status) != 0) return ~std::uint64_t{0};  // the write itself will tell
   return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 void SpaceGuard::take_reserve(std::uint64_t commit_bytes) noexcept {
-  const std::uint64_t wanted = std::min(commit_bytes + kRingBytes, reserve_bytes_max_);
+  // relaxed: whoever is late only leaves it as it is
+  if (given_up_.load(std::memory_order_relaxed)) return;
+  const auto wanted = [this](std::uint64_t largest) {
+    return std::min(largest + kRingBytes + kTableBytes, reserve_bytes_max_);
+  };
   // relaxed: a larger reserve than the largest commit needs is only taken again
-  if (wanted <= reserve_bytes_.load(std::memory_order_relaxed)) return;
+  if (wanted(commit_bytes) <= reserve_bytes_.load(std::memory_order_relaxed)) return;
   const MutexLock lock(mutex_);
+  commit_bytes_max_ = std::max(commit_bytes_max_, commit_bytes);
+  // relaxed: under the mutex
+  if (!allocate(wanted(commit_bytes_max_))) given_up_.store(true, std::memory_order_relaxed);
+}
+
+/// @return whether the device has so much; else the reserve is as it was
+bool SpaceGuard::allocate(std::uint64_t bytes) noexcept {
   const int fd = ::open(reserve_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return;
+  if (fd < 0) return false;
   // Not emulated by writing, as posix_fallocate() would: where a device cannot, there is no reserve.
-  const bool taken = ::fallocate(fd, 0, 0, static_cast<off_t>(wanted)) == 0;
+  const bool taken = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes)) == 0;
+  const std::uint64_t before = reserve_bytes_.load(std::memory_order_relaxed);  // relaxed: under the mutex
+  // A file system that runs full half way keeps what it has found so far.
+  const bool trimmed = taken || ::ftruncate(fd, static_cast<off_t>(before)) == 0;
   ::close(fd);
-  if (taken) reserve_bytes_.store(wanted, std::memory_order_relaxed);  // relaxed: as above
+  if (!trimmed || (!taken && before == 0)) ::unlink(reserve_path_.c_str());
+  // relaxed: as in take_reserve()
+  reserve_bytes_.store(taken ? bytes : (trimmed ? before : 0), std::memory_order_relaxed);
+  return taken;
 }
 
 void SpaceGuard::drop_reserve() noexcept {
   free_reserve();
+  given_up_.store(false, std::memory_order_relaxed);  // relaxed: one at a time, as take_reserve()
 }
 
-/// @return whether there was one
-bool SpaceGuard::free_reserve() noexcept {
+void SpaceGuard::free_reserve() noexcept {
   const MutexLock lock(mutex_);
-  const bool had = reserve_bytes_.exchange(0, std::memory_order_relaxed) > 0;  // relaxed: under the mutex
-  ::unlink(reserve_path_.c_str());
-  return had;
+  struct stat status {};
+  const bool had = ::stat(reserve_path_.c_str(), &status) == 0 && status.st_blocks > 0;
+  const bool gone = ::unlink(reserve_path_.c_str()) == 0;
+  // relaxed: under the mutex
+  reserve_bytes_.store(0, std::memory_order_relaxed);
+  given_up_.store(true, std::memory_order_relaxed);
+  if (had && gone) frees_.fetch_add(1, std::memory_order_relaxed);
 }
 
 SpaceGuard::Space SpaceGuard::look() noexcept {
   const Space space = this->space();
   // relaxed: whoever is late finds it taken
-  if (space.free_bytes / 2 > space.gate_bytes && reserve_bytes_.load(std::memory_order_relaxed) == 0) {
+  if (space.free_bytes / 2 > space.gate_bytes && given_up_.load(std::memory_order_relaxed)) {
+    given_up_.store(false, std::memory_order_relaxed);  // relaxed: as above
     take_reserve(0);
   }
   return space;
@@ -105,12 +128,16 @@ SpaceGuard::Space SpaceGuard::look() noexcept {
 
 rocksdb::IOStatus SpaceGuard::guarded(std::uint64_t bytes, const std::function<rocksdb::IOStatus()>& call,
                                       const std::function<bool()>& untouched) {
-  // relaxed: a hint; free_reserve() decides
+  // relaxed: hints; what a call finds, it finds on the device
   const bool reserved = reserve_bytes_.load(std::memory_order_relaxed) > 0;
+  const std::uint64_t frees = frees_.load(std::memory_order_relaxed);
   if (reserved && free_bytes() < bytes + kSlackBytes) free_reserve();
   rocksdb::IOStatus status = call();
-  if (status.IsNoSpace() && free_reserve() && untouched()) status = call();
-  return status;
+  if (!status.IsNoSpace()) return status;
+  free_reserve();
+  // Whoever has freed it since then, this call may find room now.
+  const bool freed = frees_.load(std::memory_order_relaxed) != frees;  // relaxed: under the mutex, just now
+  return freed && untouched() ? call() : status;
 }
 
 rocksdb::IOStatus SpaceGuard::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,

@@ -28,11 +28,12 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
   SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory);
   const char* Name() const override { return "LeatSpaceGuard"; }
 
-  /// Allocates the reserve, as far as there is room: more than the largest commit so far and a full ring.
+  /// Allocates the reserve, if there is room: the largest commit so far, a full ring and a write buffer, which
+  /// may be on its way into a table when the device is full. Not while it is given up.
   void take_reserve(std::uint64_t commit_bytes) noexcept;
-  /// Removes it at an orderly end.
+  /// Removes it: at an orderly end, and before a recovery writes where a crash has left one.
   void drop_reserve() noexcept;
-  /// Looks at the device; takes the reserve again where there is plenty.
+  /// Looks at the device; takes the reserve again where it was given up and there is plenty.
   Space look() noexcept;
   /// The same, as it is.
   Space space() const noexcept { return {.free_bytes = free_bytes(), .gate_bytes = gate_bytes_}; }
@@ -49,14 +50,18 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
 
  private:
   std::uint64_t free_bytes() const noexcept;
-  bool free_reserve() noexcept;
+  bool allocate(std::uint64_t bytes) noexcept LEAT_REQUIRES(mutex_);
+  void free_reserve() noexcept;
 
   const std::string directory_;
   const std::string reserve_path_;
   std::uint64_t gate_bytes_;
   std::uint64_t reserve_bytes_max_;
   Mutex mutex_;  // the file RESERVE
+  std::uint64_t commit_bytes_max_ LEAT_GUARDED_BY(mutex_) = 0;
   std::atomic<std::uint64_t> reserve_bytes_{0};
+  std::atomic<bool> given_up_{false};    // until there is plenty of room: what is written now needs all of it
+  std::atomic<std::uint64_t> frees_{0};  // how often there was something to free
 };
 
 }  // namespace leat

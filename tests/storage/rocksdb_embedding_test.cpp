@@ -54,6 +54,7 @@ class Database {
 
   const rocksdb::Status& status() const { return status_; }
   std::expected<std::unique_ptr<StateStore>, StoreError>& store() { return store_; }
+  rocksdb::DB& db() const { return *db_; }
   rocksdb::ColumnFamilyHandle* orders() const { return handles_[1]; }
   rocksdb::ColumnFamilyHandle* family(std::size_t number) const { return handles_[number]; }
 
@@ -201,16 +202,133 @@ TEST(RocksdbEmbedding, RefusesEveryOptionThatWouldBreakAGuarantee) {
   }
 }
 
-TEST(RocksdbEmbedding, RefusesWritesIntoItsOwnFamiliesAndTransactions) {
+/// Of a batch that the database would find wrong only once it is in its log.
+class RocksdbEmbeddingRefusal : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(database_.store()) << database_.store().error().message; }
+
+  /// Refused in these words, and the store goes on as if nothing had been.
+  void expect_refused(const RocksdbWrites& writes, const std::string& words) {
+    const auto refused = (*database_.store())->takes(writes);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, StoreErrorCode::Refused);
+    EXPECT_THAT(refused.error().message, HasSubstr(words));
+    EXPECT_THAT(refused.error().message, testing::Not(HasSubstr("\n")));
+    EXPECT_EQ(play(database_, Durability::Disk), kSubmissions);
+  }
+
+  const TemporaryDirectory directory_;
+  Database database_{directory_.store()};
+};
+
+TEST_F(RocksdbEmbeddingRefusal, OfWritesIntoLeatsOwnFamilies) {
+  RocksdbWrites writes;
+  ASSERT_TRUE(writes.batch.Put(database_.family(2), "k", "v").ok());
+  expect_refused(writes, "leat.main.journal: it is one of leat's own families");
+}
+
+TEST_F(RocksdbEmbeddingRefusal, OfAMergeIntoAFamilyWithoutAnOperator) {
+  RocksdbWrites writes;
+  ASSERT_TRUE(writes.batch.Merge(database_.orders(), "k", "v").ok());
+  expect_refused(writes, "a merge in the column family orders: it has no merge_operator");
+}
+
+TEST_F(RocksdbEmbeddingRefusal, OfARangeThatEndsBeforeItBegins) {
+  RocksdbWrites writes;
+  ASSERT_TRUE(writes.batch.DeleteRange(database_.orders(), "b", "a").ok());
+  expect_refused(writes, "a delete of a range in the column family orders: it ends before it begins");
+}
+
+TEST_F(RocksdbEmbeddingRefusal, OfWritesIntoAFamilyThatWasNotThereAtTheOpening) {
+  rocksdb::ColumnFamilyHandle* later = nullptr;
+  ASSERT_TRUE(database_.db().CreateColumnFamily({}, "later", &later).ok());
+  RocksdbWrites writes;
+  ASSERT_TRUE(writes.batch.Put(later, "k", "v").ok());
+  ASSERT_TRUE(database_.db().DropColumnFamily(later).ok());
+  database_.db().DestroyColumnFamilyHandle(later);
+  expect_refused(writes, "which open_in() was not given");
+}
+
+TEST_F(RocksdbEmbeddingRefusal, OfMoreThanPlainWrites) {
+  RocksdbWrites writes;
+  const rocksdb::WideColumns columns = {{"a", "b"}};
+  ASSERT_TRUE(writes.batch.PutEntity(database_.orders(), "k", columns).ok());
+  expect_refused(writes, "the caller's writes: ");
+}
+
+TEST(RocksdbEmbedding, RefusesWritesIntoAnotherOwnersFamilies) {
+  const TemporaryDirectory directory;
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = {{rocksdb::kDefaultColumnFamilyName, {}}};
+  const RocksdbStore one("one");
+  const RocksdbStore two("two");
+  one.configure(options, families);
+  two.configure(options, families);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open(options, directory.store(), families, &handles, &raw).ok());
+  const std::unique_ptr<rocksdb::DB> db(raw);
+  {
+    const auto store = one.open_in(*db, handles);
+    ASSERT_TRUE(store) << store.error().message;
+    RocksdbWrites writes;
+    ASSERT_TRUE(writes.batch.Put(handles.back(), "k", "v").ok());
+    const auto refused = (*store)->takes(writes);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("leat.two.waiting: it is one of leat's own families"));
+  }
+  for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+}
+
+/// Publishes pipeline 1 with these writes at level Disk; @return whether both are acknowledged
+bool submit_with(Database& database, const RocksdbWrites& writes) {
+  Journal journal(**database.store(), {.cells = 16});
+  EXPECT_TRUE(journal.takes(writes));
+  Submission submission(writes);
+  EXPECT_TRUE(journal.reserve(1));
+  journal.publish_with(start_of(1), Durability::Disk, submission, 0);
+  journal.commit_some();
+  return submission.told == 1;
+}
+
+TEST(RocksdbEmbedding, ABatchThatIsLimitedInSizeIsWrittenWithASubmission) {
   const TemporaryDirectory directory;
   Database database(directory.store());
-  ASSERT_TRUE(database.store());
-  RocksdbWrites into_the_journal;
-  ASSERT_TRUE(into_the_journal.batch.Put(database.family(2), "k", "v").ok());
-  const auto refused = (*database.store())->takes(into_the_journal);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, StoreErrorCode::Refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("leat's own families"));
+  ASSERT_TRUE(database.store()) << database.store().error().message;
+  RocksdbWrites writes;
+  writes.batch = rocksdb::WriteBatch(0, 64);
+  ASSERT_TRUE(writes.batch.Put(database.orders(), "1", "an order").ok());
+  EXPECT_TRUE(submit_with(database, writes));
+  EXPECT_EQ(database.order_keys(), submitted(**database.store()));
+}
+
+TEST(RocksdbEmbedding, ABatchThatIsLoggedInPartIsLoggedWholeWithASubmission) {
+  const TemporaryDirectory directory;
+  {
+    Database database(directory.store());
+    ASSERT_TRUE(database.store()) << database.store().error().message;
+    RocksdbWrites writes;
+    writes.batch.MarkWalTerminationPoint();
+    ASSERT_TRUE(writes.batch.Put(database.orders(), "1", "an order").ok());
+    EXPECT_TRUE(submit_with(database, writes));
+  }  // without close(), so that the log alone has them
+  Database database(directory.store());
+  ASSERT_TRUE(database.store()) << database.store().error().message;
+  EXPECT_EQ(submitted(**database.store()).size(), 1U);
+  EXPECT_EQ(database.order_keys(), submitted(**database.store()));
+}
+
+TEST(RocksdbEmbedding, AFamilyThatIsDroppedTakesWritesToItAlongAndNothingElse) {
+  const TemporaryDirectory directory;
+  Database database(directory.store());
+  ASSERT_TRUE(database.store()) << database.store().error().message;
+  RocksdbWrites writes;
+  ASSERT_TRUE(writes.batch.Put(database.orders(), "1", "an order").ok());
+  ASSERT_TRUE(database.db().DropColumnFamily(database.orders()).ok());
+  EXPECT_TRUE(submit_with(database, writes));
+  EXPECT_EQ(submitted(**database.store()).size(), 1U);
+  EXPECT_EQ((*database.store())->condition().health, StoreHealth::Healthy);
 }
 
 TEST(RocksdbEmbedding, AStoreOfItsOwnTakesNoCallersWrites) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/file_system.h>
 #include <xxhash.h>
 
 #include <cstdlib>
@@ -280,6 +281,41 @@ TEST_F(RocksdbStore, EveryFlippedByteOfTheSuperblockIsDamage) {
     ASSERT_FALSE(store) << index;
     EXPECT_EQ(store.error().code, StoreErrorCode::Damaged) << index;
   }
+}
+
+/// Looks for a store's reserve whenever a table is begun.
+class ReserveWitness final : public rocksdb::FileSystemWrapper {
+ public:
+  explicit ReserveWitness(fs::path reserve)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), reserve_(std::move(reserve)) {}
+  const char* Name() const override { return "ReserveWitness"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                    rocksdb::IODebugContext* debug) override {
+    if (name.ends_with(".sst")) {
+      ++tables;
+      besides_reserve += fs::exists(reserve_) ? 1 : 0;
+    }
+    return FileSystemWrapper::NewWritableFile(name, options, result, debug);
+  }
+
+  int tables = 0;
+  int besides_reserve = 0;
+
+ private:
+  const fs::path reserve_;
+};
+
+TEST_F(RocksdbStore, TheReserveThatACrashLeavesGoesBeforeARecoveryWrites) {
+  crash_with(1, 3, {3});
+  ASSERT_TRUE(fs::exists(path_ + "/RESERVE"));
+  const auto witness = std::make_shared<ReserveWitness>(path_ + "/RESERVE");
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(witness);
+  const auto store = open_rocksdb_store(path_, StoreEnvironment{.env = env.get()});
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_GT(witness->tables, 0);
+  EXPECT_EQ(witness->besides_reserve, 0);
+  EXPECT_TRUE(fs::exists(path_ + "/RESERVE")) << "it is taken once the store is open";
 }
 
 TEST_F(RocksdbStore, NumbersReachBeyondTheReservedBlock) {

@@ -22,8 +22,13 @@ namespace leat {
 
 /// Writes to the caller's own column families, for SubmitOptions::writes: they survive with the submission,
 /// at its level, or neither does. Each such submission is a group commit of its own.
+///
+/// Refused, with nothing written: more than puts, deletes and merges; writes to leat's families or to one that
+/// open_in() was not given, or that has timestamps; merges without a merge_operator; ranges that end before
+/// they begin. A family that is dropped takes the writes to it along. What the batch is limited to (max_bytes)
+/// counts for the caller's writes alone.
 struct RocksdbWrites final : public CallerWrites {
-  rocksdb::WriteBatch batch;  ///< puts, deletes and merges; no transactions, nothing in leat's families
+  rocksdb::WriteBatch batch;
 };
 
 /// leat's part of a database. Several owners can have one each: ownership is (owner, epoch).
