@@ -109,8 +109,7 @@ bool Lane::keep(const QueuedTask& task) noexcept {
   const Attempt* const last = running_attempt();
   if (last == nullptr || last->lane != this || !last->is_coming_back()) return false;
   if (task.event.priority != Priority::Normal || ranked_.any() || depth() > 0) return false;
-  Worker& own = *worker_states_[last->shard.load(std::memory_order_relaxed)];  // relaxed: its own
-  return own.hand.refill([&task](QueuedTask* cells, std::size_t) {
+  return worker_states_[own_number]->hand.refill([&task](QueuedTask* cells, std::size_t) {
     *cells = task;
     return std::size_t{1};
   }) > 0;
