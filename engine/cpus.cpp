@@ -1,9 +1,11 @@
 #include "cpus.h"
 
-#include <sched.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <system_error>
 #include <thread>
 
 namespace leat {
@@ -22,6 +24,32 @@ std::uint32_t usable_cpus() noexcept {
     std::fclose(file);
   }
   return std::max(count, 1U);
+}
+
+std::vector<std::uint32_t> process_cpus() {
+  std::vector<std::uint32_t> cpus;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(getpid(), sizeof mask, &mask) != 0) return cpus;
+  for (std::uint32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &mask)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+OnCpus::OnCpus(std::span<const std::uint32_t> cpus) : bound_(!cpus.empty()) {
+  if (!bound_) return;
+  cpu_set_t wanted;
+  CPU_ZERO(&wanted);
+  for (const std::uint32_t cpu : cpus) CPU_SET(cpu, &wanted);
+  int error = pthread_getaffinity_np(pthread_self(), sizeof before_, &before_);
+  if (error == 0) error = pthread_setaffinity_np(pthread_self(), sizeof wanted, &wanted);
+  if (error != 0) throw std::system_error(error, std::generic_category(), "affinity");
+}
+
+OnCpus::~OnCpus() {
+  // What was allowed a moment ago, or as much of it as is left.
+  if (bound_) static_cast<void>(pthread_setaffinity_np(pthread_self(), sizeof before_, &before_));
 }
 
 }  // namespace leat

@@ -98,7 +98,7 @@ std::expected<void, Error> DefaultDispatcher::register_executor(std::string_view
   if (!binding) return std::unexpected(std::move(binding.error()));
   const auto journal_key = scheduler_.define_key(key);
   if (!journal_key) return std::unexpected(journal_key.error());
-  auto lane = lanes_.add(key, std::move(executor), limits, *journal_key, scheduler_.board());
+  auto lane = lanes_.add(key, std::move(executor), std::move(limits), *journal_key, scheduler_.board());
   if (!lane) return std::unexpected(std::move(lane.error()));
   (*binding)->add(**lane);
   return {};

@@ -5,10 +5,28 @@
 #include <utility>
 
 #include "check.h"
+#include "cpus.h"
 #include "lent_workers.h"
 #include "store_failure.h"
 
 namespace leat {
+namespace {
+
+/// What is wrong with the CPUs that a lane is to be served on; empty: nothing.
+std::string refusal_of_cpus(std::span<const std::uint32_t> cpus, bool own_threads) {
+  if (cpus.empty()) return {};
+  if (!own_threads) return "asks for CPUs of its own (accepted: with Backend::Threads)";
+  const std::vector<std::uint32_t> usable = process_cpus();
+  for (const std::uint32_t cpu : cpus) {
+    if (std::ranges::find(usable, cpu) != usable.end()) continue;
+    std::string accepted;
+    for (const std::uint32_t each : usable) accepted += (accepted.empty() ? "" : ", ") + std::to_string(each);
+    return "asks for CPU " + std::to_string(cpu) + " (accepted: " + accepted + ")";
+  }
+  return {};
+}
+
+}  // namespace
 
 LaneTable::LaneTable(Router& router, Clock& clock, AttemptListener& listener, LentThreads& lent,
                      bool all_lent, std::uint32_t workers, Log log)
@@ -45,6 +63,9 @@ std::expected<void, Error> LaneTable::check(std::string_view key, const Executor
     return refuse(ErrorCode::InvalidArgument, "asks for an aging of " + std::to_string(limits.aging.count()) +
                                                   " ns (accepted: 0 to 1 h)");
   }
+  const bool own_threads = limits.backend == Backend::Threads && !all_lent_;
+  if (const std::string refusal = refusal_of_cpus(limits.cpus, own_threads); !refusal.empty())
+    return refuse(ErrorCode::InvalidArgument, refusal);
   const ExecutorKeyId id = router_.intern_key(key);
   if (id >= kKeysMax) return refuse(ErrorCode::InvalidArgument, "is one too many (accepted: 4096 keys)");
   if (find(id) != nullptr) return refuse(ErrorCode::AlreadyExists, "is registered already");
@@ -96,12 +117,13 @@ std::expected<Lane*, Error> LaneTable::bring_back(Lane& lane, std::shared_ptr<Ta
                                                   const ExecutorLimits& limits) {
   const ExecutorLimits& had = lane.limits();
   if (limits.max_concurrent != had.max_concurrent || limits.max_queued != had.max_queued ||
-      worker_count(limits) != worker_count(had) || limits.backend != had.backend) {
+      worker_count(limits) != worker_count(had) || limits.backend != had.backend || limits.cpus != had.cpus) {
     return std::unexpected(
         Error{ErrorCode::InvalidArgument,
               "executor key '" + lane.key() +
                   "' comes back with other limits (accepted: " + std::to_string(had.max_concurrent) +
-                  " attempts at once, " + std::to_string(had.max_queued) + " queued, the same threads)"});
+                  " attempts at once, " + std::to_string(had.max_queued) +
+                  " queued, the same threads on the same CPUs)"});
   }
   if (closed_) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   lane.resume(std::move(executor));

@@ -228,7 +228,7 @@ Dispatcher& Runner::dispatcher() noexcept {
 std::expected<void, Error> Runner::register_executor(std::string_view key,
                                                      std::shared_ptr<TaskExecutor> executor,
                                                      ExecutorLimits limits) {
-  return state_->dispatcher.register_executor(key, std::move(executor), limits);
+  return state_->dispatcher.register_executor(key, std::move(executor), std::move(limits));
 }
 
 std::expected<void, Error> Runner::unregister_executor(std::string_view key) {

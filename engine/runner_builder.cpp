@@ -53,12 +53,12 @@ Runner::Builder& Runner::Builder::routing_config(RoutingConfig config) {
 
 Runner::Builder& Runner::Builder::register_executor(std::string key, std::shared_ptr<TaskExecutor> executor,
                                                     ExecutorLimits limits) {
-  parts_->executors.push_back({std::move(key), std::move(executor), limits});
+  parts_->executors.push_back({std::move(key), std::move(executor), std::move(limits)});
   return *this;
 }
 
 Runner::Builder& Runner::Builder::default_limits(ExecutorLimits limits) {
-  parts_->default_limits = limits;
+  parts_->default_limits = std::move(limits);
   return *this;
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpus.h"
 #include "lane.h"
 #include "wake_gate.h"
 #include "workers.h"
@@ -17,6 +18,7 @@ class ThreadWorkers final : public Workers {
  public:
   ThreadWorkers(Lane& lane, std::uint32_t count, IdlePolicy idle) : lane_(lane), gate_(count, idle) {
     threads_.reserve(count);
+    const OnCpus bound(lane.limits().cpus);
     for (std::uint32_t i = 0; i < count; ++i) {
       try {
         threads_.emplace_back([this, i] { work(i); });

@@ -10,6 +10,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "leat/error.h"
 #include "leat/metrics.h"
@@ -245,6 +246,10 @@ struct ExecutorLimits {
   /// (Arena, Lent). An executor that overrides start() and returns at once needs one or two, however many
   /// attempts it has under way. The lane's counts take about 74 KB for each thread.
   std::uint32_t threads = 0;
+  /// Own threads (Backend::Threads) run on these CPUs alone, by the kernel's numbers; empty: wherever the
+  /// thread that makes them may run. Refused with another backend, and for a CPU that this process may not
+  /// use.
+  std::vector<std::uint32_t> cpus = {};
 };
 
 }  // namespace leat
