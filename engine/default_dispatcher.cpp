@@ -83,7 +83,10 @@ std::expected<PipelineHandle, DispatchError> DefaultDispatcher::dispatch_async(c
   auto lane = lane_of(event, split);
   if (!lane) return std::unexpected(lane.error());
   Slots slot = (*lane)->reserve();
-  if (slot.count() == 0) return std::unexpected(DispatchError{DispatchErrorCode::NoCapacity, (*lane)->key()});
+  if (slot.count() == 0) {
+    (*lane)->count_refusal();
+    return std::unexpected(DispatchError{DispatchErrorCode::NoCapacity, (*lane)->key()});
+  }
   return scheduler_.submit_alone(event, options.durability, std::move(slot));
 }
 

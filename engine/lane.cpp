@@ -130,8 +130,7 @@ std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
       slots.detach();
     }
   }
-  // relaxed: a count for metrics.
-  if (taken < events.size()) rejected_.fetch_add(1, std::memory_order_relaxed);
+  if (taken < events.size()) count_refusal();
   return taken;
 }
 

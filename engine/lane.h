@@ -74,6 +74,8 @@ class Lane final : public SlotListener {
   void admit_or_park(const TaskReadyEvent& event, Slots slot) noexcept;
   /// Takes one slot for a task that will come later. @return an empty token where none is free
   Slots reserve() noexcept;
+  /// A caller was told NoCapacity.
+  void count_refusal() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: a count
   bool has_capacity() const noexcept;
   /// How many tasks it admits at most.
   std::uint64_t slots() const noexcept { return capacity_.limit(); }
