@@ -291,7 +291,7 @@ void Lane::set_paused(bool paused) noexcept {
 bool Lane::held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept {
   if (!gate_.hold(task)) return false;
   // relaxed: a count for the watchdog; only this worker writes its shard.
-  shards_[worker].dropped.fetch_add(1, std::memory_order_relaxed);
+  shards_[worker].held.fetch_add(1, std::memory_order_relaxed);
   if (RateLimiter* const rate = this->rate()) rate->give_back();
   capacity_.release(1);
   return true;
@@ -415,11 +415,7 @@ Attempt* Lane::run(Attempt& attempt, std::uint32_t worker) noexcept {
 }
 
 void Lane::execute(Attempt& attempt) noexcept {
-  if (!attempt.listener->begin(attempt)) {
-    // relaxed, twice: a count for the watchdog; only this worker writes its shard.
-    shards_[attempt.shard.load(std::memory_order_relaxed)].dropped.fetch_add(1, std::memory_order_relaxed);
-    return attempt.complete_unbegun();
-  }
+  if (!attempt.listener->begin(attempt)) return attempt.complete_unbegun();  // its pipeline counts it
   try {
     if (attempt.task.event.adopts) [[unlikely]] {
       attempt.adopt(executor());
@@ -464,6 +460,7 @@ void Lane::count(const Attempt& attempt, Outcome outcome, bool journalled, TaskE
   };
   if (outcome == Outcome::Late) return add(shard.late);
   if (outcome == Outcome::Dropped) return add(shard.dropped);
+  if (outcome == Outcome::Held) return add(shard.held);
   add(shard.executed);
   if (outcome == Outcome::Failed) add(shard.failed[static_cast<std::size_t>(error)]);
   if (outcome == Outcome::Retried) add(shard.retried);

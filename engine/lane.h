@@ -154,7 +154,8 @@ class Lane final : public SlotListener {
   bool quiet() const noexcept {
     return active() == 0 && visitors_.load(std::memory_order_acquire) == 0;  // (9) acquire: pairs with (8)
   }
-  enum class Outcome { Completed, Failed, Retried, Late, Dropped };
+  /// Held: it did not begin, because its pipeline is paused, and will come again.
+  enum class Outcome { Completed, Failed, Retried, Late, Dropped, Held };
   /// Counts an attempt's end; `attempt` ran on the calling thread, or its shard is shared.
   /// @param journalled  the end goes to the journal, which counts committed_ends() when it is there
   /// @param error       of one that Failed
@@ -198,7 +199,7 @@ class Lane final : public SlotListener {
 
   /// How far the lane has come; exact where nothing moves.
   struct Flow {
-    std::uint64_t left = 0;     ///< tasks that came in and wait no more: begun, dropped, or sent elsewhere
+    std::uint64_t left = 0;  ///< tasks that came in and wait no more: begun, dropped, held, or sent elsewhere
     std::uint64_t waiting = 0;  ///< queued and parked
     bool could_begin = false;   ///< some wait, and a permit (or for parked ones: a slot) is free
   };
@@ -235,8 +236,9 @@ class Lane final : public SlotListener {
     std::atomic<std::uint64_t> pushed{0};
   };
   struct alignas(64) Shard {  // written by one worker; the last one by every other thread
-    // journalled: of executed, those whose end the journal is told; dropped: taken, and not to be begun.
-    std::atomic<std::uint64_t> executed{0}, retried{0}, late{0}, journalled{0}, dropped{0};
+    // journalled: of executed, those whose end the journal is told; dropped: taken, and never to be begun;
+    // held: taken, and put aside by a pause.
+    std::atomic<std::uint64_t> executed{0}, retried{0}, late{0}, journalled{0}, dropped{0}, held{0};
     std::atomic<std::uint64_t> failed[TaskError::kClasses] = {};
     Histogram queue_wait, run_time;
   };

@@ -105,8 +105,8 @@ Lane::Flow Lane::flow() const noexcept {
                 unparked_.load(std::memory_order_relaxed)};  // relaxed, here and below: figures to compare
   for (std::uint32_t i = 0; i <= shared_shard_; ++i) {
     const Shard& shard = shards_[i];
-    flow.left +=
-        shard.executed.load(std::memory_order_relaxed) + shard.dropped.load(std::memory_order_relaxed);
+    flow.left += shard.executed.load(std::memory_order_relaxed) +
+                 shard.dropped.load(std::memory_order_relaxed) + shard.held.load(std::memory_order_relaxed);
   }
   const std::uint64_t queued_now = queued(), parked_now = lot_.count();
   flow.waiting = queued_now + parked_now;

@@ -350,7 +350,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   void resume_tasks(AskMessage& message) noexcept;
   bool paused() const noexcept { return rare_ != nullptr && rare_->pause.has_value(); }
   bool hold(std::uint32_t task) noexcept;
-  bool come_home(std::uint32_t task, std::uint32_t attempt) noexcept;
+  bool belongs_home(std::uint32_t task, std::uint32_t attempt) const noexcept;
+  void come_home(std::uint32_t task) noexcept;
   void leave_home(std::uint32_t task) noexcept;
 
   // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.

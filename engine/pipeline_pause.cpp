@@ -94,19 +94,22 @@ bool Pipeline::hold(std::uint32_t task) noexcept {
 
 /// A lane lets go of an attempt that it could not begin. @return whether the task is still to run: by the
 /// lane again, or once the pipeline goes on
-bool Pipeline::come_home(std::uint32_t task, std::uint32_t attempt) noexcept {
-  const auto place = rare_->at_home.find(task);
+bool Pipeline::belongs_home(std::uint32_t task, std::uint32_t attempt) const noexcept {
   // relaxed: no lane has it.
   const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
-  if (place == rare_->at_home.end() || state_in(word) != TaskState::Ready || attempt_of(word) != attempt)
-    return false;
-  if ((word & kHeld) != 0) {
+  return rare_->at_home.contains(task) && state_in(word) == TaskState::Ready && attempt_of(word) == attempt;
+}
+
+/// @pre belongs_home()
+void Pipeline::come_home(std::uint32_t task) noexcept {
+  const auto place = rare_->at_home.find(task);
+  // relaxed: no lane has it.
+  if ((tasks_[task].word.load(std::memory_order_relaxed) & kHeld) != 0) {
     place->second = true;
   } else {
     rare_->at_home.erase(place);
     release_task(task, Slots());
   }
-  return true;
 }
 
 /// The task ends without having run.

@@ -88,9 +88,11 @@ void Pipeline::take_back(Attempt& attempt) noexcept {
   const auto index = attempt.task.event.task_number;
   const auto number = static_cast<std::uint32_t>(attempt.task.event.attempt);
   attempt.unknown_elsewhere = false;
+  const bool home = !begun && rare_ != nullptr && belongs_home(index, number);
   if (attempt.timed_out) attempt.lane->count(attempt, Lane::Outcome::Late);
+  if (!begun) attempt.lane->count(attempt, home ? Lane::Outcome::Held : Lane::Outcome::Dropped);
   give_back(attempt);
-  if (begun || rare_ == nullptr || !come_home(index, number)) --outstanding_;
+  home ? come_home(index) : static_cast<void>(--outstanding_);
 }
 
 void Pipeline::give_back(Attempt& attempt) noexcept {

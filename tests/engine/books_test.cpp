@@ -70,5 +70,39 @@ TEST_F(Books, CountARefusalOnceWhateverItsLevel) {
   }
 }
 
+TEST_F(Books, DoNotCallATaskDroppedThatAPausedNameHolds) {
+  ASSERT_TRUE(dispatch(hold_));
+  ASSERT_TRUE(eventually([&] { return metrics().active_tasks == 1; }));
+  ASSERT_TRUE(runner_->pause_namespaces("zeta::**"));
+  ASSERT_TRUE(dispatch(other_));
+  ASSERT_TRUE(dispatch(other_, Durability::Process));
+  let_go();
+  ASSERT_TRUE(eventually([&] { return metrics().queued_tasks == 0 && metrics().active_tasks == 0; }));
+  EXPECT_EQ(metrics().total_dropped, 0U);
+  ASSERT_TRUE(runner_->resume_namespaces("zeta::**"));
+  ASSERT_TRUE(runner_->wait_idle(30s));
+  EXPECT_EQ(others_, 2);
+  EXPECT_EQ(metrics().total_dropped, 0U);
+  EXPECT_EQ(metrics().total_executed, 3U);
+}
+
+TEST_F(Books, DoNotCallATaskDroppedWhosePipelineIsPausedButOneThatIsCancelled) {
+  ASSERT_TRUE(dispatch(hold_));
+  const auto workflow = *Workflow::builder("w").task("a", [this](TaskContext&) { ++others_; }).build();
+  auto paused = runner_->submit(workflow), cancelled = runner_->submit(workflow);
+  ASSERT_TRUE(paused && cancelled);
+  ASSERT_TRUE(paused->pause());
+  ASSERT_TRUE(cancelled->cancel());
+  let_go();
+  ASSERT_TRUE(eventually([&] { return metrics().queued_tasks == 0 && metrics().active_tasks == 0; }));
+  EXPECT_TRUE(eventually([&] { return metrics().total_dropped == 1; }));
+  ASSERT_TRUE(paused->resume());
+  ASSERT_TRUE(paused->wait(30s));
+  ASSERT_TRUE(runner_->wait_idle(30s));
+  EXPECT_EQ(others_, 1);
+  EXPECT_EQ(metrics().total_dropped, 1U);
+  EXPECT_EQ(metrics().total_executed, 2U);
+}
+
 }  // namespace
 }  // namespace leat
