@@ -117,8 +117,9 @@ bool Lane::keep(const QueuedTask& task) noexcept {
 
 std::size_t Lane::offer(std::span<const TaskReadyEvent> events) noexcept {
   std::size_t taken = 0;
+  const std::size_t welcome = gate_.closed() ? welcome_at_gate(events) : events.size();
   if (!slots_awaited() && !braked()) {  // nobody overtakes a parked task
-    Slots slots = take_slots(events.size());
+    Slots slots = take_slots(welcome);
     taken = slots.count();
     if (taken > 0) {
       const std::int64_t now = clock_.stopwatch_ns();
@@ -287,9 +288,19 @@ void Lane::set_paused(bool paused) noexcept {
   if (workers_ != nullptr && anything_queued()) workers_->notify();
 }
 
+/// Tasks that nobody else keeps wait at the gate without slots, so they are bounded here: as many as may be
+/// queued, and what was queued by then. @return how many may come, in order
+std::size_t Lane::welcome_at_gate(std::span<const TaskReadyEvent> events) const {
+  // relaxed: a bound; who is held meanwhile is found at the next offer.
+  if (held_alone_.load(std::memory_order_relaxed) < limits_.max_queued) return events.size();
+  const auto paused = std::ranges::find_if(
+      events, [this](const TaskReadyEvent& event) { return gate_.matches(event.task_namespace); });
+  return static_cast<std::size_t>(paused - events.begin());
+}
+
 /// Leaves the task to the gate where its namespace is paused. Its slot goes back: others may run.
 bool Lane::held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept {
-  if (!gate_.hold(task)) return false;
+  if (!gate_.hold(task, held_alone_)) return false;
   // relaxed: a count for the watchdog; only this worker writes its shard.
   shards_[worker].held.fetch_add(1, std::memory_order_relaxed);
   if (RateLimiter* const rate = this->rate()) rate->give_back();

@@ -270,6 +270,7 @@ class Lane final : public SlotListener {
   bool collect_owed() noexcept;
   std::uint64_t owed() const noexcept;
   bool next(std::uint32_t worker, QueuedTask& task) noexcept;
+  std::size_t welcome_at_gate(std::span<const TaskReadyEvent> events) const;
   bool held_at_gate(std::uint32_t worker, const QueuedTask& task) noexcept;
   std::int64_t depth() const noexcept;
   void push_one(const QueuedTask& task) noexcept;
@@ -334,7 +335,8 @@ class Lane final : public SlotListener {
   // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written
   // often.
   std::atomic<std::uint8_t> closed_{0};
-  Resumptions resumptions_;  // likewise
+  std::atomic<std::uint32_t> held_alone_{0};  // tasks without a pipeline that a paused name holds
+  Resumptions resumptions_;                   // likewise
   Attempt no_task_;          // stands for what belongs to none, where a thread is asked what it runs
   alignas(64) std::atomic<std::uint64_t> rejected_{0};
   std::atomic<std::uint64_t> unparked_{0};

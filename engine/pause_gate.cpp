@@ -46,12 +46,13 @@ bool PauseGate::resume(std::string_view pattern, std::vector<QueuedTask>& free) 
   if (found == patterns_.end()) return false;
   patterns_.erase(found);
   LEAT_CHECK(install().has_value());  // fewer rules of those that were accepted
-  std::vector<ParkedTask> still;
-  for (ParkedTask& parked : held_) {
-    const QueuedTask task = parked.unpack(listener_);
+  std::vector<Held> still;
+  for (Held& held : held_) {
+    const QueuedTask task = held.task.unpack(listener_);
     if (is_paused(task.event.task_namespace)) {
-      still.push_back(std::move(parked));
+      still.push_back(std::move(held));
     } else {
+      if (held.alone != nullptr) held.alone->fetch_sub(1, std::memory_order_relaxed);  // relaxed: a count
       free.push_back(task);
     }
   }
@@ -69,11 +70,13 @@ bool PauseGate::matches(Namespace task) const {
   return is_paused(task);
 }
 
-bool PauseGate::hold(const QueuedTask& task) {
+bool PauseGate::hold(const QueuedTask& task, std::atomic<std::uint32_t>& alone) {
   if (task.event.adopts) return false;
   MutexLock lock(mutex_);
   if (!is_paused(task.event.task_namespace)) return false;
-  held_.emplace_back(task);
+  const bool is_alone = task.event.origin == nullptr;
+  held_.push_back({ParkedTask(task), is_alone ? &alone : nullptr});
+  if (is_alone) alone.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
   return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
 #include <string>
@@ -39,14 +40,20 @@ class PauseGate {
   // relaxed: a worker that does not see it yet took its task before; hold() looks again under the mutex.
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   bool matches(Namespace task) const;
-  /// @return  false: the task's name is not paused, or the task runs elsewhere already
-  bool hold(const QueuedTask& task);
+  /// @param alone  of the task's lane: how many tasks are held that belong to no pipeline; outlives the hold
+  /// @return       false: the task's name is not paused, or the task runs elsewhere already
+  bool hold(const QueuedTask& task, std::atomic<std::uint32_t>& alone);
   /// Forgets the tasks that are held: nothing runs any more.
   void clear();
   /// Tasks that are held.
   std::size_t held() const;
 
  private:
+  struct Held {
+    ParkedTask task;
+    std::atomic<std::uint32_t>* alone;  // null: of a pipeline, which bounds itself
+  };
+
   std::expected<void, RouteError> install() LEAT_REQUIRES(mutex_);
   bool is_paused(Namespace task) const LEAT_REQUIRES(mutex_);
 
@@ -56,7 +63,7 @@ class PauseGate {
   std::unique_ptr<Router> router_;
   mutable Mutex mutex_;
   std::vector<std::string> patterns_ LEAT_GUARDED_BY(mutex_);
-  std::vector<ParkedTask> held_ LEAT_GUARDED_BY(mutex_);
+  std::vector<Held> held_ LEAT_GUARDED_BY(mutex_);
 };
 
 }  // namespace leat

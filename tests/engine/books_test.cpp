@@ -104,5 +104,28 @@ TEST_F(Books, DoNotCallATaskDroppedWhosePipelineIsPausedButOneThatIsCancelled) {
   EXPECT_EQ(metrics().total_executed, 2U);
 }
 
+TEST_F(Books, BoundWhatWaitsAtAPausedNameAndLetOthersOfTheKeyRun) {
+  ASSERT_TRUE(runner_->pause_namespaces("t::**"));
+  std::uint64_t taken = 0, refused = 0;
+  // Refused also while the worker has yet to leave what is queued to the gate.
+  while (refused < 1000 || metrics().queued_tasks > 0) dispatch(hold_) ? ++taken : ++refused;
+  EXPECT_GE(taken, kSlots - 1);
+  EXPECT_LE(taken, 2 * kSlots);
+  EXPECT_EQ(metrics().total_rejected, refused);
+  const std::vector<TaskReadyEvent> events{runner_->make_event(other_), runner_->make_event(other_),
+                                           runner_->make_event(hold_), runner_->make_event(other_)};
+  EXPECT_EQ(runner_->dispatcher().dispatch_bulk(events, kMemory).taken, 2U)
+      << "up to the first that is paused";
+  EXPECT_TRUE(eventually([&] { return others_ == 2; }));
+  let_go();
+  ASSERT_TRUE(runner_->resume_namespaces("t::**"));
+  ASSERT_TRUE(runner_->wait_idle(30s));
+  EXPECT_EQ(metrics().total_executed, taken + 2);
+  EXPECT_TRUE(runner_->audit()[0].balanced());
+  ASSERT_TRUE(runner_->pause_namespaces("t::**"));
+  EXPECT_TRUE(dispatch(hold_)) << "what has gone counts no more";
+  ASSERT_TRUE(runner_->resume_namespaces("t::**"));
+}
+
 }  // namespace
 }  // namespace leat

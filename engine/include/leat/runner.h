@@ -257,6 +257,8 @@ class Runner {
   /// @return as pause_executor(); InvalidState: it is not paused
   std::expected<void, Error> resume_executor(std::string_view key);
   /// The same for tasks whose namespaces match, whatever executor they go to: others of the same key go on.
+  /// What matches waits without a slot; of tasks dispatched alone at level Memory, further ones are refused
+  /// with NoCapacity where as many of a key wait so as may be queued there (max_queued).
   ///
   /// @param pattern  as in a RoutingRule: `acme::**`, `*::ml::*::train`
   std::expected<void, Error> pause_namespaces(std::string_view pattern, std::string_view reason = {});
