@@ -1,9 +1,11 @@
 #include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/task_arena.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <bit>
 #include <memory>
+#include <string>
 
 #include "check.h"
 #include "futex.h"
@@ -27,7 +29,10 @@ constexpr std::size_t kTasksPerTurn = 256;
 class ArenaWorkers final : public Workers {
  public:
   ArenaWorkers(Lane& lane, std::uint32_t count)
-      : lane_(lane), count_(count), arena_(static_cast<int>(count), 0) {
+      : lane_(lane),
+        count_(count),
+        threads_(std::make_unique<std::atomic<pid_t>[]>(count)),
+        arena_(static_cast<int>(count), 0) {
     LEAT_CHECK(count > 0 && count <= 64);
     arena_.initialize();
   }
@@ -55,6 +60,13 @@ class ArenaWorkers final : public Workers {
     }
   }
 
+  Backend backend() const noexcept override { return Backend::Arena; }
+
+  std::string thread_name(std::uint32_t worker) const override {
+    // relaxed: a figure; a drain that has left may have been another thread's.
+    return "oneTBB's " + std::to_string(threads_[worker].load(std::memory_order_relaxed));
+  }
+
   void stop() noexcept override {
     // (4) seq_cst: a producer that took a number before this is counted in alive_, or gives the
     // number back (2).
@@ -73,6 +85,7 @@ class ArenaWorkers final : public Workers {
     // (7) acquire: sees what the producer did before (2). oneTBB orders that as well, but not where
     // TSan can see it.
     static_cast<void>(busy_.load(std::memory_order_acquire));
+    threads_[worker].store(thread_number(), std::memory_order_relaxed);  // relaxed: a figure
     while (lane_.run_some(worker, kTasksPerTurn) > 0) {
     }
     // (3) seq_cst: W1, and release of the worker's state to (2).
@@ -82,8 +95,15 @@ class ArenaWorkers final : public Workers {
     alive_.fetch_sub(1, std::memory_order_release);
   }
 
+  /// The kernel's number of the calling thread, as `top -H` shows it.
+  static pid_t thread_number() noexcept {
+    thread_local const pid_t number = gettid();
+    return number;
+  }
+
   Lane& lane_;
   const std::uint32_t count_;
+  std::unique_ptr<std::atomic<pid_t>[]> threads_;  // that last had each worker number
   oneapi::tbb::task_arena arena_;
   alignas(64) std::atomic<std::uint64_t> busy_{0};  // worker numbers in use, one bit each
   std::atomic<bool> stopping_{false};

@@ -211,6 +211,8 @@ class Lane final : public SlotListener {
   void count_stuck(int change) noexcept {
     stuck_.fetch_add(static_cast<std::uint32_t>(change), std::memory_order_relaxed);  // relaxed: a figure
   }
+  /// Whose threads serve it, whatever was asked for. @pre start() has been called
+  Backend backend() const noexcept { return workers_ == nullptr ? limits_.backend : workers_->backend(); }
   /// The name of a worker's thread.
   std::string thread_name(std::uint32_t worker) const { return workers_->thread_name(worker); }
 

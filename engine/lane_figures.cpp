@@ -62,6 +62,8 @@ void Lane::add_metrics(ExecutorMetrics& sum, Histogram::Sum& queue_wait, Histogr
   sum.completing_tasks += journalled - std::min(journalled, committed);
   sum.max_concurrent += limits_.max_concurrent;
   sum.max_queued += limits_.max_queued;
+  sum.threads += workers_ == nullptr ? 0 : shared_shard_;
+  sum.arenas_refused += limits_.backend == Backend::Arena && backend() != Backend::Arena ? 1 : 0;
   sum.total_rejected += rejected_.load(std::memory_order_relaxed);
   sum.stuck_tasks += stuck_.load(std::memory_order_relaxed);
   sum.stalled_lanes += stalled_.load(std::memory_order_relaxed) ? 1 : 0;

@@ -26,6 +26,8 @@ class LentWorkers final : public Workers, public LentWork {
 
   void notify() noexcept override { lent_.ring(); }
 
+  Backend backend() const noexcept override { return Backend::Lent; }
+
   void stop() noexcept override {
     // (1) seq_cst: before the looks at busy_; pairs with (2): a number that is taken later is given back.
     stopped_.store(true, std::memory_order_seq_cst);

@@ -14,9 +14,22 @@ namespace {
 /// One lane as it was at one moment.
 struct Snapshot {
   std::string label;  // escaped
+  std::string_view backend;
   ExecutorMetrics metrics;
   Histogram::Sum queue_wait, run_time;
 };
+
+std::string_view name_of(Backend backend) noexcept {
+  switch (backend) {
+    case Backend::Threads:
+      return "threads";
+    case Backend::Arena:
+      return "arena";
+    case Backend::Lent:
+      return "lent";
+  }
+  return "";
+}
 
 double seconds(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e9;
@@ -76,6 +89,15 @@ class Writer {
     head(name, type, help);
     for (const auto& lane : lanes_)
       line("{}{{executor=\"{}\"}} {}\n", name, lane->label, value(lane->metrics));
+  }
+
+  /// The threads of each lane, by whose they are.
+  void threads(std::string_view name, std::string_view help) {
+    head(name, "gauge", help);
+    for (const auto& lane : lanes_) {
+      line("{}{{executor=\"{}\",backend=\"{}\"}} {}\n", name, lane->label, lane->backend,
+           lane->metrics.threads);
+    }
   }
 
   /// Failed tasks of each lane by what failed: a closed set, that dashboards may rely on.
@@ -197,6 +219,10 @@ void write_lanes(Writer& out) {
         [](M m) { return m.max_concurrent; });
   gauge("leat_executor_capacity_tasks", "Tasks that may be admitted at once, running ones included.",
         [](M m) { return m.max_concurrent + m.max_queued; });
+  out.threads("leat_executor_threads", "Threads that serve the executor, at most.");
+  gauge("leat_executor_arena_refused",
+        "1 where own threads serve what asked for an arena, since oneTBB has too few.",
+        [](M m) { return m.arenas_refused; });
   counter("leat_executor_executed_total", "Attempts that ended.", [](M m) { return m.total_executed; });
   out.failures("leat_executor_failed_total", "Tasks that ended Failed, by the class of the last error.");
   counter("leat_executor_retried_total", "Attempts that led to another.",
@@ -249,6 +275,7 @@ std::string metrics_text(std::span<Lane* const> lanes, const PipelineFigures& pi
   for (const Lane* const lane : lanes) {
     auto& snapshot = *snapshots.emplace_back(std::make_unique<Snapshot>());
     snapshot.label = escaped(lane->key());
+    snapshot.backend = name_of(lane->backend());
     lane->add_metrics(snapshot.metrics, snapshot.queue_wait, snapshot.run_time);
   }
   Writer out(snapshots);

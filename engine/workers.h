@@ -20,6 +20,8 @@ class Workers {
   virtual void notify() noexcept = 0;
   /// Returns when no worker runs the lane any more, and none will.
   virtual void stop() noexcept = 0;
+  /// Whose threads they are, whatever was asked for.
+  virtual Backend backend() const noexcept { return Backend::Threads; }
   /// As tools show the thread; for messages.
   virtual std::string thread_name(std::uint32_t /*worker*/) const { return "not leat's own"; }
 };

@@ -28,6 +28,8 @@ struct ExecutorMetrics {
   std::uint64_t completing_tasks = 0;  ///< ended, slot and permit given back, the end not yet in the store
   std::uint64_t max_concurrent = 0;
   std::uint64_t max_queued = 0;
+  std::uint64_t threads = 0;         ///< that serve the lane, at most; 0: before start()
+  std::uint64_t arenas_refused = 0;  ///< lanes that own threads serve, since oneTBB has too few for an arena
   std::uint64_t total_executed = 0;     ///< attempts that ended
   std::uint64_t total_failed = 0;       ///< tasks that ended Failed
   std::array<std::uint64_t, TaskError::kClasses> failed_by_class{};  ///< of those, by TaskError::Class
