@@ -1,5 +1,7 @@
 #include <pthread.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,7 +18,8 @@ constexpr std::size_t kTasksPerTurn = 256;
 
 class ThreadWorkers final : public Workers {
  public:
-  ThreadWorkers(Lane& lane, std::uint32_t count, IdlePolicy idle) : lane_(lane), gate_(count, idle) {
+  ThreadWorkers(Lane& lane, std::uint32_t count, IdlePolicy idle)
+      : lane_(lane), gate_(count, idle, cpus_of(lane.limits())) {
     threads_.reserve(count);
     const OnCpus bound(lane.limits().cpus);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -47,6 +50,11 @@ class ThreadWorkers final : public Workers {
   }
 
  private:
+  static std::uint32_t cpus_of(const ExecutorLimits& limits) {
+    const auto count = static_cast<std::uint32_t>(std::set(limits.cpus.begin(), limits.cpus.end()).size());
+    return count == 0 ? usable_cpus() : std::min(usable_cpus(), count);
+  }
+
   void work(std::uint32_t worker) noexcept {
     while (!gate_.stopped()) {
       if (lane_.run_some(worker, kTasksPerTurn) > 0) continue;

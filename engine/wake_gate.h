@@ -15,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <thread>
 
 #include "cpu_relax.h"
 #include "futex.h"
@@ -30,8 +29,9 @@ namespace leat {
 ///   2. At most one worker searches; while it does, nobody is woken.
 class WakeGate {
  public:
-  WakeGate(std::uint32_t workers, IdlePolicy policy)
-      : policy_(std::thread::hardware_concurrency() > 1 ? policy : IdlePolicy::Park),
+  /// @param cpus  how many the workers may use: with one, a search would keep it from who has the work
+  WakeGate(std::uint32_t workers, IdlePolicy policy, std::uint32_t cpus)
+      : policy_(cpus > 1 ? policy : IdlePolicy::Park),
         workers_(workers),
         sleepers_(std::make_unique<std::atomic<std::uint64_t>[]>((workers + 63) / 64)),
         beds_(std::make_unique<Bed[]>(workers)) {}
