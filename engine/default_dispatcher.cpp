@@ -1,6 +1,5 @@
 #include "default_dispatcher.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace leat {
@@ -131,7 +130,7 @@ std::expected<ExecutorBinding*, Error> DefaultDispatcher::binding_of(
 }
 
 bool DefaultDispatcher::has_capacity() const {
-  return std::ranges::any_of(lanes_.lanes(), [](const Lane* lane) { return lane->has_capacity(); });
+  return lanes_.has_capacity();
 }
 
 std::string_view DefaultDispatcher::resolve_executor_key(std::string_view task_namespace) const {

@@ -12,6 +12,18 @@
 namespace leat {
 namespace {
 
+std::string_view name_of(IdlePolicy idle) noexcept {
+  switch (idle) {
+    case IdlePolicy::Park:
+      return "Park";
+    case IdlePolicy::SpinThenPark:
+      return "SpinThenPark";
+    case IdlePolicy::Spin:
+      return "Spin";
+  }
+  return "";
+}
+
 /// What is wrong with the CPUs that a lane is to be served on; empty: nothing.
 std::string refusal_of_cpus(std::span<const std::uint32_t> cpus, bool own_threads) {
   if (cpus.empty()) return {};
@@ -106,6 +118,9 @@ std::expected<Lane*, Error> LaneTable::add(std::string_view key, std::shared_ptr
       return std::unexpected(std::move(lent.error()));
     }
   }
+  // relaxed, twice: written under the mutex; has_capacity() may find the lane a moment later.
+  keys_end_.store(std::max(keys_end_.load(std::memory_order_relaxed), router_.intern_key(key) + 1),
+                  std::memory_order_relaxed);
   // (2) release, twice: publishes the lane; pairs with (1) and (3).
   ever_[router_.intern_key(key)].store(lane, std::memory_order_release);
   by_key_[router_.intern_key(key)].store(lane, std::memory_order_release);
@@ -117,13 +132,14 @@ std::expected<Lane*, Error> LaneTable::bring_back(Lane& lane, std::shared_ptr<Ta
                                                   const ExecutorLimits& limits) {
   const ExecutorLimits& had = lane.limits();
   if (limits.max_concurrent != had.max_concurrent || limits.max_queued != had.max_queued ||
-      worker_count(limits) != worker_count(had) || limits.backend != had.backend || limits.cpus != had.cpus) {
-    return std::unexpected(
-        Error{ErrorCode::InvalidArgument,
-              "executor key '" + lane.key() +
-                  "' comes back with other limits (accepted: " + std::to_string(had.max_concurrent) +
-                  " attempts at once, " + std::to_string(had.max_queued) +
-                  " queued, the same threads on the same CPUs)"});
+      worker_count(limits) != worker_count(had) || limits.backend != had.backend || limits.cpus != had.cpus ||
+      limits.idle != had.idle || limits.aging != had.aging) {
+    return std::unexpected(Error{
+        ErrorCode::InvalidArgument,
+        "executor key '" + lane.key() + "' comes back with other limits (accepted: " +
+            std::to_string(had.max_concurrent) + " attempts at once, " + std::to_string(had.max_queued) +
+            " queued, an aging of " + std::to_string(had.aging.count()) +
+            " ns, IdlePolicy::" + std::string(name_of(had.idle)) + ", the same threads on the same CPUs)"});
   }
   if (closed_) return std::unexpected(Error{ErrorCode::Stopped, "the Runner is stopping"});
   lane.resume(std::move(executor));
@@ -143,6 +159,14 @@ std::expected<Lane*, Error> LaneTable::remove(std::string_view key) {
   by_key_[id].store(nullptr, std::memory_order_release);  // (2) pairs with (1)
   lane->close();
   return lane;
+}
+
+bool LaneTable::has_capacity() const noexcept {
+  // relaxed: see add(); find() orders.
+  for (ExecutorKeyId key = 0; key < keys_end_.load(std::memory_order_relaxed); ++key) {
+    if (const Lane* const lane = find(key); lane != nullptr && lane->has_capacity()) return true;
+  }
+  return false;
 }
 
 Lane* LaneTable::find_ever(std::string_view key) const noexcept {

@@ -29,8 +29,8 @@
 
 namespace leat {
 
-/// Thread-safety: find, release, reroute: any number of threads, lock-free. add: any, one at a time.
-/// start, stop: once each.
+/// Thread-safety: find, has_capacity, release, reroute: any number of threads, lock-free. add: any, one at a
+/// time. start, stop: once each.
 class LaneTable {
  public:
   static constexpr std::size_t kKeysMax = 4096;
@@ -66,6 +66,8 @@ class LaneTable {
     // (1) acquire: sees the lane that add() (2) made.
     return key < kKeysMax ? by_key_[key].load(std::memory_order_acquire) : nullptr;
   }
+  /// Whether any executor has a free slot.
+  bool has_capacity() const noexcept;
   /// The lane that the key has, or had; null: it never had an executor.
   Lane* find_ever(std::string_view key) const noexcept;
   /// What goes on without a task, once the workers are gone.
@@ -133,6 +135,7 @@ class LaneTable {
   PauseGate gate_;
   std::unique_ptr<std::atomic<Lane*>[]> by_key_;  // null where a key has no executor, or has none now
   std::unique_ptr<std::atomic<Lane*>[]> ever_;    // by key as well; stays
+  std::atomic<ExecutorKeyId> keys_end_{0};        // no key from here on has ever had an executor
   mutable Mutex mutex_;
   std::vector<Entry> entries_ LEAT_GUARDED_BY(mutex_);
   std::vector<std::pair<std::string, std::uint32_t>> tenant_weights_ LEAT_GUARDED_BY(mutex_);  // as told

@@ -125,6 +125,20 @@ TEST_F(Unregister, OtherLimitsAnUnknownKeyAndAPresentKeyAreRefused) {
   EXPECT_TRUE(runner_->register_executor("k", first_, kLimits));
 }
 
+TEST_F(Unregister, AnotherIdlePolicyOrAgingIsRefusedWithTheOnesThatTheKeyHas) {
+  ASSERT_TRUE(runner_->unregister_executor("k"));
+  ExecutorLimits idle = kLimits, aging = kLimits;
+  idle.idle = IdlePolicy::Park;
+  aging.aging = 2s;
+  for (const ExecutorLimits& other : {idle, aging}) {
+    const auto refused = runner_->register_executor("k", first_, other);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::InvalidArgument);
+    EXPECT_THAT(refused.error().message, HasSubstr("an aging of 1000000000 ns, IdlePolicy::SpinThenPark"));
+  }
+  EXPECT_TRUE(runner_->register_executor("k", first_, kLimits));
+}
+
 TEST_F(Unregister, TheAuditNamesWhoHoldsAPermitAndBalancesOnceItIsBack) {
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(dispatch());
   ASSERT_TRUE(eventually([&] { return first_->kept() == 1 && runner_->metrics("k").queued_tasks == 1; }));

@@ -33,7 +33,8 @@ class Dispatcher {
   ///
   /// @return  nothing, or NoExecutor, NoCapacity, Stopped, InvalidEvent, Storage: the event was not taken
   /// @pre     Runner::start() returned
-  /// Progress: lock-free at level Memory; above it, bounded by the journal's ring.  Complexity: O(1).
+  /// Progress: lock-free at level Memory and Priority::Normal (another level's queue has a mutex); above it,
+  /// bounded by the journal's ring.  Complexity: O(1).
   /// Ordering: what the caller did before dispatch() is visible to TaskExecutor::execute().
   virtual std::expected<void, DispatchError> dispatch(const TaskReadyEvent& event,
                                                       DispatchOptions options = {}) = 0;
@@ -60,6 +61,7 @@ class Dispatcher {
   virtual std::expected<void, Error> unregister_executor(std::string_view key) = 0;
 
   /// @return whether any registered executor has a free slot
+  /// Progress: lock-free, but for overrides of TaskExecutor::has_capacity().  Complexity: linear in the keys.
   virtual bool has_capacity() const = 0;
 
   /// @return the executor key for a namespace of 1 to 64 segments; empty where the name is not valid

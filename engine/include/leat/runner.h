@@ -181,7 +181,8 @@ class Runner {
   /// WouldDeadlock
   std::expected<void, Error> forget_quarantined(const Uuid& pipeline, std::string_view task);
 
-  /// Makes a task known that is dispatched alone.
+  /// Makes a task known that is dispatched alone. It has no time limits: those are TaskOptions, of workflows'
+  /// tasks.
   ///
   /// @param name      four segments
   /// @param function  called with TaskContext&, returns nothing or std::expected<void, TaskError>
@@ -388,7 +389,9 @@ class Runner::Builder {
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
 
   /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
-  /// The default is 10 s.
+  /// The default is 10 s. The time counts from the first look that finds it so. While tasks come, looks are a
+  /// quarter of it apart, at most 1 s; after a long idle spell six times as much as it, at most a minute: so
+  /// late may it be said.
   Builder& stall_warning(std::chrono::nanoseconds after);
   /// Says so, in one line and in the metrics, where an attempt whose time was up has not come back in this
   /// time. The default is 5 s.
