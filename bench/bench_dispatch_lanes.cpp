@@ -92,8 +92,8 @@ void run_lanes(benchmark::State& state, bool full) {
   });
   gate.open();
 }
-BENCHMARK_CAPTURE(run_lanes, idle, false)->Name("BM_Lanes_Leat/neighbour:idle")->UseRealTime();
-BENCHMARK_CAPTURE(run_lanes, full, true)->Name("BM_Lanes_Leat/neighbour:full")->UseRealTime();
+BENCHMARK_CAPTURE(run_lanes, idle, false)->Name("BM_Lanes_Leat/neighbour:idle/backend:thread")->UseRealTime();
+BENCHMARK_CAPTURE(run_lanes, full, true)->Name("BM_Lanes_Leat/neighbour:full/backend:thread")->UseRealTime();
 
 }  // namespace
 }  // namespace leat::bench

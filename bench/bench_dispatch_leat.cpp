@@ -81,7 +81,7 @@ void BM_QueueMemory_Leat(benchmark::State& state) {
     weigh();
   });
 }
-BENCHMARK(BM_QueueMemory_Leat)->UseRealTime();
+BENCHMARK(BM_QueueMemory_Leat)->Name("BM_QueueMemory_Leat/backend:thread")->UseRealTime();
 
 [[maybe_unused]] const bool kRegistered = [] {
   register_leat("Leat", dispatch_each);

@@ -46,11 +46,11 @@ void register_leat(const std::string& suffix, const LeatRow& row) {
 
 [[maybe_unused]] const bool kRegistered = [] {
   for (const auto& [idle, idle_name] : kIdlePolicies) {
-    for (const Backend backend : {Backend::Threads, Backend::Arena}) {
-      register_leat("/idle:" + std::string(idle_name) + "/backend:" + std::string(backend_name(backend)),
-                    {.idle = idle, .backend = backend});
-    }
+    register_leat("/idle:" + std::string(idle_name) + "/backend:thread",
+                  {.idle = idle, .backend = Backend::Threads});
   }
+  // oneTBB's threads idle as oneTBB has it.
+  register_leat("/backend:arena", {.idle = IdlePolicy::SpinThenPark, .backend = Backend::Arena});
   // The start waits for one sync.
   register_leat("/idle:spin_then_park/backend:thread/level:disk",
                 {.idle = IdlePolicy::SpinThenPark, .backend = Backend::Threads, .level = Durability::Disk});

@@ -29,7 +29,8 @@ def waits(peer, period_us, idle):
 
 
 def leat_waits(period_us, idle):
-    return [waits("Leat", period_us, idle)[0] + f"/backend:{backend}" for backend in ("thread", "arena")]
+    return [waits("Leat", period_us, idle)[0] + "/backend:thread",
+            f"BM_Latency_Leat/period_us:{period_us}/backend:arena"]  # idles as oneTBB has it
 
 
 RATE, P50, P99, CPU = "items_per_second", "p50_ns", "p99_ns", "cpu_ns_per_task"
@@ -44,8 +45,8 @@ RATIOS = [
     ("bulk dispatch, 200 ns / best of all", leat("LeatBulk", 200), peers(BEST_OF_ALL, 200), RATE, 0.9),
     ("CPU, single dispatch / better of oneTBB, Asio", leat("Leat", 0), peers(POOLS, 0), CPU, None),
     ("CPU, bulk dispatch / better of oneTBB, Asio", leat("LeatBulk", 0), peers(POOLS, 0), CPU, None),
-    ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full"],
-     ["BM_Lanes_Leat/neighbour:idle"], RATE, 0.9),
+    ("busy lanes, full neighbour / idle one", ["BM_Lanes_Leat/neighbour:full/backend:thread"],
+     ["BM_Lanes_Leat/neighbour:idle/backend:thread"], RATE, 0.9),
     ("wake p50, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P50, 1.2),
     ("wake p99, 200 us / raw futex", leat_waits(200, "park"), waits("RawFutex", 200, "park"), P99, 2.0),
     ("wake p50, 5 ms / raw futex", leat_waits(5000, "park"), waits("RawFutex", 5000, "park"), P50, 1.2),
@@ -74,7 +75,7 @@ FIGURES = [
     ("a dependent's start, p50 in ns", "BM_DependentStart_Leat/level:memory", P50, 5_000),
     ("start on a spinning worker, p50 in ns", "BM_Latency_Leat/period_us:200/idle:spin/backend:thread",
      P50, 1_000),
-    ("heap bytes of a queued task", "BM_QueueMemory_Leat", "heap_bytes_per_task", 96),
+    ("heap bytes of a queued task", "BM_QueueMemory_Leat/backend:thread", "heap_bytes_per_task", 96),
     ("bytes of a waiting pipeline, memory", "BM_WaitingPipelines_Leat/level:memory", WAITING, 400),
     ("bytes of a waiting pipeline, disk", "BM_WaitingPipelines_Leat/level:disk", WAITING, 400),
 ]
