@@ -7,6 +7,7 @@
 #include "crash_traces.h"
 #include "leat/store_recovery.h"
 #include "leat/thread_executor.h"
+#include "recovery_log.h"
 #include "runner_state.h"
 #include "store_failure.h"
 
@@ -16,14 +17,16 @@ namespace {
 constexpr std::string_view kSchemes = "rocksdb:///absolute/path, rocksdb://./relative/path, memory:";
 
 /// @return the store; null for `memory:`
-std::expected<std::unique_ptr<StateStore>, Error> open_url(std::string_view url) {
+std::expected<std::unique_ptr<StateStore>, Error> open_url(std::string_view url,
+                                                           const RecoveryLog::Log& log) {
   constexpr std::string_view kRocks = "rocksdb://";
   if (url == "memory:") return nullptr;
   if (!url.starts_with(kRocks) || url.size() == kRocks.size()) {
     return std::unexpected(
         Error{ErrorCode::InvalidArgument, fmt::format("database_url '{}': accepted are {}", url, kSchemes)});
   }
-  auto store = open_rocksdb_store(std::string(url.substr(kRocks.size())));
+  const auto torn = [&log](std::string_view line) { log(Severity::Warning, line); };
+  auto store = open_rocksdb_store(std::string(url.substr(kRocks.size())), {}, torn);
   if (!store) return std::unexpected(to_error(store.error()));
   return std::move(*store);
 }
@@ -141,8 +144,9 @@ std::expected<Runner, Error> Runner::Builder::build() {
   auto names = std::make_unique<NamespaceTable>();
   auto router = Router::make(parts.routing, *names);
   if (!router) return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(router.error().message)});
+  RecoveryLog recovery(*parts.clock, parts.log);
   if (parts.store == nullptr) {
-    auto store = open_url(parts.url);
+    auto store = open_url(parts.url, parts.log);
     if (!store) return std::unexpected(std::move(store.error()));
     parts.store = std::move(*store);
   }
@@ -157,7 +161,8 @@ std::expected<Runner, Error> Runner::Builder::build() {
               "memory_budget: nothing can wait in this store (accepted: a RocksDB store)"});
   }
   if (parts.store != nullptr) {
-    auto recovered = recover_unfinished(*parts.store);
+    auto recovered =
+        recover_unfinished(*parts.store, [&recovery](const RecoveryProgress& now) { recovery.look(now); });
     if (!recovered) return std::unexpected(to_error(recovered.error()));
     image = std::move(*recovered);
     if (parts.observer) {
@@ -186,9 +191,11 @@ std::expected<Runner, Error> Runner::Builder::build() {
                  fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
     }
     state->checkpointer.remember(image.folded_bytes());
+    const Recovered found = count_recovered(image, board, state->store->closed_cleanly());
     state->scheduler.remember(std::move(image), board, state->store->closed_cleanly());
     if (auto waiting = state->scheduler.waiting().remember(); !waiting)
       return std::unexpected(to_error(waiting.error()));
+    if (state->store->epoch() > 1) recovery.end(found);
   }
   Runner runner(std::move(state));
   for (const auto& [tenant, weight] : tenant_weights) {

@@ -116,6 +116,11 @@ std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow,
   forget_ended_keys(now);
   forget_if_ended(key, now);
   if (const auto known = submissions_.find(key); known != submissions_.end()) {
+    if (how.writes != nullptr) {
+      return fail(ErrorCode::AlreadyExists,
+                  "writes: not written, since the idempotency_key is that of pipeline " +
+                      known->second.pipeline.to_string());
+    }
     if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
     if (known->second.handle) return *known->second.handle;
     return fail(

@@ -422,7 +422,9 @@ std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known,
               StoreErrorCode::Damaged,
               fmt::format("commits are missing: from number {} to {}", end.sequence, header.previous_end())});
         }
-        if (end.hash != 0 && header.link && *header.link != end.hash) {
+        // Without a round the first commit is the store's first.
+        const bool knows_link = end.hash != 0 || end.sequence == 0;
+        if (knows_link && header.link && *header.link != end.hash) {
           return std::unexpected(
               StoreError{StoreErrorCode::Damaged,
                          fmt::format("commit {} is not linked to the one before it", sequence)});

@@ -12,6 +12,7 @@
 #include "journal_family.h"
 #include "leat/rocksdb.h"
 #include "rocksdb_store.h"
+#include "store_examination.h"
 #include "surroundings.h"
 
 namespace leat {
@@ -32,6 +33,44 @@ bool is_owner(const std::string& owner) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
   return !owner.empty() && owner.size() <= 64 && std::ranges::all_of(owner, allowed);
+}
+
+std::string directory_in(rocksdb::DB& db, const std::string& owner) {
+  return db.GetName() + "/leat-" + owner;
+}
+
+/// @return  the default family and the owner's, as journal_families() lists them, or Refused
+std::expected<std::vector<rocksdb::ColumnFamilyHandle*>, StoreError> find_own(
+    const std::string& owner, rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) {
+  if (!is_owner(owner)) {
+    return refuse(fmt::format("owner '{}' (accepted: 1 to 64 letters, digits, - and _)", owner));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> own = {db.DefaultColumnFamily()};
+  for (const rocksdb::ColumnFamilyDescriptor& family : journal_families()) {
+    if (family.name == rocksdb::kDefaultColumnFamilyName) continue;
+    const std::string name = family_name(owner, family.name);
+    const auto found =
+        std::ranges::find_if(families, [&](const auto* one) { return one->GetName() == name; });
+    if (found == families.end()) {
+      return refuse(
+          fmt::format("the database has no column family {}; RocksdbStore::configure() adds it", name));
+    }
+    rocksdb::ColumnFamilyDescriptor has;
+    if (const rocksdb::Status status = (*found)->GetDescriptor(&has); !status.ok())
+      return std::unexpected(to_store_error(status, "looking at the column family " + name));
+    if (auto fit = check_family(has); !fit) return std::unexpected(std::move(fit.error()));
+    own.push_back(*found);
+  }
+  return own;
+}
+
+/// Whether a database that is just open holds writes up, or slows them down.
+bool stalls(rocksdb::DB& db) {
+  std::uint64_t stopped = 0;
+  std::uint64_t rate = 0;
+  const bool known = db.GetIntProperty(rocksdb::DB::Properties::kIsWriteStopped, &stopped) &&
+                     db.GetIntProperty(rocksdb::DB::Properties::kActualDelayedWriteRate, &rate);
+  return !known || stopped != 0 || rate != 0;
 }
 
 /// Walks through a caller's batch and refuses what RocksDB would find out about only in its log's wake.
@@ -169,6 +208,7 @@ void RocksdbStore::configure(rocksdb::DBOptions& options,
   options.max_total_wal_size = journal_db_options(options.env).max_total_wal_size;
   options.max_bgerror_resume_count = 0;
   options.create_missing_column_families = true;
+  static_cast<StallListener&>(*stalls_).forget();
   options.listeners.push_back(stalls_);
   for (const rocksdb::ColumnFamilyDescriptor& family : journal_families()) {
     if (family.name == rocksdb::kDefaultColumnFamilyName) continue;
@@ -178,31 +218,23 @@ void RocksdbStore::configure(rocksdb::DBOptions& options,
 
 std::expected<std::unique_ptr<StateStore>, StoreError> RocksdbStore::open_in(
     rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const {
-  if (!is_owner(owner_)) {
-    return refuse(fmt::format("owner '{}' (accepted: 1 to 64 letters, digits, - and _)", owner_));
-  }
   if (auto fit = check_options(db.GetDBOptions()); !fit) return std::unexpected(std::move(fit.error()));
-  std::vector<rocksdb::ColumnFamilyHandle*> own = {db.DefaultColumnFamily()};
-  for (const rocksdb::ColumnFamilyDescriptor& family : journal_families()) {
-    if (family.name == rocksdb::kDefaultColumnFamilyName) continue;
-    const std::string name = family_name(owner_, family.name);
-    const auto found =
-        std::ranges::find_if(families, [&](const auto* one) { return one->GetName() == name; });
-    if (found == families.end()) {
-      return refuse(
-          fmt::format("the database has no column family {}; RocksdbStore::configure() adds it", name));
-    }
-    rocksdb::ColumnFamilyDescriptor has;
-    if (const rocksdb::Status status = (*found)->GetDescriptor(&has); !status.ok())
-      return std::unexpected(to_store_error(status, "looking at the column family " + name));
-    if (auto fit = check_family(has); !fit) return std::unexpected(std::move(fit.error()));
-    own.push_back(*found);
-  }
+  const auto own = find_own(owner_, db, families);
+  if (!own) return std::unexpected(own.error());
+  // What is there may be of an earlier opening with the same options.
+  if (!stalls(db)) static_cast<StallListener&>(*stalls_).forget();
   auto listed = list_families(db, families);
   if (!listed) return std::unexpected(std::move(listed.error()));
   return open_borrowed_store(
-      db, own, std::move(*listed), db.GetName() + "/leat-" + owner_,
+      db, *own, std::move(*listed), directory_in(db, owner_),
       StoreEnvironment{.env = db.GetEnv(), .stalls = std::static_pointer_cast<StallListener>(stalls_)});
+}
+
+std::expected<std::vector<StoreError>, StoreError> RocksdbStore::verify_in(
+    rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const {
+  const auto own = find_own(owner_, db, families);
+  if (!own) return std::unexpected(own.error());
+  return verify_borrowed_store(JournalDb::borrow(db, *own), directory_in(db, owner_));
 }
 
 }  // namespace leat

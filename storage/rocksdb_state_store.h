@@ -28,6 +28,7 @@
 #include "leat/state_store.h"
 #include "leat_locks/mutex.h"
 #include "rocksdb_embedding.h"
+#include "rocksdb_store.h"
 #include "store_directory.h"
 #include "surroundings.h"
 
@@ -35,9 +36,11 @@ namespace leat {
 
 class RocksdbStateStore final : public StateStore {
  public:
-  RocksdbStateStore(rocksdb::Env* env, Surroundings&& surroundings, StoreDirectory&& directory,
-                    JournalDb&& journal, const JournalEnd& journal_end, CallerFamilies&& callers = {})
-      : env_(env),
+  RocksdbStateStore(const StoreEnvironment& environment, Surroundings&& surroundings,
+                    StoreDirectory&& directory, JournalDb&& journal, const JournalEnd& journal_end,
+                    CallerFamilies&& callers = {})
+      : env_(environment.env),
+        reserved_numbers_(environment.reserved_numbers),
         surroundings_(std::move(surroundings)),
         directory_(std::move(directory)),
         journal_(std::move(journal)),
@@ -114,6 +117,7 @@ class RocksdbStateStore final : public StateStore {
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
   rocksdb::Env* const env_;
+  const std::uint64_t reserved_numbers_;
   const Surroundings surroundings_;
   StoreDirectory directory_;
   JournalDb journal_;

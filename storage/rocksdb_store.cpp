@@ -10,13 +10,11 @@
 #include "commit.h"
 #include "journal_recovery.h"
 #include "leat/rocksdb.h"
+#include "leat/store_recovery.h"
 #include "rocksdb_state_store.h"
 
 namespace leat {
 namespace {
-
-// Numbers reserved by one superblock: a crash skips at most so many; one file is synced for each so many.
-constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 
 StoreError at_place(const std::string& directory, const StoreError& what) {
   return {what.code, fmt::format("{}: {}", directory, what.message)};
@@ -50,7 +48,7 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   block.manifest = 0;
   block.journal_end = journal_end_.sequence;
   block.journal_hash = journal_end_.hash;
-  block.reserved_end += kReservedNumbers;
+  block.reserved_end += reserved_numbers_;
   if (!journal_.is_borrowed()) surroundings_.guard->take_reserve(0);
   // A store that was created has a floor, so a death between the two must find the floor first.
   if (!directory_.superblock().created) {
@@ -115,7 +113,7 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   LEAT_CHECK(first_sequence >= next_sequence_ && first_sequence >= written_ && end_sequence > first_sequence);
   if (end_sequence > directory_.superblock().reserved_end) {
     Superblock block = directory_.superblock();
-    block.reserved_end = end_sequence + kReservedNumbers;
+    block.reserved_end = end_sequence + reserved_numbers_;
     if (auto done = directory_.replace(block); !done) return fail(std::move(done.error()));
   }
   std::size_t context_bytes = 0;
@@ -143,8 +141,7 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   }
   if (status.ok()) status = put_contexts(journal_, first_sequence, rows.contexts, batch_);
   if (status.ok() && !rows.slice.empty()) status = put_rows(rows, first_sequence, end_sequence);
-  if (status.ok() && !rows.waiting.empty())
-    status = put_waiting(batch_, journal_.waiting(), rows.waiting);
+  if (status.ok() && !rows.waiting.empty()) status = put_waiting(batch_, journal_.waiting(), rows.waiting);
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed
   options.disableWAL = false;
@@ -235,6 +232,11 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     const auto mode = recovery_mode(directory, block, environment);
     if (!mode) return std::unexpected(mode.error());
     options.wal_recovery_mode = *mode;
+    if (*mode == rocksdb::WALRecoveryMode::kPointInTimeRecovery && environment.torn) {
+      environment.torn(fmt::format(
+          "{}: the log ends in a torn record, as a crash leaves it; nothing that was acknowledged is missing",
+          directory));
+    }
   }
   const auto promise = read_promise(directory, block, environment.boot);
   if (!promise) return std::unexpected(promise.error());
@@ -257,21 +259,42 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
   if (auto kept = check_promise(directory, *promise, end->sequence); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  auto store = std::make_unique<RocksdbStateStore>(environment.env, std::move(surroundings),
-                                                   std::move(*place), std::move(*journal), *end);
+  auto store = std::make_unique<RocksdbStateStore>(environment, std::move(surroundings), std::move(*place),
+                                                   std::move(*journal), *end);
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;
 }
 
+namespace {
+
+/// Commits in a caller's database without leat's directory beside it: nobody knows what is missing of them. Asked
+/// before the directory is made.
+std::expected<void, StoreError> check_vouched(const JournalDb& journal, const std::string& directory) {
+  const auto block = read_superblock(directory);
+  if (block || block.error().code != StoreErrorCode::NotFound) return {};
+  const auto end = journal.end(JournalEnd());
+  if (!end) return std::unexpected(at_place(directory, end.error()));
+  if (end->sequence == JournalEnd().sequence) return {};
+  return std::unexpected(
+      StoreError{StoreErrorCode::Damaged,
+                 fmt::format("{}: LEAT is missing, and the database holds transitions up to {}; put the "
+                             "directory back from a backup",
+                             directory, end->sequence - 1)});
+}
+
+}  // namespace
+
 std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
     rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families, CallerFamilies&& callers,
     const std::string& directory, const StoreEnvironment& environment) {
+  JournalDb journal = JournalDb::borrow(db, families);
+  if (auto vouched = check_vouched(journal, directory); !vouched)
+    return std::unexpected(std::move(vouched.error()));
   auto place = StoreDirectory::open(directory);
   if (!place) return std::unexpected(std::move(place.error()));
   const Superblock block = place->superblock();
   const auto promise = read_promise(directory, block, environment.boot);
   if (!promise) return std::unexpected(promise.error());
-  JournalDb journal = JournalDb::borrow(db, families);
   // The caller has recovered the database; what leat acknowledged in it is to be there.
   const auto end = journal.check(JournalEnd::of(block), promise->last);
   if (!end) return std::unexpected(at_place(directory, end.error()));
@@ -280,9 +303,8 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   }
   Surroundings surroundings(*environment.env, directory);
   if (environment.stalls != nullptr) surroundings.stalls = environment.stalls;
-  auto store = std::make_unique<RocksdbStateStore>(environment.env, std::move(surroundings),
-                                                   std::move(*place), std::move(journal), *end,
-                                                   std::move(callers));
+  auto store = std::make_unique<RocksdbStateStore>(environment, std::move(surroundings), std::move(*place),
+                                                   std::move(journal), *end, std::move(callers));
   if (auto begun = store->begin(environment.boot); !begun) return std::unexpected(std::move(begun.error()));
   return store;
 }
@@ -290,6 +312,12 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(const std::string& directory,
                                                                           const StoreOptions& options) {
   return open_rocksdb_store(directory, StoreEnvironment{.options = options});
+}
+
+std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
+    const std::string& directory, const StoreOptions& options,
+    const std::function<void(std::string_view line)>& torn) {
+  return open_rocksdb_store(directory, StoreEnvironment{.options = options, .torn = torn});
 }
 
 }  // namespace leat

@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "leat/state_store.h"
@@ -19,10 +21,15 @@ namespace leat {
 
 class StallListener;
 
+/// Reserved by one superblock: a crash skips at most so many; one file is synced for each so many.
+inline constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
+
 struct StoreEnvironment {
   rocksdb::Env* env = rocksdb::Env::Default();  ///< outlives the store
   std::uint64_t boot = current_boot();          ///< see Floor::promised()
   StoreOptions options = {};
+  std::function<void(std::string_view line)> torn = {};  ///< see leat/store_recovery.h
+  std::uint64_t reserved_numbers = kReservedNumbers;
   std::shared_ptr<StallListener> stalls = {};  ///< that a caller's database tells; null: one of its own
 };
 

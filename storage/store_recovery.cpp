@@ -4,29 +4,36 @@
 
 namespace leat {
 
-std::expected<StoreImage, StoreError> recover_unfinished(StateStore& store) {
+std::expected<StoreImage, StoreError> recover_unfinished(
+    StateStore& store, const std::function<void(const RecoveryProgress&)>& progress) {
   StoreImage image(StoreImage::Keep::Unfinished);
   const CheckpointMarks marks = store.checkpoints();
   const CheckpointMark& mark = marks.newest();
   image.begin_at(mark);
+  const auto tell = [&](std::uint64_t folded_to) {
+    if (progress) progress({image.pipelines().size(), folded_to, store.journal_end()});
+  };
   if (mark.generation != 0) {
-    auto loaded = store.replay_rows(
-        mark.generation,
-        [&image](std::uint64_t first, std::span<const std::byte> slice) { return image.load(first, slice); });
+    auto loaded =
+        store.replay_rows(mark.generation, [&](std::uint64_t first, std::span<const std::byte> slice) {
+          auto done = image.load(first, slice);
+          if (done) tell(0);
+          return done;
+        });
     if (!loaded) return std::unexpected(std::move(loaded.error()));
   }
-  auto folded =
-      store.replay_from(mark.minimum, [&image](std::uint64_t first, std::span<const std::byte> commit) {
-        return image.apply(first, commit);
-      });
+  auto folded = store.replay_from(mark.minimum, [&](std::uint64_t first, std::span<const std::byte> commit) {
+    auto done = image.apply(first, commit);
+    if (done) tell(image.end_sequence());
+    return done;
+  });
   if (!folded) return std::unexpected(std::move(folded.error()));
   // A reader that runs out of file descriptors can end early and say nothing.
   if (image.end_sequence() != 0 && image.end_sequence() < store.journal_end()) {
-    return std::unexpected(
-        StoreError{StoreErrorCode::Io, "the journal was read up to number " +
-                                           std::to_string(image.end_sequence()) + " and ends at " +
-                                           std::to_string(store.journal_end()) +
-                                           ": too few file descriptors?"});
+    return std::unexpected(StoreError{
+        StoreErrorCode::Io, "the journal was read up to number " + std::to_string(image.end_sequence()) +
+                                " and ends at " + std::to_string(store.journal_end()) +
+                                ": too few file descriptors?"});
   }
   if (auto whole = check_whole(image); !whole) return std::unexpected(std::move(whole.error()));
   return image;

@@ -41,6 +41,20 @@ class Examination {
     return std::move(findings_);
   }
 
+  /// Of a journal in a database that somebody else has open.
+  std::vector<Finding> run(const JournalDb& journal) {
+    examine_floor();
+    if (!block_.created) return std::move(findings_);
+    const auto promise = read_promise(directory_, block_, StoreEnvironment().boot);
+    if (!promise) return report(StoreError(promise.error())), std::move(findings_);
+    if (auto end = journal.check(JournalEnd::of(block_), promise->last); !end) {
+      report(std::move(end.error()));
+    } else {
+      examine_commits(journal, *promise);
+    }
+    return std::move(findings_);
+  }
+
  private:
   /// @param derived  see Finding
   void report(StoreError&& what, std::string_view derived = {}) {
@@ -208,13 +222,10 @@ struct Progress {
   }
 };
 
-}  // namespace
-
-std::vector<Finding> examine_store(const std::string& directory, const Superblock& block) {
-  return Examination(directory, block).run();
-}
-
-std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory) {
+/// Examines until a look was not disturbed by a writer.
+template <class Examine>
+std::expected<std::vector<StoreError>, StoreError> examine_at_rest(const std::string& directory,
+                                                                   const Examine& examine) {
   Progress earlier{.block = std::unexpected(StoreError{}), .floor_turn = 0};
   for (int tries = 1;; ++tries) {
     Progress now = Progress::of(directory);
@@ -223,14 +234,30 @@ std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const st
       return std::vector<StoreError>{now.block.error()};
     }
     std::vector<StoreError> findings;
-    for (Finding& finding : examine_store(directory, *now.block))
-      findings.push_back(std::move(finding.error));
+    for (Finding& finding : examine(*now.block)) findings.push_back(std::move(finding.error));
     if (findings.empty() || tries == kTries) return findings;
     // Nobody writes to a closed store; of another one the same is to be seen twice.
     const bool at_rest = Progress::of(directory) == now && (now.block->clean || earlier == now);
     if (at_rest) return findings;
     earlier = std::move(now);
   }
+}
+
+}  // namespace
+
+std::vector<Finding> examine_store(const std::string& directory, const Superblock& block) {
+  return Examination(directory, block).run();
+}
+
+std::expected<std::vector<StoreError>, StoreError> verify_rocksdb_store(const std::string& directory) {
+  return examine_at_rest(directory,
+                         [&directory](const Superblock& block) { return examine_store(directory, block); });
+}
+
+std::expected<std::vector<StoreError>, StoreError> verify_borrowed_store(const JournalDb& journal,
+                                                                         const std::string& directory) {
+  return examine_at_rest(directory,
+                         [&](const Superblock& block) { return Examination(directory, block).run(journal); });
 }
 
 }  // namespace leat

@@ -107,7 +107,7 @@ std::expected<void, Failure> send(Runner& runner, const Group& group, const std:
 std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::vector<Signal>& signals,
                                                 const std::string& store) {
   if (auto entered = enter_directory(group.settings); !entered) return std::unexpected(entered.error());
-  auto session = Session::open(group.settings, store);
+  auto session = Session::open(group.settings, store, Severity::Info);
   if (!session) return std::unexpected(session.error());
   Runner& runner = (*session)->runner();
   const auto begin = std::chrono::steady_clock::now();

@@ -47,13 +47,16 @@ std::string set_retention(Runner::Builder& builder, const RunSettings& settings)
 }  // namespace
 
 std::expected<std::unique_ptr<Session>, Failure> Session::open(const RunSettings& settings,
-                                                               const std::string& store) {
+                                                               const std::string& store, Severity shown) {
   std::unique_ptr<Session> session(new Session(settings.time_scale));
   const auto job_executor = [&session] {
     return std::make_shared<JobExecutor>(session->timer_, session->processes_, session->time_scale_);
   };
   Runner::Builder builder = Runner::builder();
   builder.database_url(database_url(store)).routing_config(settings.routing).workers(settings.workers);
+  builder.log_sink([shown](Severity severity, std::string_view line) {
+    if (severity >= shown) fmt::print(stderr, "leat: {}\n", line);
+  });
   if (std::string wrong = set_retention(builder, settings); !wrong.empty()) {
     return std::unexpected(Failure{kBadInput, std::move(wrong)});
   }

@@ -38,8 +38,10 @@ class Session {
   /// Opens the store and registers the executors; starts nothing.
   ///
   /// @param store  a directory; empty: none, all is in memory
+  /// @param shown  what the engine says from here on goes to standard error
   static std::expected<std::unique_ptr<Session>, Failure> open(const RunSettings& settings,
-                                                               const std::string& store);
+                                                               const std::string& store,
+                                                               Severity shown = Severity::Warning);
 
   Runner& runner() noexcept { return *runner_; }
 

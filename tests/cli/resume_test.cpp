@@ -79,6 +79,7 @@ TEST_F(ResumeTest, CarriesOnAfterKillNineWithoutRepeatingWhatWasCompleted) {
   open_gate();
   const CommandResult resumed = leat({"resume", "--json"});
   ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("1 pipeline(s) to carry on"));
   const Json result = Json::parse(resumed.out);
   EXPECT_EQ(result["pipelines"], 1);
   EXPECT_EQ(result["completed"], 1);

@@ -19,7 +19,7 @@ namespace leat::test {
 /// behind it.
 ///
 /// @param events  what the round leaves of the journal before it
-inline void write_filled_store(const std::string& directory, const Retention& events) {
+inline void fill_and_close(StateStore& store, const Retention& events) {
   constexpr std::string_view kTasks[] = {"extract", "transform", "load"};
   constexpr std::uint32_t kReady[] = {0};
   constexpr Successor kNext[] = {{1, TaskState::Ready}};
@@ -41,10 +41,8 @@ inline void write_filled_store(const std::string& directory, const Retention& ev
                                  .definition = "[workflow]"};
   const KeyDefined key{.key_no = 1, .key = "default"};
 
-  auto store = open_rocksdb_store(directory);
-  ASSERT_TRUE(store) << store.error().message;
-  (*store)->retain_events(events);
-  JournalWriter writer(**store);
+  store.retain_events(events);
+  JournalWriter writer(store);
   ASSERT_TRUE(writer.append(TransitionGroup(kTime, workflow), TransitionGroup(kTime, key), created(1)));
   ASSERT_TRUE(writer.append(TransitionGroup(kTime + 1, TaskStarted{.pipeline_no = 1, .key_no = 1})));
   TransitionGroup failed(kTime + 2, TaskEnded{.pipeline_no = 1,
@@ -91,12 +89,18 @@ inline void write_filled_store(const std::string& directory, const Retention& ev
   ASSERT_TRUE(writer.append_rows(rows));
   ASSERT_TRUE(writer.sync());
   for (bool more = true; more;) {
-    const auto tidied = (*store)->tidy();
+    const auto tidied = store.tidy();
     ASSERT_TRUE(tidied) << tidied.error().message;
     more = *tidied;
   }
   ASSERT_TRUE(writer.append(created(3)));
-  ASSERT_TRUE((*store)->close());
+  ASSERT_TRUE(store.close());
+}
+
+inline void write_filled_store(const std::string& directory, const Retention& events) {
+  auto store = open_rocksdb_store(directory);
+  ASSERT_TRUE(store) << store.error().message;
+  fill_and_close(**store, events);
 }
 
 }  // namespace leat::test

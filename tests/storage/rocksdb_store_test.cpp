@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "commit.h"
+#include "journal_family.h"
 #include "journal_writer.h"
 #include "leat/state_store.h"
 #include "temporary_directory.h"
@@ -216,6 +217,21 @@ TEST_F(RocksdbStore, LossOfASyncedCommitIsDamageAfterAPowerCutToo) {
   const fs::path log = file(".log");
   fs::resize_file(log, fs::file_size(log) - 5);
   expect_refused(StoreErrorCode::Damaged, "3 to 3 were acknowledged and are missing", true);
+}
+
+TEST_F(RocksdbStore, LossOfTheFirstCommitsIsDamage) {
+  crash_with(1, 5, {5});
+  {
+    rocksdb::DB* raw = nullptr;
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    const auto families = journal_families();
+    const rocksdb::DBOptions options = journal_db_options(rocksdb::Env::Default());
+    ASSERT_TRUE(rocksdb::DB::Open(options, path_, families, &handles, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> db(raw);
+    for (const std::uint64_t first : {1, 2}) ASSERT_TRUE(db->Delete({}, handles[1], journal_key(first)).ok());
+    for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  }
+  expect_refused(StoreErrorCode::Damaged, "commit 3 is not linked to the one before it");
 }
 
 TEST_F(RocksdbStore, MissingWriteAheadLogIsDamage) {

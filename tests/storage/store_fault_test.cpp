@@ -36,9 +36,9 @@ struct Acknowledged {
 
 /// Opens, appends kCommits commits, syncs now and then, closes; gives up at the first error, as the journal
 /// does.
-Acknowledged play(const std::string& place, rocksdb::Env& env) {
+Acknowledged play(const std::string& place, rocksdb::Env& env, std::uint64_t reserved_numbers) {
   Acknowledged told;
-  auto store = open_rocksdb_store(place, StoreEnvironment{.env = &env});
+  auto store = open_rocksdb_store(place, StoreEnvironment{.env = &env, .reserved_numbers = reserved_numbers});
   if (!store) return told;
   JournalWriter writer(**store);
   const std::string output(700, 'o');
@@ -87,6 +87,7 @@ struct Case {
   std::string name;
   Fault fault;
   End end;
+  std::uint64_t reserved_numbers = kReservedNumbers;
 };
 
 /// A crashed store with kCommits commits, all of them synced.
@@ -107,7 +108,7 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
   std::cout << "LEAT_SEED=" << seed << "\n";
   std::mt19937_64 random(seed);
-  const auto [name, fault, end] = GetParam();
+  const auto [name, fault, end, reserved_numbers] = GetParam();
   const TemporaryDirectory directory = TemporaryDirectory::without_device();
   std::uint64_t fail_at = 1;
   for (bool untouched = false; !untouched; ++fail_at) {
@@ -116,7 +117,7 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
     std::filesystem::remove_all(place);
     const auto system = std::make_shared<FaultyFileSystem>(fault, fail_at);
     FaultyEnv env(system);
-    const Acknowledged told = play(place, env);
+    const Acknowledged told = play(place, env, reserved_numbers);
     if (end != End::Killed) system->cut_power(end == End::TornPowerCut ? &random : nullptr);
     expect_nothing_lost(place, told, end);
     if (testing::Test::HasFailure()) return;
@@ -129,7 +130,7 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
 }
 
 TEST_P(StoreFault, LosesNothingWhenARecoveryFailsAtAnyCall) {
-  const auto [name, fault, end] = GetParam();
+  const auto [name, fault, end, unused] = GetParam();
   std::mt19937_64 random(1);
   const TemporaryDirectory directory = TemporaryDirectory::without_device();
   const std::string crashed = directory.store() + ".crashed";
@@ -164,7 +165,9 @@ INSTANTIATE_TEST_SUITE_P(Every, StoreFault,
                                          Case{"NoSpaceKilled", Fault::RefuseForSpace, End::Killed},
                                          Case{"NoSpacePowerCut", Fault::RefuseForSpace, End::PowerCut},
                                          Case{"LiedAboutPowerCut", Fault::Lie, End::PowerCut},
-                                         Case{"LiedAboutTorn", Fault::Lie, End::TornPowerCut}),
+                                         Case{"LiedAboutTorn", Fault::Lie, End::TornPowerCut},
+                                         Case{"FewNumbersKilled", Fault::Refuse, End::Killed, 1},
+                                         Case{"FewNumbersTorn", Fault::Refuse, End::TornPowerCut, 1}),
                          [](const auto& one) { return one.param.name; });
 
 }  // namespace

@@ -36,7 +36,8 @@ struct RocksdbWrites final : public CallerWrites {
 /// Its health follows the free space beside leat's directory and the database's write stalls, where
 /// configure() was called on the same object. It has no reserve against a full device, since the database
 /// writes past it: the gate is all there is. `leat verify` and `leat inspect` read stores of leat's own
-/// alone; an opening checks every commit from the newest round of the checkpoint on.
+/// alone; verify_in() proves one here, and an opening checks every commit from the newest round of the
+/// checkpoint on.
 ///
 /// Thread-safety: none needed.
 class RocksdbStore {
@@ -55,6 +56,15 @@ class RocksdbStore {
   /// @return          or Refused with the option that would break a guarantee; Locked, NewerFormat,
   ///                  NotWritable, Damaged, Io
   std::expected<std::unique_ptr<StateStore>, StoreError> open_in(
+      rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const;
+
+  /// Proves that leat's part is whole, as verify_rocksdb_store() does: every commit and what follows from it.
+  /// Reads all of it and writes nothing, takes no lock: the store may be open. Whether the files of the database are as
+  /// they were written, RocksDB's own checksums tell as far as leat's families are read.
+  ///
+  /// @return  what is wrong, most fundamental first; empty: nothing. Or Refused as by open_in(), NotFound,
+  ///          NewerFormat, Io
+  std::expected<std::vector<StoreError>, StoreError> verify_in(
       rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const;
 
  private:
