@@ -4,8 +4,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "bench_runner.h"
 #include "tally.h"
@@ -30,10 +34,20 @@ NamedWorkflow read_wfformat(const std::filesystem::path& file) {
   std::ifstream stream(file);
   const auto root = nlohmann::json::parse(stream);
   Workflow::Builder builder(file.stem().string());
-  for (const auto& task : root.at("workflow").at("specification").at("tasks")) {
-    TaskOptions options;
-    for (const auto& parent : task.at("parents")) options.after.push_back(parent.get<std::string>());
-    builder.task(task.at("id").get<std::string>(), &count_task, std::move(options));
+  const auto& tasks = root.at("workflow").at("specification").at("tasks");
+  const auto names = [](const nlohmann::json& task, const char* list) {
+    return task.value(list, std::vector<std::string>());
+  };
+  // An edge may be told at either end, or at both.
+  std::map<std::string, std::set<std::string>> parents;
+  for (const auto& task : tasks) {
+    const auto id = task.at("id").get<std::string>();
+    for (const std::string& parent : names(task, "parents")) parents[id].insert(parent);
+    for (const std::string& child : names(task, "children")) parents[child].insert(id);
+  }
+  for (const auto& task : tasks) {
+    const auto id = task.at("id").get<std::string>();
+    builder.task(id, &count_task, {.after = {parents[id].begin(), parents[id].end()}});
   }
   return {.name = file.stem().string(), .workflow = build(builder)};
 }
