@@ -89,6 +89,11 @@ std::expected<void, Error> ScheduleTable::set(std::string_view name, const Sched
   if (!times) return fail(std::move(times.error()));
   auto zone = TimeZone::find(definition.options.time_zone);
   if (!zone) return fail(std::move(zone.error()));
+  if (!times->next_after(seconds_of(clock_.unix_ns()), *zone)) {
+    return fail(Error{ErrorCode::InvalidArgument, "cron '" + definition.options.cron +
+                                                      "' names no time in the next 50 years (accepted: one "
+                                                      "that does)"});
+  }
   const MutexLock lock(mutex_);
   const auto [place, is_new] = entries_.try_emplace(std::string(name));
   Entry& entry = place->second;
@@ -221,7 +226,7 @@ void ScheduleTable::drain_ended() {
     Entry* const entry = find(schedule);
     if (entry == nullptr) continue;
     entry->live.erase(pipeline_no);
-    if (entry->queued_ns != 0) put(*entry);
+    if (entry->queued_ns != 0 || entry->waits) put(*entry);
   }
 }
 
@@ -277,7 +282,8 @@ ScheduleTable::Dealt ScheduleTable::deal_with(Entry& entry, std::int64_t now) {
   const auto time = next_after(entry, entry.cursor_ns);
   if (!time || *time > now) return Dealt::Done;
   const ScheduleOptions& options = entry.definition.options;
-  if (now - *time <= options.misfire_after.count()) return take_turn(entry, *time, *time);
+  const bool is_late = now - *time > options.misfire_after.count();
+  if (!is_late && *time > entry.missed_to_ns) return take_turn(entry, *time, *time);
   switch (options.misfire) {
     case Misfire::FireOnce:
       return take_turn(entry, *time, now);
@@ -286,8 +292,24 @@ ScheduleTable::Dealt ScheduleTable::deal_with(Entry& entry, std::int64_t now) {
     case Misfire::CatchUp:
       break;
   }
-  const std::int64_t from = caught_up_from(entry, now);
-  return from == entry.cursor_ns ? take_turn(entry, *time, *time) : move(entry, from);
+  return catch_up(entry, *time, now);
+}
+
+/// Deals with the first of the times that nobody was there for, or leaves out those that are too many.
+ScheduleTable::Dealt ScheduleTable::catch_up(Entry& entry, std::int64_t time_ns, std::int64_t now) {
+  if (entry.missed_to_ns < time_ns) entry.missed_to_ns = now;
+  const std::int64_t from = caught_up_from(entry, entry.missed_to_ns);
+  if (from != entry.cursor_ns) return move(entry, from);
+  const Overlap overlap = entry.definition.options.overlap;
+  if (overlap == Overlap::Allow || overlap == Overlap::CancelOther) return take_turn(entry, time_ns, time_ns);
+  // Each after the one before: else that would leave it out.
+  if (!entry.live.empty()) {
+    entry.waits = true;
+    return Dealt::Done;
+  }
+  // What came while they were caught up came while one was under way.
+  const auto next = next_after(entry, time_ns);
+  return fire(entry, time_ns, next && *next <= entry.missed_to_ns ? time_ns : std::max(time_ns, now));
 }
 
 /// The cursor behind which no more than catch_up_max times are due: its own, or a later one.
@@ -387,7 +409,8 @@ void ScheduleTable::publish(Entry& entry, bool with_definition) {
 void ScheduleTable::put(Entry& entry) {
   if (entry.next_ns) due_.erase({*entry.next_ns, entry.name});
   entry.next_ns.reset();
-  if (entry.paused || !entry.bound) return;
+  entry.waits = entry.waits && !entry.live.empty();
+  if (entry.paused || !entry.bound || entry.waits) return;
   entry.next_ns = entry.queued_ns != 0 && entry.live.empty() ? std::optional(entry.queued_ns)
                                                              : next_after(entry, entry.cursor_ns);
   if (entry.next_ns) due_.emplace(*entry.next_ns, entry.name);

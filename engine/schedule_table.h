@@ -108,6 +108,8 @@ class ScheduleTable final : public TimerListener {
     std::int64_t cursor_ns = 0;
     std::int64_t last_ns = 0;
     std::int64_t queued_ns = 0;
+    std::int64_t missed_to_ns = 0;        // times up to here are caught up, whenever their turns come
+    bool waits = false;                   // one of those waits for the pipeline before it
     std::optional<std::int64_t> next_ns;  // where due_ has it; nothing: it is not there
     std::map<std::uint64_t, std::optional<PipelineHandle>> live;  // nothing: nobody carries it on yet
   };
@@ -120,6 +122,7 @@ class ScheduleTable final : public TimerListener {
   void drain_ended() LEAT_REQUIRES(mutex_);
   void look() LEAT_REQUIRES(mutex_);
   Dealt deal_with(Entry& entry, std::int64_t now_ns) LEAT_REQUIRES(mutex_);
+  Dealt catch_up(Entry& entry, std::int64_t time_ns, std::int64_t now_ns) LEAT_REQUIRES(mutex_);
   Dealt take_turn(Entry& entry, std::int64_t time_ns, std::int64_t cursor_ns) LEAT_REQUIRES(mutex_);
   Dealt cancel_live(Entry& entry) LEAT_REQUIRES(mutex_);
   Dealt fire(Entry& entry, std::int64_t time_ns, std::int64_t cursor_ns) LEAT_REQUIRES(mutex_);

@@ -261,15 +261,39 @@ TEST(ScheduleMisfire, SkipLeavesOutAllButWhatIsOnTime) {
 }
 
 TEST(ScheduleMisfire, CatchUpFiresForEveryTimeMissed) {  // row 199
-  EXPECT_THAT(
-      fired_after_five_hours({.cron = "@hourly", .overlap = Overlap::Allow, .misfire = Misfire::CatchUp}),
-      ElementsAre(at("13:00:00"), at("14:00:00"), at("15:00:00"), at("16:00:00"), at("17:00:00")));
+  for (const Overlap overlap : {Overlap::Skip, Overlap::Allow, Overlap::QueueOne}) {
+    EXPECT_THAT(
+        fired_after_five_hours({.cron = "@hourly", .overlap = overlap, .misfire = Misfire::CatchUp}),
+        ElementsAre(at("13:00:00"), at("14:00:00"), at("15:00:00"), at("16:00:00"), at("17:00:00")))
+        << to_string(overlap);
+  }
+}
+
+TEST(ScheduleMisfire, CatchUpRunsOneAfterTheOtherAndLeavesOutWhatComesMeanwhile) {  // row 199
+  Stage first;
+  first.start();
+  ASSERT_TRUE(first.runner().schedule("s", first.slow(), {.cron = "@hourly", .misfire = Misfire::CatchUp}));
+  first.stop();
+  first.clock().advance(3h + 10s);
+  Stage second(first.medium(), first.shared_clock());
+  ASSERT_TRUE(second.runner().register_workflow(second.slow()));
+  second.start();
+  second.run();
+  for (int time = 1; time <= 3; ++time) {
+    EXPECT_EQ(second.holding().count(), 1U);
+    EXPECT_EQ(second.runner().schedules()[0].last_ns, kNoon + time * 3600 * kSecond);
+    if (time == 2) second.pass(2h);  // 16:00 and 17:00 come
+    second.holding().end_first();
+    second.run();
+  }
+  EXPECT_EQ(second.holding().count(), 0U);
+  second.pass(1h);
+  EXPECT_EQ(second.runner().schedules()[0].last_ns, kNoon + 6 * 3600 * kSecond) << "then it goes on";
 }
 
 TEST(ScheduleMisfire, CatchUpFiresForTheLatestTimesWithinItsBound) {  // row 199
   EXPECT_THAT(
-      fired_after_five_hours(
-          {.cron = "@hourly", .overlap = Overlap::Allow, .misfire = Misfire::CatchUp, .catch_up_max = 2}),
+      fired_after_five_hours({.cron = "@hourly", .misfire = Misfire::CatchUp, .catch_up_max = 2}),
       ElementsAre(at("16:00:00"), at("17:00:00")));
   Stage stage;
   stage.start();
@@ -513,6 +537,7 @@ TEST(Schedule, RefusesWhatItCannotKeep) {
   };
   EXPECT_EQ(code("", {.cron = "@daily"}), ErrorCode::InvalidArgument);
   EXPECT_EQ(code("s", {.cron = "@never"}), ErrorCode::InvalidArgument);
+  EXPECT_EQ(code("s", {.cron = "0 0 30 2 *"}), ErrorCode::InvalidArgument) << "there is no 30 February";
   EXPECT_EQ(code("s", {.cron = "@daily", .time_zone = "Middle/Earth"}), ErrorCode::NotFound);
   EXPECT_EQ(code("s", {.cron = "@daily", .context = "[]"}), ErrorCode::InvalidArgument);
   EXPECT_EQ(code("s", {.cron = "@daily", .catch_up_max = 0}), ErrorCode::InvalidArgument);
