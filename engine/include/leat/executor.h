@@ -116,7 +116,7 @@ class CompletionToken {
   bool defer() noexcept;
   /// Takes both again, before parked and queued tasks do, and calls back on a worker of the lane; told to
   /// end, it calls back without them. A token that is completed or dropped before may be called back for, or
-  /// not.
+  /// not. Not to be called again before it has called back.
   void take_again(std::function<void()> callback);
 
   /// Tells of the same wish to end early, for code that polls.
