@@ -80,9 +80,14 @@ void Lane::set_board(std::span<BoardLine> lines, ClaimLines claim) noexcept {
 
 template <class MakeTask>
 void Lane::push(std::size_t count, const MakeTask& make_task) noexcept {
-  std::size_t i = thread_number() % kProducers;
+  // A token keeps the blocks that went through it: threads share one until two of them want it at once.
+  const std::size_t spread = spread_.load(std::memory_order_relaxed);  // relaxed, twice: any value will do
+  std::size_t i = thread_number() % spread;
   // (1) acquire: takes over the token's state from whoever released it (2).
-  while (producers_[i]->busy.exchange(true, std::memory_order_acquire)) i = (i + 1) % kProducers;
+  while (producers_[i]->busy.exchange(true, std::memory_order_acquire)) {
+    if (spread < kProducers) spread_.store(spread + 1, std::memory_order_relaxed);
+    i = (i + 1) % kProducers;
+  }
   const bool stored =
       queue_.enqueue_bulk(producers_[i]->token, MakingIterator<MakeTask>{&make_task, 0}, count);
   // Only out of memory: slots bound what is needed.

@@ -230,7 +230,7 @@ class Lane final : public SlotListener {
   using Queue = moodycamel::ConcurrentQueue<QueuedTask, QueueTraits>;
 
   // A producer token serves one thread at a time; a few of them serve any number, so that no thread leaves
-  // an implicit producer behind in a queue that never frees memory.
+  // an implicit producer behind in a queue that never frees memory. As few as do: each keeps what it has had.
   struct alignas(64) Producer {
     explicit Producer(Queue& queue) : token(queue) {}
     std::atomic<bool> busy{false};
@@ -337,6 +337,7 @@ class Lane final : public SlotListener {
   // kClosed, kPaused, or both: nothing is begun. Workers look at it for each task: nothing here is written
   // often.
   std::atomic<std::uint8_t> closed_{0};
+  std::atomic<std::size_t> spread_{1};        // producer tokens that threads begin with; likewise
   std::atomic<std::uint32_t> held_alone_{0};  // tasks without a pipeline that a paused name holds
   Resumptions resumptions_;                   // likewise
   Attempt no_task_;          // stands for what belongs to none, where a thread is asked what it runs

@@ -1,5 +1,5 @@
 // What a pipeline costs that only waits, with all that refers to it: in the engine, and while a store is
-// opened.
+// opened; and what a queued task does.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "behaviours.h"
@@ -107,6 +108,32 @@ TEST_F(WaitingPipelines, TakeThePlaceOfTheirImagesWhenCarriedOn) {
   ASSERT_TRUE(runner_->start());
   EXPECT_EQ(runner_->resumed().size(), kPipelines);
   EXPECT_LE(each(heap_bytes() - before, "bytes"), 150) << "both are there";
+}
+
+TEST(QueuedTasks, CostNoMoreFromManyThreadsInTurnThanFromOne) {
+  if (LEAT_WEIGHS_HEAP == 0) GTEST_SKIP() << "malloc belongs to the sanitizer, or is not glibc's";
+  constexpr std::uint32_t kQueued = 20'000;
+  constexpr int kThreads = 64;  // more than a lane has producer tokens
+  std::atomic<bool> held = true;
+  auto runner = Runner::builder()
+                    .database_url("memory:")
+                    .default_limits({.max_concurrent = 1, .max_queued = kQueued})
+                    .build();
+  ASSERT_TRUE(runner) << runner.error().message;
+  const Namespace task = *runner->register_task("t::p::w::task", [&](TaskContext&) { held.wait(true); });
+  ASSERT_TRUE(runner->start());
+  const std::int64_t before = heap_bytes();
+  for (int i = 0; i < kThreads; ++i) {
+    held = true;
+    std::thread([&] {
+      while (runner->dispatcher().dispatch(runner->make_event(task), {.durability = Durability::Memory})) {
+      }
+    }).join();
+    held = false;
+    held.notify_all();
+    ASSERT_TRUE(runner->wait_idle(30s));
+  }
+  EXPECT_LE((heap_bytes() - before) / kQueued, 130) << "one token's blocks, and room for a few more";
 }
 
 }  // namespace
