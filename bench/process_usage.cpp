@@ -43,6 +43,19 @@ std::int64_t resident_bytes() {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+std::int64_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kib = 0;
+    if (word == "VmHWM:" && status >> kib) return kib * 1024;
+  }
+  return 0;
+}
+
+void reset_peak_bytes() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
+
 void report_cpu_per_task(benchmark::State& state, const ProcessUsage& begin, std::int64_t tasks) {
   state.counters["cpu_ns_per_task"] =
       (read_process_usage().cpu_ns - begin.cpu_ns) / static_cast<double>(tasks);

@@ -19,6 +19,10 @@ ProcessUsage read_process_usage();
 /// What of this process lies in memory now.
 std::int64_t resident_bytes();
 
+/// The most that did so since the process began, or since reset_peak_bytes().
+std::int64_t peak_bytes();
+void reset_peak_bytes();
+
 /// Sets the counter cpu_ns_per_task, which other processes disturb less than they disturb rates.
 ///
 /// @param begin  read before the benchmark's loop

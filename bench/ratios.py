@@ -8,6 +8,7 @@ The spread is that of the rounds: half the range between the quartiles, in perce
 """
 
 import json
+import math
 import statistics
 import sys
 
@@ -34,6 +35,7 @@ def leat_waits(period_us, idle):
 
 
 RATE, P50, P99, CPU = "items_per_second", "p50_ns", "p99_ns", "cpu_ns_per_task"
+STORE = "store_bytes"
 
 # (what, leat's rows, the peers' rows, the field, the mark: at least for rates, else at most; None: no mark)
 RATIOS = [
@@ -64,6 +66,12 @@ RATIOS = [
      ["BM_Ack_SqliteEnqueue/threads:64"], RATE, 25),
     ("acknowledgement p99, 64 threads / plain log", ["BM_Ack_Leat/threads:64"],
      ["BM_Ack_PlainLog/threads:64"], P99, 1.5),
+    ("recovery of 1 M live tasks / RocksDB's own scan", ["BM_Store_Recover/live:1000000"],
+     ["BM_Store_RawScan/live:1000000"], RATE, None),
+    ("tasks of a store that ran 10 M / of one that ran 1 M", ["BM_Store_Aged/ran:10000000"],
+     ["BM_Store_Aged/ran:1000000"], RATE, 0.9),
+    ("bytes of a store that ran 10 M / of one that ran 1 M", ["BM_Store_Aged/ran:10000000"],
+     ["BM_Store_Aged/ran:1000000"], STORE, None),
 ]
 
 # (what, the row, the field, the mark as above)
@@ -76,13 +84,22 @@ FIGURES = [
     ("start on a spinning worker, p50 in ns", "BM_Latency_Leat/period_us:200/idle:spin/backend:thread",
      P50, 1_000),
     ("heap bytes of a queued task", "BM_QueueMemory_Leat/backend:thread", "heap_bytes_per_task", 96),
+    ("live tasks/s carried on by a start, 1 M", "BM_Runner_Recover/live:1000000/manual_time", RATE, 500_000),
+    ("peak bytes of a start per live task, with RocksDB's", "BM_Runner_Recover/live:1000000/manual_time",
+     "peak_bytes_per_live_task", None),
     ("bytes of a waiting pipeline, memory", "BM_WaitingPipelines_Leat/level:memory", WAITING, 400),
     ("bytes of a waiting pipeline, disk", "BM_WaitingPipelines_Leat/level:disk", WAITING, 400),
 ]
 
 
+# A start that waits for its record: one sync, then a wake.
+DURABLE_START = "BM_Latency_Leat/period_us:5000/idle:spin_then_park/backend:thread/level:disk"
+WAKES_ALLOWED = 3
+
+
 def read(paths):
-    """All rounds of all reports: name -> list of rows. Prints what the machine said of itself."""
+    """All rounds of all reports: name -> list of rows; with each row the device's sync time. Prints what the
+    machine said of itself."""
     rounds = {}
     for path in paths:
         with open(path, encoding="utf-8") as file:
@@ -92,6 +109,7 @@ def read(paths):
               f"fdatasync of 4 KiB {context.get('fdatasync_4k_median_us', '?')} us")
         for row in report["benchmarks"]:
             if row["run_type"] == "iteration" and not row.get("error_occurred"):
+                row["sync_ns"] = float(context.get("fdatasync_4k_median_us", "nan")) * 1000
                 rounds.setdefault(row["name"].removesuffix("/real_time"), []).append(row)
     return rounds
 
@@ -113,6 +131,17 @@ def bound(field, mark):
     return "" if mark is None else f"{'>=' if field == RATE else '<='} {mark:,}"
 
 
+def print_durable_start(rounds):
+    """The start of a task at level disk, beside what it must cost: a sync of the device and some wakes."""
+    start, sync = best(rounds, [DURABLE_START], P50), best(rounds, [DURABLE_START], "sync_ns")
+    wake = best(rounds, waits("RawFutex", 5000, "park"), P50)
+    if start is not None and wake is not None and not math.isnan(sync[1]):
+        allowed = sync[1] + WAKES_ALLOWED * wake[1]
+        print(f"| start at level disk, 5 ms, p50 / fdatasync + {WAKES_ALLOWED} wakes | {start[1] / allowed:.2f} "
+              f"| <= 1.0 | {start[1]:,.0f} | {sync[1]:,.0f} + {WAKES_ALLOWED} x {wake[1]:,.0f} | {start[3]} "
+              f"| {start[2]:.0f} %, {wake[2]:.0f} % |")
+
+
 def main():
     rounds = read(sys.argv[1:])
     print("\n| ratio | measured | mark | leat | peer | rounds | spread |\n|---|---|---|---|---|---|---|")
@@ -121,6 +150,7 @@ def main():
         if mine is not None and peer is not None:
             print(f"| {what} | {mine[1] / peer[1]:.2f} | {bound(field, mark)} | {mine[1]:,.0f} "
                   f"| {peer[1]:,.0f} | {mine[3]} | {mine[2]:.0f} %, {peer[2]:.0f} % |")
+    print_durable_start(rounds)
     print("\n| figure | measured | mark | rounds | spread |\n|---|---|---|---|---|")
     for what, name, field, mark in FIGURES:
         if (mine := best(rounds, [name], field)) is not None:

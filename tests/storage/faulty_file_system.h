@@ -10,10 +10,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -41,9 +44,20 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
     return calls_;
   }
 
-  /// Cuts every file back to what was synced, or, torn, to somewhere between that and its end.
+  /// Cuts every file back to what was synced, or, torn, to somewhere between that and its end. Takes back every
+  /// name that was made or replaced since its directory was synced; torn: some of them.
   void cut_power(std::mt19937_64* tear) {
     const std::scoped_lock lock(mutex_);
+    const auto survives = [tear] { return tear != nullptr && (*tear)() % 2 == 0; };
+    for (const auto& [name, before] : replaced_) {
+      if (survives()) continue;
+      std::ofstream(name, std::ios::binary | std::ios::trunc) << before;
+      synced_[name] = before.size();
+    }
+    for (const std::string& name : made_) {
+      std::error_code gone;
+      if (!survives()) std::filesystem::remove(name, gone);
+    }
     for (const auto& [name, synced] : synced_) {
       std::error_code gone;
       const std::uint64_t size = std::filesystem::file_size(name, gone);
@@ -102,6 +116,17 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
     --delayed_;
   }
 
+  /// A directory's names are on the device.
+  void note_names_synced(const std::string& directory) {
+    const std::scoped_lock lock(mutex_);
+    const auto lies_there =
+        [place = std::filesystem::path(directory + "/").lexically_normal()](const std::string& name) {
+          return std::filesystem::path(name).lexically_normal().parent_path() == place.parent_path();
+        };
+    std::erase_if(made_, lies_there);
+    std::erase_if(replaced_, [&](const auto& one) { return lies_there(one.first); });
+  }
+
   void note_synced(const std::string& name, std::uint64_t size) {
     const std::scoped_lock lock(mutex_);
     synced_[name] = size;
@@ -114,12 +139,35 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
                                const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
     return guard([&] {
+      std::ifstream replaced(to, std::ios::binary);
+      const bool replaces = replaced.is_open();
+      const std::string before{std::istreambuf_iterator<char>(replaced), {}};
       rocksdb::IOStatus status = FileSystemWrapper::RenameFile(from, to, options, debug);
+      if (!status.ok()) return status;
       const std::scoped_lock lock(mutex_);
-      if (const auto node = synced_.extract(from); status.ok() && !node.empty()) synced_[to] = node.mapped();
+      if (const auto node = synced_.extract(from); !node.empty()) synced_[to] = node.mapped();
+      made_.erase(from);
+      // A name that was made anew since the last sync goes; one that was there is what it was.
+      if (!replaces) {
+        made_.insert(to);
+      } else if (!made_.contains(to)) {
+        replaced_.try_emplace(to, before);
+      }
       return status;
     });
   }
+
+  rocksdb::IOStatus DeleteFile(const std::string& name, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+    rocksdb::IOStatus status = FileSystemWrapper::DeleteFile(name, options, debug);
+    const std::scoped_lock lock(mutex_);
+    if (status.ok()) made_.erase(name);
+    return status;
+  }
+
+  rocksdb::IOStatus NewDirectory(const std::string& name, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* result,
+                                 rocksdb::IODebugContext* debug) override;
 
  private:
   const Fault fault_;
@@ -127,6 +175,8 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   mutable std::mutex mutex_;
   std::uint64_t calls_ = 0;
   std::map<std::string, std::uint64_t> synced_;  // bytes, by file
+  std::set<std::string> made_;                   // names that are not on the device yet
+  std::map<std::string, std::string> replaced_;  // likewise, and what each named before
   std::atomic<bool> refusing_syncs_{false};
   bool delaying_ = false;
   int delayed_ = 0;  // syncs that wait
@@ -171,6 +221,31 @@ class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
   const std::string name_;
 };
 
+/// A directory that tells when its names are on the device.
+class FaultyDirectory final : public rocksdb::FSDirectoryWrapper {
+ public:
+  FaultyDirectory(FaultyFileSystem& system, std::string name,
+                  std::unique_ptr<rocksdb::FSDirectory>&& directory)
+      : FSDirectoryWrapper(std::move(directory)), system_(system), name_(std::move(name)) {}
+
+  rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    return noted(FSDirectoryWrapper::Fsync(options, debug));
+  }
+  rocksdb::IOStatus FsyncWithDirOptions(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug,
+                                        const rocksdb::DirFsyncOptions& how) override {
+    return noted(FSDirectoryWrapper::FsyncWithDirOptions(options, debug, how));
+  }
+
+ private:
+  rocksdb::IOStatus noted(rocksdb::IOStatus status) {
+    if (status.ok()) system_.note_names_synced(name_);
+    return status;
+  }
+
+  FaultyFileSystem& system_;
+  const std::string name_;
+};
+
 /// RocksDB pauses for a second after a failed flush; nobody has to wait for that here.
 class HastyClock final : public rocksdb::SystemClockWrapper {
  public:
@@ -193,11 +268,26 @@ inline rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& na
                                                            std::unique_ptr<rocksdb::FSWritableFile>* result,
                                                            rocksdb::IODebugContext* debug) {
   return guard([&] {
+    std::error_code failed;
+    const bool is_new = !std::filesystem::exists(name, failed);
     std::unique_ptr<rocksdb::FSWritableFile> file;
     rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(name, options, &file, debug);
-    if (status.ok()) *result = std::make_unique<FaultyFile>(*this, name, std::move(file));
+    if (!status.ok()) return status;
+    *result = std::make_unique<FaultyFile>(*this, name, std::move(file));
+    const std::scoped_lock lock(mutex_);
+    if (is_new) made_.insert(name);
     return status;
   });
+}
+
+inline rocksdb::IOStatus FaultyFileSystem::NewDirectory(const std::string& name,
+                                                        const rocksdb::IOOptions& options,
+                                                        std::unique_ptr<rocksdb::FSDirectory>* result,
+                                                        rocksdb::IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSDirectory> directory;
+  rocksdb::IOStatus status = FileSystemWrapper::NewDirectory(name, options, &directory, debug);
+  if (status.ok()) *result = std::make_unique<FaultyDirectory>(*this, name, std::move(directory));
+  return status;
 }
 
 }  // namespace leat::test
