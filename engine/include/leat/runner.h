@@ -63,7 +63,8 @@ struct SubmitOptions {
   /// in the future.
   std::optional<std::chrono::system_clock::time_point> deadline = {};
   /// Written with the submission, or neither is; see <leat/rocksdb.h>. They stay until it is acknowledged.
-  /// Above level Memory only, and where the store takes them.
+  /// Above level Memory only, and where the store takes them. With an idempotency_key that was used before:
+  /// AlreadyExists, and they are not written.
   const CallerWrites* writes = nullptr;
 };
 
@@ -385,7 +386,8 @@ class Runner::Builder {
   /// committer pays for it: each transition is folded once more.
   Builder& observer(Observer observer);
   /// Called with one line, from any thread and from several at once; may ask for metrics. The default is
-  /// standard error for Warning and above.
+  /// standard error for Warning and above. build() tells by it how a recovery goes: each 5 s while it reads,
+  /// where the log ends in a torn record, and at its end (Info) what there is to carry on.
   Builder& log_sink(std::function<void(Severity, std::string_view)> sink);
 
   /// Says so, in one line and in the metrics, where tasks could begin and none has for this time; 0: never.
