@@ -7,12 +7,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <memory>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "exit_status.h"
 #include "leat/store_reader.h"
+#include "leat/thread_executor.h"
 #include "leat/uuid.h"
 #include "session.h"
 #include "signal_watch.h"
@@ -93,19 +96,39 @@ std::expected<std::vector<Signal>, Failure> parse_signals(const std::vector<std:
   return signals;
 }
 
-/// Those for the group's pipelines.
-std::expected<void, Failure> send(Runner& runner, const Group& group, const std::vector<Signal>& signals) {
+/// Sends all signals before anything is waited for: by a Runner to which nobody lends a thread, so that no task
+/// begins.
+std::expected<void, Failure> send(const Unfinished& unfinished, const std::vector<Signal>& signals,
+                                  const std::string& store) {
+  if (signals.empty()) return {};
+  Runner::Builder builder = Runner::builder();
+  builder.database_url("rocksdb://" + store).lent_threads();
+  std::set<std::string> keys;
+  for (const auto& [text, group] : unfinished.groups) {
+    for (const ExecutorPlan& plan : group.settings.executors) keys.insert(plan.key);
+  }
+  for (const std::string& key : keys) builder.register_executor(key, std::make_shared<ThreadTaskExecutor>());
+  auto runner = builder.build();
+  if (!runner) return std::unexpected(opening_failure(runner.error()));
+  for (const auto& [text, group] : unfinished.groups) {
+    for (const Workflow& workflow : group.workflows) {
+      if (const auto known = runner->register_workflow(workflow); !known)
+        return std::unexpected(opening_failure(known.error()));
+    }
+  }
+  if (const auto started = runner->start(); !started)
+    return std::unexpected(opening_failure(started.error()));
   for (const Signal& signal : signals) {
-    if (!group.names.contains(signal.pipeline)) continue;
-    if (const auto sent = runner.signal(signal.pipeline, signal.name, signal.value); !sent)
+    if (const auto sent = runner->signal(signal.pipeline, signal.name, signal.value); !sent)
       return std::unexpected(Failure{kBadInput, fmt::format("--signal: {}", sent.error().message)});
   }
+  if (const auto stopped = runner->stop(std::chrono::nanoseconds(0)); !stopped)
+    return std::unexpected(Failure{kStoreFailure, stopped.error().message});
   return {};
 }
 
 /// Carries one group on in its own directory, with its own executors and routes.
-std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::vector<Signal>& signals,
-                                                const std::string& store) {
+std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::string& store) {
   if (auto entered = enter_directory(group.settings); !entered) return std::unexpected(entered.error());
   auto session = Session::open(group.settings, store, Severity::Info);
   if (!session) return std::unexpected(session.error());
@@ -117,7 +140,6 @@ std::expected<SessionOutcome, Failure> carry_on(const Group& group, const std::v
     }
   }
   if (const auto started = runner.start(); !started) return std::unexpected(opening_failure(started.error()));
-  if (auto sent = send(runner, group, signals); !sent) return std::unexpected(std::move(sent.error()));
   std::vector<SessionPipeline> pipelines;
   for (const PipelineHandle& handle : runner.resumed()) {
     const auto name = group.names.find(handle.id());
@@ -137,12 +159,13 @@ int resume(const ResumeOptions& options) {
     fmt::print(stderr, "leat: {}: nothing to resume\n", options.store);
   const auto signals = parse_signals(options.signals, *found);
   if (!signals) return fail(signals.error());
+  if (const auto sent = send(*found, *signals, store); !sent) return fail(sent.error());
   block_termination_signals();
   SessionOutcome all;
   for (auto& [text, group] : found->groups) {
     if (!options.keep_events.empty()) group.settings.keep_events = options.keep_events;
     if (!options.keep_history.empty()) group.settings.keep_history = options.keep_history;
-    auto outcome = carry_on(group, *signals, store);
+    auto outcome = carry_on(group, store);
     if (!outcome) return fail(outcome.error());
     all.report.add(std::move(outcome->report));
     all.signal = outcome->signal;

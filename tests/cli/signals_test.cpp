@@ -62,5 +62,34 @@ TEST_F(SignalsTest, ThatCannotBeSentAreBadInput) {
   }
 }
 
+TEST_F(SignalsTest, AreSentBeforeAnotherGroupIsWaitedFor) {
+  // Runs with other settings are carried on one after the other, this one first or last.
+  const std::string file = write_file("v.toml", R"([workflow]
+name = "return"
+[[task]]
+name = "unpack"
+signal = "arrived"
+sleep = "0s"
+)");
+  std::ptrdiff_t returns = 0;
+  for (const char* workers : {"1", "3"}) {
+    Running run = start({"run", file, "--workers", workers});
+    ++returns;
+    wait_for_events([returns](const std::vector<CsvRow>& events) {
+      return returns == std::ranges::count_if(events, [](const CsvRow& event) {
+               return event.at("task").ends_with("::unpack");
+             });
+    });
+    ::kill(run.pid(), SIGINT);
+    run.wait();
+  }
+  Running resumed = start({"resume", "--signal", pipeline_ + ":approved"});
+  wait_for_events([](const std::vector<CsvRow>& events) {
+    return std::ranges::any_of(events, [](const CsvRow& event) { return event.at("reason") == "Signal"; });
+  });
+  ::kill(resumed.pid(), SIGINT);
+  resumed.wait();
+}
+
 }  // namespace
 }  // namespace leat::tests
