@@ -175,6 +175,8 @@ int inspect(const InspectOptions& options) {
                                         "`leat inspect pipelines` lists the IDs)",
                                         options.pipeline)});
   }
+  if (one && options.format == RowFormat::Csv)
+    return fail({kBadInput, "one pipeline is no rows (accepted: --format table, which is a tree, or json)"});
   if (options.what == "events") return inspect_events(options, *filter);
   if (options.what == "pauses") return inspect_pauses(options);
   const bool pipelines = options.what == "pipelines";
@@ -200,7 +202,7 @@ int inspect(const InspectOptions& options) {
   if (!image) return fail(opening_failure(image.error()));
   if (options.what == "quarantine") return inspect_quarantine(*image, *filter, options.format);
   if (options.what == "schedules") return inspect_schedules(*image, options.format);
-  if (one) return inspect_pipeline(*image, times, *id, options.store);
+  if (one) return inspect_pipeline(*image, times, *id, options.store, options.format);
   if (pipelines) {
     if (auto written = write_history(options, *filter, &*image, writer); !written) {
       return fail(opening_failure(written.error()));

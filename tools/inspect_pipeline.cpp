@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 
 #include "exit_status.h"
 #include "leat/history.h"
+#include "leat/route_analysis.h"
 #include "workflow_plan.h"
 
 namespace leat::tools {
@@ -36,11 +38,15 @@ class PipelineTree {
  public:
   PipelineTree(const StoreImage& image, const TaskTimes& times, const PipelineImage& pipeline);
   void print() const;
+  void print_json() const;
 
  private:
   std::optional<std::uint32_t> parent_of(std::uint32_t task) const;
   std::vector<std::uint32_t> open_dependencies(std::uint32_t task) const;
   std::string story_of(std::uint32_t task) const;
+  std::string pause_of(std::uint32_t task) const;
+  std::string executor_of(std::uint32_t task) const;
+  std::string name_of(std::uint32_t task) const { return workflow_.name + "::" + workflow_.tasks[task]; }
   std::string after_start(std::int64_t time_ns) const {
     return time_ns == 0 ? "at a time that is forgotten" : "+" + seconds(pipeline_.created_ns, time_ns);
   }
@@ -54,6 +60,8 @@ class PipelineTree {
   const WorkflowImage& workflow_;
   std::vector<std::vector<std::uint32_t>> dependencies_;  // by task; empty: the store does not know them
   std::vector<std::string> signals_;                      // by task: what it waits for besides; as above
+  std::vector<std::string> executors_;                    // by task: where it goes by what it says; as above
+  std::optional<RoutingConfig> routes_;                   // where the others go; as above
   std::vector<std::vector<std::uint32_t>> children_;      // by task
   std::vector<std::uint32_t> roots_;
 };
@@ -65,13 +73,16 @@ PipelineTree::PipelineTree(const StoreImage& image, const TaskTimes& times, cons
       workflow_(image.workflows().at(pipeline.workflow_no)),
       dependencies_(pipeline.tasks.size()),
       signals_(pipeline.tasks.size()),
+      executors_(pipeline.tasks.size()),
       children_(pipeline.tasks.size()) {
   if (const auto run = parse_definition(workflow_.definition)) {
+    routes_ = run->settings.routing;
     std::unordered_map<std::string_view, std::uint32_t> numbers;
     for (std::uint32_t i = 0; i < workflow_.tasks.size(); ++i) numbers.emplace(workflow_.tasks[i], i);
     for (const TaskPlan& task : run->plan.tasks) {
       const auto number = numbers.find(task.name);
       if (number != numbers.end()) signals_[number->second] = task.options.signal;
+      if (number != numbers.end()) executors_[number->second] = task.options.executor;
       for (const std::string& name : task.options.after) {
         const auto dependency = numbers.find(name);
         if (number == numbers.end() || dependency == numbers.end())
@@ -102,6 +113,35 @@ std::vector<std::uint32_t> PipelineTree::open_dependencies(std::uint32_t task) c
   return open;
 }
 
+/// The key that the task goes to, or went to last; empty: the store does not know it.
+std::string PipelineTree::executor_of(std::uint32_t task) const {
+  const auto key = image_.keys().find(pipeline_.tasks[task].key_no);
+  if (key != image_.keys().end()) return key->second;
+  if (!executors_[task].empty()) return executors_[task];
+  const auto route = routes_ ? explain(*routes_, name_of(task)) : std::unexpected(RouteError());
+  return route ? route->destination : std::string();
+}
+
+/// What an operator has paused that holds a Ready task; empty: nothing.
+std::string PipelineTree::pause_of(std::uint32_t task) const {
+  const auto because = [](std::string what, const PauseImage& pause) {
+    return what + (pause.reason.empty() ? "" : ": ") + pause.reason;
+  };
+  const std::string executor = executor_of(task);
+  for (const auto& [place, pause] : image_.pauses()) {
+    const auto& [scope, what] = place;
+    if (scope == PauseScope::Pipeline && what == pipeline_.id.to_string())
+      return because("its pipeline is paused", pause);
+    if (scope == PauseScope::ExecutorKey && what == executor)
+      return because(fmt::format("executor '{}' is paused", what), pause);
+    if (scope != PauseScope::Namespaces) continue;
+    const auto matched = explain(RoutingConfig("open").with_rule(what, "paused"), name_of(task));
+    if (matched && matched->winner)
+      return because(fmt::format("its namespace is paused by '{}'", what), pause);
+  }
+  return {};
+}
+
 std::string PipelineTree::story_of(std::uint32_t number) const {
   const TaskImage& task = pipeline_.tasks[number];
   const TaskTimes::Times at = times_.of(pipeline_.pipeline_no, number);
@@ -119,6 +159,7 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
                            : fmt::format("waits for {}", fmt::join(names, ", "));
     }
     case TaskState::Ready:
+      if (const std::string pause = pause_of(number); !pause.empty()) return pause;
       if (task.retry_at_ns != 0) {
         return fmt::format("attempt {} is due at {}: {}", task.attempt, date(task.retry_at_ns),
                            std::string_view(task.error));
@@ -188,12 +229,61 @@ void PipelineTree::print() const {
   }
 }
 
+void PipelineTree::print_json() const {
+  using Json = nlohmann::ordered_json;
+  Json json = {{"pipeline", pipeline_.id.to_string()},
+               {"workflow", workflow_.name},
+               {"state", to_string(pipeline_.state)},
+               {"created_ns", pipeline_.created_ns},
+               {"finished_ns", pipeline_.finished_ns}};
+  const ParentImage& parent = pipeline_.traits->parent;
+  if (!parent.empty()) json["child_of"] = {{"pipeline", parent.pipeline.to_string()}, {"name", parent.name}};
+  if (const std::string& key = pipeline_.traits->concurrency_key; !key.empty()) json["concurrency_key"] = key;
+  if (pipeline_.traits->deadline_ns != 0) json["deadline_ns"] = pipeline_.traits->deadline_ns;
+  json["signals"] = Json::object();
+  for (const auto& [name, value] : pipeline_.traits->signals)
+    json["signals"][name] = Json::parse(value, nullptr, false);
+  json["tasks"] = Json::array();
+  for (std::uint32_t i = 0; i < pipeline_.tasks.size(); ++i) {
+    const TaskImage& task = pipeline_.tasks[i];
+    const TaskTimes::Times at = times_.of(pipeline_.pipeline_no, i);
+    Json after = Json::array();
+    for (const std::uint32_t dependency : dependencies_[i]) after.push_back(workflow_.tasks[dependency]);
+    json["tasks"].push_back({{"task", workflow_.tasks[i]},
+                             {"state", to_string(task.state)},
+                             {"attempt", task.attempt},
+                             {"rescues", task.rescues},
+                             {"executor", executor_of(i)},
+                             {"error", std::string_view(task.error)},
+                             {"after", std::move(after)},
+                             {"ready_ns", at.ready_ns},
+                             {"started_ns", at.started_ns},
+                             {"finished_ns", at.finished_ns},
+                             {"story", story_of(i)}});
+  }
+  fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+void print_json(const PipelineSummary& summary, std::string_view workflow) {
+  const nlohmann::ordered_json json = {{"pipeline", summary.id.to_string()},
+                                       {"workflow", workflow},
+                                       {"state", to_string(summary.state)},
+                                       {"created_ns", summary.created_ns},
+                                       {"finished_ns", summary.finished_ns},
+                                       {"completed", summary.completed},
+                                       {"failed", summary.failed},
+                                       {"skipped", summary.skipped},
+                                       {"error", summary.error}};
+  fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
 /// Of a pipeline whose events are gone.
-int print_summary(const Uuid& id, const std::string& store) {
+int print_summary(const Uuid& id, const std::string& store, RowFormat format) {
   bool found = false;
   const auto read =
       read_rocksdb_history(store, {.id = id}, [&](const PipelineSummary& summary, std::string_view workflow) {
         found = true;
+        if (format == RowFormat::Json) return print_json(summary, workflow);
         fmt::print(
             "{} {}\n{}, created {}, finished +{}\nits {} tasks are forgotten: {} completed, {} failed, {} "
             "skipped\n",
@@ -212,11 +302,12 @@ int print_summary(const Uuid& id, const std::string& store) {
 }  // namespace
 
 int inspect_pipeline(const StoreImage& image, const TaskTimes& times, const Uuid& id,
-                     const std::string& store) {
+                     const std::string& store, RowFormat format) {
   const auto found =
       std::ranges::find_if(image.pipelines(), [&id](const auto& entry) { return entry.second.id == id; });
-  if (found == image.pipelines().end()) return print_summary(id, store);
-  PipelineTree(image, times, found->second).print();
+  if (found == image.pipelines().end()) return print_summary(id, store, format);
+  const PipelineTree tree(image, times, found->second);
+  format == RowFormat::Json ? tree.print_json() : tree.print();
   return kGood;
 }
 

@@ -6,15 +6,17 @@
 
 #include "leat/store_image.h"
 #include "leat/uuid.h"
+#include "row_writer.h"
 #include "task_times.h"
 
 namespace leat::tools {
 
 /// Writes to standard output.
 ///
-/// @param image  of `store`
-/// @return       the exit status: kBadInput where it remembers no such pipeline
+/// @param image   of `store`
+/// @param format  a table, which is the tree, or JSON: an object
+/// @return        the exit status: kBadInput where it remembers no such pipeline
 int inspect_pipeline(const StoreImage& image, const TaskTimes& times, const Uuid& id,
-                     const std::string& store);
+                     const std::string& store, RowFormat format);
 
 }  // namespace leat::tools

@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+
 #include <map>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
 #include <vector>
@@ -55,6 +57,22 @@ TEST_F(InspectTest, APipelineIsATreeOfWhatReleasedWhat) {
             "extract          Completed   attempt 1 on default from T, ran T\n"
             "  bad            Failed      attempt 2 on default from T, ran T: exit status 1: no such place\n"
             "    report       Skipped     its trigger rule was false\n");
+}
+
+TEST_F(InspectTest, APipelineIsAnObjectInJson) {
+  run(kBranches, 1);
+  const CommandResult result = leat({"inspect", "pipeline", pipeline_, "--format", "json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json.at("pipeline"), pipeline_);
+  EXPECT_EQ(json.at("state"), "Failed");
+  ASSERT_EQ(json.at("tasks").size(), 3U);
+  const auto& report = json.at("tasks").at(2);
+  EXPECT_EQ(report.at("task"), "report");
+  EXPECT_EQ(report.at("state"), "Skipped");
+  EXPECT_EQ(report.at("after"), nlohmann::json({"bad"}));
+  EXPECT_EQ(json.at("tasks").at(1).at("executor"), "default");
+  EXPECT_EQ(leat({"inspect", "pipeline", pipeline_, "--format", "csv"}).status, 2);
 }
 
 TEST_F(InspectTest, EveryTransitionHasAReasonOfAClosedSet) {  // row 197
