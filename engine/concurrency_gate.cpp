@@ -61,38 +61,78 @@ void ConcurrencyGate::let_in(Key& key, Releases& releases) {
 
 /// A pipeline stays while tasks of it that are Ready have not been released.
 void ConcurrencyGate::release(Releases&& releases) noexcept {
-  for (const auto& [pipeline, lists] : releases) {
-    for (const std::uint32_t first : lists) pipeline->release_kept(first);
+  for (const auto& [pipeline, tasks] : releases) {
+    for (const std::uint32_t task : tasks) pipeline->release_kept(task);
   }
 }
 
 void ConcurrencyGate::hold(std::uint64_t pipeline_no, std::string_view name) {
   const MutexLock lock(mutex_);
   Key& key = find_or_make(name);
-  if (members_.try_emplace(pipeline_no, Member{.key = &key, .inside = true}).second) ++key.inside;
+  if (!members_.try_emplace(pipeline_no, Member{.key = &key, .inside = true}).second) return;
+  ++key.inside;
+  ++key.members;
 }
 
-void ConcurrencyGate::join(Pipeline& pipeline, std::string_view name, bool inside) {
+void ConcurrencyGate::join(Pipeline& pipeline, std::string_view name, Joins how) {
   const MutexLock lock(mutex_);
   Key& key = find_or_make(name);
-  const auto [place, is_new] = members_.try_emplace(pipeline.number(), Member{.key = &key, .inside = inside});
-  place->second.pipeline = &pipeline;
+  const bool inside = how == Joins::Inside;
+  const auto [place, is_new] = members_.try_emplace(
+      pipeline.number(), Member{.key = &key, .inside = inside, .paused = how == Joins::Paused});
+  Member& member = place->second;
+  member.pipeline = &pipeline;
   if (!is_new) return;  // held
-  if (inside) {
-    ++key.inside;
-    return;
-  }
-  key.waiting.insert(key.waiting.end(), pipeline.number());
+  ++key.members;
+  key.inside += inside;
   Releases none;  // nobody else could go in before
-  let_in(key, none);
+  if (how == Joins::Due) wait(pipeline.number(), member, none);
 }
 
-bool ConcurrencyGate::pass(const Pipeline& pipeline, std::uint32_t first) {
+/// From here on the pipeline may be let in.
+void ConcurrencyGate::wait(std::uint64_t pipeline_no, Member& member, Releases& releases) {
+  member.due = true;
+  if (member.paused) return;
+  member.key->waiting.insert(member.key->waiting.end(), pipeline_no);
+  let_in(*member.key, releases);
+}
+
+bool ConcurrencyGate::pass(const Pipeline& pipeline, std::uint32_t task) {
   const MutexLock lock(mutex_);
-  const auto member = members_.find(pipeline.number());
-  if (member == members_.end() || member->second.inside) return true;
-  member->second.kept.push_back(first);
-  return false;
+  const auto place = members_.find(pipeline.number());
+  if (place == members_.end()) return true;
+  Member& member = place->second;
+  Releases none;  // its own task goes by this call's answer, and nobody else could go in before
+  if (!member.inside && !member.due) wait(pipeline.number(), member, none);
+  if (!member.inside) member.kept.push_back(task);
+  return member.inside;
+}
+
+void ConcurrencyGate::step_aside(const Pipeline& pipeline) {
+  Releases releases;
+  {
+    const MutexLock lock(mutex_);
+    const auto place = members_.find(pipeline.number());
+    if (place == members_.end()) return;
+    Member& member = place->second;
+    member.paused = true;
+    member.key->waiting.erase(pipeline.number());
+    member.key->inside -= std::exchange(member.inside, false);
+    let_in(*member.key, releases);
+  }
+  release(std::move(releases));
+}
+
+void ConcurrencyGate::step_up(const Pipeline& pipeline) {
+  Releases releases;
+  {
+    const MutexLock lock(mutex_);
+    const auto place = members_.find(pipeline.number());
+    if (place == members_.end()) return;
+    Member& member = place->second;
+    if (std::exchange(member.paused, false) && member.due) wait(pipeline.number(), member, releases);
+  }
+  release(std::move(releases));
 }
 
 void ConcurrencyGate::leave(const Pipeline& pipeline) {
@@ -112,7 +152,7 @@ void ConcurrencyGate::leave(const Pipeline& pipeline) {
     // It was cancelled while it waited: its lanes let go of its tasks.
     if (!member.kept.empty()) releases.emplace_back(member.pipeline, std::move(member.kept));
     let_in(key, releases);
-    if (key.inside == 0 && key.waiting.empty()) keys_.erase(keys_.find(key.name));
+    if (--key.members == 0) keys_.erase(keys_.find(key.name));
   }
   release(std::move(releases));
 }

@@ -26,6 +26,8 @@ class Pipeline;
 ///   1. Of a key, no pipeline is let in while as many are inside as its limit says.
 ///   2. A pipeline of which a task has begun, in whichever process, is inside until it has ended.
 ///   3. What a pipeline that waits would have released is released when it is let in, or has ended, once.
+///   4. Nobody is inside, or stands before others, who could not begin: whose first task is due later, or who
+///      was paused before one began.
 class ConcurrencyGate {
  public:
   static constexpr std::size_t kKeyBytesMax = 256;
@@ -37,14 +39,20 @@ class ConcurrencyGate {
 
   /// A pipeline that an earlier process began is inside, though nobody carries it on yet.
   void hold(std::uint64_t pipeline_no, std::string_view key);
+  enum class Joins : std::uint8_t {
+    Inside,  ///< some task of it has begun
+    Due,
+    Later,   ///< its first task is due later: pass() says when
+    Paused,  ///< see step_aside()
+  };
   /// A pipeline has been submitted, or is carried on.
-  ///
-  /// @param inside  some task of it has begun
-  void join(Pipeline& pipeline, std::string_view key, bool inside);
-  /// Whether tasks of a pipeline may go to their lanes; otherwise they are kept until it is let in.
-  ///
-  /// @param first  of its list of tasks to release
-  bool pass(const Pipeline& pipeline, std::uint32_t first);
+  void join(Pipeline& pipeline, std::string_view key, Joins how);
+  /// Whether a task of a pipeline, which is due, may go to its lane; otherwise it is kept until the pipeline
+  /// is let in.
+  bool pass(const Pipeline& pipeline, std::uint32_t task);
+  /// A pipeline of which no task has begun, nor will until step_up(), is passed over.
+  void step_aside(const Pipeline& pipeline);
+  void step_up(const Pipeline& pipeline);
   /// The pipeline has ended, or never began.
   void leave(const Pipeline& pipeline);
 
@@ -63,19 +71,23 @@ class ConcurrencyGate {
     std::string name;
     std::uint32_t limit = 1;
     std::uint32_t inside = 0;
-    std::set<std::uint64_t> waiting;  // pipelines by number
+    std::uint32_t members = 0;        // inside, waiting or passed over
+    std::set<std::uint64_t> waiting;  // pipelines by number: not inside, due, not paused
   };
   struct Member {
     Key* key = nullptr;
     Pipeline* pipeline = nullptr;  // null: not carried on yet
     bool inside = false;
-    std::vector<std::uint32_t> kept = {};  // lists of tasks that wait with it
+    bool due = false;                      // it wants to be let in
+    bool paused = false;                   // and is passed over meanwhile
+    std::vector<std::uint32_t> kept = {};  // tasks that wait with it
   };
   using Releases = std::vector<std::pair<Pipeline*, std::vector<std::uint32_t>>>;
 
   Key& find_or_make(std::string_view key) LEAT_REQUIRES(mutex_);
   std::uint32_t limit_of(std::string_view key) const noexcept LEAT_REQUIRES(mutex_);
   void let_in(Key& key, Releases& releases) LEAT_REQUIRES(mutex_);
+  void wait(std::uint64_t pipeline_no, Member& member, Releases& releases) LEAT_REQUIRES(mutex_);
   static void release(Releases&& releases) noexcept;
 
   mutable Mutex mutex_;

@@ -36,7 +36,7 @@ std::expected<void, DispatchError> DefaultDispatcher::dispatch(const TaskReadyEv
 
 BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> events, DispatchOptions options) {
   BulkResult result;
-  if (!scheduler_.accepting()) {
+  if (!scheduler_.admitting()) {
     result.end = std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
     return result;
   }
@@ -77,7 +77,7 @@ BulkResult DefaultDispatcher::dispatch_bulk(std::span<const TaskReadyEvent> even
 
 std::expected<PipelineHandle, DispatchError> DefaultDispatcher::dispatch_async(const TaskReadyEvent& event,
                                                                                DispatchOptions options) {
-  if (!scheduler_.accepting()) return std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
+  if (!scheduler_.admitting()) return std::unexpected(DispatchError{DispatchErrorCode::Stopped, {}});
   bool split = false;
   auto lane = lane_of(event, split);
   if (!lane) return std::unexpected(lane.error());

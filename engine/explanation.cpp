@@ -88,6 +88,7 @@ std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   const auto because = [state](Cause cause, std::string text) {
     return TaskExplanation{.state = state, .cause = cause, .text = std::move(text)};
   };
+  if (state == TaskState::Skipped) return because(Cause::Ended, skipping(task));
   if (is_terminal(state)) return because(Cause::Ended, "it has ended");
   if (state == TaskState::Running) {
     const Attempt* const attempt = running(task, static_cast<std::int32_t>(task_attempt(task)));
@@ -119,6 +120,27 @@ std::optional<TaskExplanation> Pipeline::explained(std::uint32_t task) const {
   return std::nullopt;
 }
 
+/// Which rule was false, and by which dependencies.
+std::string Pipeline::skipping(std::uint32_t task) const {
+  const TaskDefinition& definition = workflow_->definitions[task];
+  std::string text = fmt::format("its trigger rule {} was false", definition.trigger.to_json());
+  for (std::size_t i = 0; i < definition.after.size(); ++i) {
+    constexpr std::size_t kNamed = 10;
+    if (i == kNamed) return text + fmt::format(", and {} more", definition.after.size() - i);
+    const std::uint32_t dependency = definition.after[i];
+    text += fmt::format("{}{} is {}", i == 0 ? ": " : ", ", workflow_->definitions[dependency].name,
+                        to_string(state_of(dependency)));
+  }
+  return text;
+}
+
+/// Empty: none was given, or it is not paused.
+std::string Scheduler::reason_of_pause(PauseScope scope, const std::string& what) const {
+  const MutexLock lock(mutex_);
+  const auto pause = pauses_.find({scope, what});
+  return pause == pauses_.end() || pause->second.reason.empty() ? std::string() : ": " + pause->second.reason;
+}
+
 /// What holds a Ready task on its way, or in its lane.
 TaskExplanation Scheduler::explain(const TaskReadyEvent& event) {
   using Cause = TaskExplanation::Cause;
@@ -136,10 +158,15 @@ TaskExplanation Scheduler::explain(const TaskReadyEvent& event) {
   const std::string figures = fmt::format("'{}': {} of {} attempts run, {} of {} wait, {} are parked",
                                           lane.key(), metrics.active_tasks, metrics.max_concurrent,
                                           metrics.queued_tasks, metrics.max_queued, metrics.parked_tasks);
-  if (lanes_.gate().matches(event.task_namespace))
-    return because(Cause::PausedName, "its namespace is paused");
-  if (lane.paused())
-    return because(Cause::PausedExecutor, fmt::format("executor '{}' is paused", lane.key()));
+  if (const std::string pattern = lanes_.gate().pattern_of(event.task_namespace); !pattern.empty()) {
+    return because(Cause::PausedName, fmt::format("its namespace is paused by '{}'{}", pattern,
+                                                  reason_of_pause(PauseScope::Namespaces, pattern)));
+  }
+  if (lane.paused()) {
+    const std::string key(lane.key());
+    return because(Cause::PausedExecutor, fmt::format("executor '{}' is paused{}", key,
+                                                      reason_of_pause(PauseScope::ExecutorKey, key)));
+  }
   if (lane.closed()) {
     return because(Cause::NoExecutor, fmt::format("no executor is registered as '{}' now", lane.key()));
   }

@@ -70,6 +70,12 @@ bool PauseGate::matches(Namespace task) const {
   return is_paused(task);
 }
 
+std::string PauseGate::pattern_of(Namespace task) const {
+  MutexLock lock(mutex_);
+  const auto explained = router_->explain(std::string_view(task));
+  return explained && explained->winner ? patterns_[*explained->winner - 1] : std::string();
+}
+
 bool PauseGate::hold(const QueuedTask& task, std::atomic<std::uint32_t>& alone) {
   if (task.event.adopts) return false;
   MutexLock lock(mutex_);

@@ -40,6 +40,8 @@ class PauseGate {
   // relaxed: a worker that does not see it yet took its task before; hold() looks again under the mutex.
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   bool matches(Namespace task) const;
+  /// A pattern that holds the task; empty: none does.
+  std::string pattern_of(Namespace task) const;
   /// @param alone  of the task's lane: how many tasks are held that belong to no pipeline; outlives the hold
   /// @return       false: the task's name is not paused, or the task runs elsewhere already
   bool hold(const QueuedTask& task, std::atomic<std::uint32_t>& alone);

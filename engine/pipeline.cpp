@@ -104,7 +104,9 @@ void Pipeline::start(Slots slot, const PipelineTraits& traits, const CallerWrite
     tasks_[root].retry_at_ns = traits.start_at_ns;
     make_ready(root, created);
   }
-  if (identity_.level != Durability::Memory || signals() != nullptr) created_ns_ = host_.clock().unix_ns();
+  if (identity_.level != Durability::Memory || signals() != nullptr || workflow_->limits_age)
+    created_ns_ = host_.clock().unix_ns();
+  if (workflow_->limits_age && traits.start_at_ns != 0) rare().start_at_ns = traits.start_at_ns;
   if (traits.deadline_ns != 0) begin_deadline(traits.deadline_ns);
   TransitionGroup group =
       identity_.level != Durability::Memory
@@ -152,7 +154,7 @@ std::vector<std::uint32_t> Pipeline::waiting_for_nothing() const {
 }
 
 void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> starts,
-                       const PauseImage& pause) {
+                       const PauseImage& pause, const EndAtOnce& end) {
   const bool is_paused = image.state == PipelineState::Paused;
   if (is_paused) rare().pause = pause;
   // relaxed: a value to look at
@@ -161,6 +163,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
   const bool passed = deadline_ns != 0 && deadline_ns <= host_.clock().unix_ns();  // nothing is released then
   restore_rest(image);
   Step ready;
+  const bool ends = end.by != EndAtOnce::By::None;
   std::vector<std::uint32_t> dead;
   const Workflow& workflow = workflow_->workflow;
   for (const std::uint32_t i : workflow.topological_order()) {
@@ -176,7 +179,7 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
         save_context(i, task.context.empty() ? nullptr
                                              : std::make_shared<const SharedContext>(task.context, place));
       }
-    } else if (task.state == TaskState::Ready && !passed) {
+    } else if (task.state == TaskState::Ready && !passed && !ends) {
       tasks_[i].suspect = is_suspected(task) && !is_paused && host_.expect_suspect(workflow_->tasks[i]);
       make_ready(i, ready, task.attempt);
     } else if (task.state == TaskState::Running) {
@@ -184,17 +187,27 @@ void Pipeline::restore(PipelineImage&& image, std::span<const BoardLine::Task> s
     }
   }
   last_completed_ = image.last_completed.value_or(kNone);
-  overdue_ = image.state == PipelineState::Failed;
-  cancelling_ = overdue_ || image.state == PipelineState::Cancelled;
+  overdue_ = is_overdue(image);
+  given_up_ = image.state == PipelineState::Failed && !overdue_;
+  cancelling_ = overdue_ || given_up_ || image.state == PipelineState::Cancelled;
+  if (cancelling_ && image.traits->deadline_ns != 0) rare().deadline.at_ns = image.traits->deadline_ns;
   remember_elsewhere(image, starts);
   acknowledge(0);
-  if (deadline_ns != 0) passed ? end_at_deadline(deadline_ns) : begin_deadline(deadline_ns);
+  if (ends) {
+    end_at_once(end);
+  } else if (deadline_ns != 0) {
+    passed ? end_at_deadline(deadline_ns) : begin_deadline(deadline_ns);
+  }
   release_list(ready.first);
   for (const std::uint32_t i : dead) {
     std::uint32_t credit = 1;
-    if (!take_over(i, image.tasks[i].key_no)) rescue(i, credit);
+    if (state_of(i) != TaskState::Running) {  // it bears the reason of the end
+      host_.journal()->release(1);
+    } else if (ends || !take_over(i, image.tasks[i].key_no)) {
+      rescue(i, credit);
+    }
   }
-  if (passed) {  // it took the credit
+  if (passed || ends) {  // it took the credit
   } else if (cancelling_) {
     host_.journal()->release(1);
   } else {
@@ -428,16 +441,15 @@ bool Pipeline::apply_commit(std::uint64_t token, std::uint64_t sequence) noexcep
 }
 
 void Pipeline::release_list(std::uint32_t first) noexcept {
-  if (identity_.keyed && first != kNone && !host_.gate().pass(*this, first)) return;
-  release_kept(first);
-}
-
-void Pipeline::release_kept(std::uint32_t first) noexcept {
   while (first != kNone) {
     const std::uint32_t next = tasks_[first].next;  // before the release: then the task may be anywhere
     release_task(first, std::move(first_slot_));
     first = next;
   }
+}
+
+void Pipeline::release_kept(std::uint32_t task) noexcept {
+  release_task(task, Slots());
 }
 
 void Pipeline::release_task(std::uint32_t task, Slots&& slot) noexcept {
@@ -448,7 +460,7 @@ void Pipeline::release_task(std::uint32_t task, Slots&& slot) noexcept {
     constexpr std::chrono::nanoseconds kLook = std::chrono::minutes(1);
     const auto wait = std::min(std::chrono::nanoseconds(delay), kLook);
     host_.timers().schedule(time_after(host_.clock().steady_ns(), wait), *this, task);
-  } else {
+  } else if (!identity_.keyed || host_.gate().pass(*this, task)) {
     host_.release(event_of(task), workflow_->tasks[task], std::move(slot));
   }
 }

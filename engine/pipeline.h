@@ -57,6 +57,13 @@ class Pipeline final : public CommitListener, public TimerListener {
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
+  /// What becomes of a pipeline whose version of the workflow is not registered.
+  struct EndAtOnce {
+    enum class By : std::uint8_t { None, Deadline, Cancel, GivingUp };
+    By by = By::None;
+    std::string_view reason = {};  ///< of a giving up
+  };
+
   /// It lives until the engine has done with it (the end, or abandon()) and no handle is left.
   static Pipeline& make(PipelineHost& host, std::shared_ptr<const RegisteredWorkflow> workflow,
                         const Identity& identity, SharedContext context);
@@ -71,9 +78,11 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Carries on from what the store remembers; what was Running died with its process and is rescued.
   /// @param starts  what the board says of this pipeline
   /// @param pause   where it is Paused
+  /// @param end     how it ends at once, where nobody can carry it on: nothing of it is released
   /// @pre one journal credit is reserved for each Running task and one more; no other thread
   ///      knows the pipeline
-  void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts, const PauseImage& pause);
+  void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts, const PauseImage& pause,
+               const EndAtOnce& end);
 
   // --- waiting in the store alone: see WaitingLines. Whether its row would say all that it is ---
   bool may_be_set_aside(const PipelineTraits& traits) const noexcept;
@@ -103,8 +112,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// published. @pre one journal credit is reserved; the level is above Memory
   void post_keep(std::uint64_t generation);
 
-  /// Sends on what the gate kept. @param first  as told to ConcurrencyGate::pass()
-  void release_kept(std::uint32_t first) noexcept;
+  /// Sends on what the gate kept. @param task  as told to ConcurrencyGate::pass()
+  void release_kept(std::uint32_t task) noexcept;
 
   /// Ready -> Running, by the worker. @return false: the task is no longer to be run
   bool begin(Attempt& attempt) noexcept;
@@ -253,7 +262,8 @@ class Pipeline final : public CommitListener, public TimerListener {
     TaskState from = TaskState::Running;
     std::string_view error = {};
     std::string_view output = {};
-    const std::string* staged = nullptr;  // the context to save; null: as it came in
+    const std::string* staged = nullptr;                  // the context to save; null: as it came in
+    std::shared_ptr<const SharedContext> handed_on = {};  // what came in, where it is known
     std::int64_t retry_at_ns = 0;
     Lane* lane = nullptr;  // that counts the end; null: no attempt ended
   };
@@ -278,6 +288,8 @@ class Pipeline final : public CommitListener, public TimerListener {
   void take_back(Attempt& attempt) noexcept;
   void give_back(Attempt& attempt) noexcept;
   void skip_roots(std::span<const std::uint32_t> roots) noexcept;
+  void end_at_once(const EndAtOnce& end) noexcept;
+  void give_up(std::string_view reason) noexcept;
   std::vector<std::uint32_t> take_over_done(std::string_view tasks_done);
   std::vector<std::uint32_t> waiting_for_nothing() const;
   void rescue(std::uint32_t task, std::uint32_t& credits) noexcept;
@@ -285,9 +297,9 @@ class Pipeline final : public CommitListener, public TimerListener {
   void interrupt_tasks() noexcept;
   void interrupt(std::uint32_t task, Attempt* attempt) noexcept;
   bool is_current(const Attempt& attempt) const noexcept;
-  Ending judge(const Attempt& attempt) const noexcept;
+  Ending judge(Attempt& attempt) const noexcept;
   Ending judge_failure(const Attempt& attempt, const Failure& failure) const noexcept;
-  void conclude(std::uint32_t task, const Ending& ending, std::uint32_t& credits) noexcept;
+  void conclude(std::uint32_t task, Ending ending, std::uint32_t& credits) noexcept;
   void follow(std::uint32_t task, Step& step) noexcept;
   void note(std::uint32_t task, TaskState state, Step& step) const;
   void end_unstarted(std::uint32_t task, TaskState to, Step& step) noexcept;
@@ -297,9 +309,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   void save_context(std::uint32_t task, std::shared_ptr<const SharedContext> staged);
   std::expected<std::shared_ptr<const SharedContext>, Error> input_context(std::uint32_t task) const;
   std::expected<std::shared_ptr<const SharedContext>, Error> merged_context(std::uint32_t task) const;
+  std::expected<std::shared_ptr<const SharedContext>, Error> handed_on(std::uint32_t task) const;
   /// @param read  holds the text where it is in the store alone
   std::expected<std::string_view, Error> read_text(const SharedContext& context, std::string& read) const;
-  bool hands_on(std::uint32_t task, const std::string& staged) const;
+  bool is_input(std::uint32_t task, const std::string& staged) const;
   const SharedContext& last_context() const noexcept {
     return last_completed_ == kNone ? *initial_context_ : *tasks_[last_completed_].context;
   }
@@ -344,11 +357,13 @@ class Pipeline final : public CommitListener, public TimerListener {
 
   // Pauses, in pipeline_pause.cpp: owned, but for ask.
   std::optional<TaskExplanation> explained(std::uint32_t task) const;
+  std::string skipping(std::uint32_t task) const;
   std::expected<void, Error> ask(PipelineMessage::Kind kind, std::string_view text,
                                  std::string_view value = {});
   void pause_tasks(AskMessage& message) noexcept;
   void resume_tasks(AskMessage& message) noexcept;
   bool paused() const noexcept { return rare_ != nullptr && rare_->pause.has_value(); }
+  bool has_begun() const noexcept;
   bool hold(std::uint32_t task) noexcept;
   bool belongs_home(std::uint32_t task, std::uint32_t attempt) const noexcept;
   void come_home(std::uint32_t task) noexcept;
@@ -357,6 +372,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   // Limits on waiting, in pipeline_limits.cpp: owned, but for tell_limit.
   void begin_limits(std::uint32_t task) noexcept;
   void begin_total_limit(std::uint32_t task, std::int64_t now_ns) noexcept;
+  std::int64_t age_begins_ns() const noexcept;
   void drop_limits(std::uint32_t task) noexcept;
   void tell_limit(std::uint64_t token) noexcept;
   void reach_limit(std::uint64_t token) noexcept;
@@ -458,6 +474,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   bool held_by_step_ = true;               // [owned] a byte of its own: the end's committer reads the next
   bool cancelling_ : 1 = false;            // [owned]
   bool overdue_ : 1 = false;               // [owned] cancelling, because its deadline has passed
+  bool given_up_ : 1 = false;              // [owned] cancelling, because nobody can run what is left
   bool started_ : 1 = false;               // [owned] some task has been Running, as far as the step knows
 
   std::int64_t created_ns_ = 0;  // [const] Unix time

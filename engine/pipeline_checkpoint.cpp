@@ -58,6 +58,7 @@ PipelineImage Pipeline::image() noexcept {
     traits.signals = signal_values();
     traits.start_at_ns = signals()->start_at_ns;
   }
+  if (rare_ != nullptr && rare_->start_at_ns != 0) image.traits.touch().start_at_ns = rare_->start_at_ns;
   if (identity_.is_child) image.traits.touch().parent = parent();
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
@@ -145,6 +146,9 @@ void Pipeline::note_error(std::uint32_t task, TaskState to, std::string_view err
 void Pipeline::restore_rest(const PipelineImage& image) {
   created_ns_ = image.created_ns;
   remember_signals(image.traits->signals, image.traits->start_at_ns);
+  if (workflow_->limits_age && image.traits->start_at_ns != 0) {
+    rare().start_at_ns = image.traits->start_at_ns;
+  }
   started_ = image.state != PipelineState::Pending;
   if (image.finished_ns != 0) rare().finished_ns = image.finished_ns;
   for (std::uint32_t index = 0; index < image.tasks.size(); ++index) {

@@ -44,11 +44,14 @@ std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::merged_cont
   }
   auto merged = Context::merge(texts);
   if (!merged) return std::unexpected(std::move(merged.error()));
+  if (auto fits = check_context_size(merged->size()); !fits)
+    return std::unexpected(Error{fits.error().code, "merged, " + fits.error().message});
   return std::make_shared<const SharedContext>(std::move(*merged));
 }
 
 std::expected<std::string_view, Error> Pipeline::read_text(const SharedContext& context,
                                                            std::string& read) const {
+  if (const Error* const lost = context.lost()) return std::unexpected(*lost);
   if (!context.in_store_alone()) return context.text();
   auto text = host_.journal()->read_context(context.place(), context.mark());
   if (!text) return std::unexpected(to_error(text.error()));
@@ -73,7 +76,7 @@ std::expected<std::string, Error> Pipeline::initial_context() const {
 }
 
 /// Whether what the task saved is what it began with, and large: then it is not written once more.
-bool Pipeline::hands_on(std::uint32_t task, const std::string& staged) const {
+bool Pipeline::is_input(std::uint32_t task, const std::string& staged) const {
   if (staged.size() <= kContextInlineBytesMax) return false;
   const auto input = input_context(task);
   return input && (*input)->is(staged);
@@ -86,10 +89,18 @@ void Pipeline::save_context(std::uint32_t index, std::shared_ptr<const SharedCon
     tasks_[index].context = std::move(staged);
   } else if (auto input = input_context(index)) {
     tasks_[index].context = std::move(*input);
-  } else {
-    // Unmergeable, and the task did not look.
-    tasks_[index].context = SharedContext::none();
+  } else {  // a process before this one ended the task: whoever asks for its context fails by that
+    const std::string name(workflow_->definitions[index].name);
+    tasks_[index].context = std::make_shared<const SharedContext>(
+        Error{input.error().code, "the context of task '" + name + "': " + input.error().message});
   }
+}
+
+/// What a task that saved nothing hands on. @return why it cannot
+std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::handed_on(std::uint32_t task) const {
+  auto input = input_context(task);
+  if (input && (*input)->lost() != nullptr) return std::unexpected(*(*input)->lost());
+  return input;
 }
 
 /// A handle may ask for the result when no store is there any more. @pre no task is open

@@ -43,6 +43,11 @@ void Pipeline::begin_limits(std::uint32_t index) noexcept {
   begin_total_limit(index, now);
 }
 
+/// From which on the age of its tasks' retries counts. Unix time.
+std::int64_t Pipeline::age_begins_ns() const noexcept {
+  return rare_ == nullptr ? created_ns_ : std::max(created_ns_, rare_->start_at_ns);
+}
+
 /// A task has become Ready, or its work elsewhere is to be taken over.
 void Pipeline::begin_total_limit(std::uint32_t index, std::int64_t now_ns) noexcept {
   if (limits() == nullptr) return;

@@ -47,6 +47,16 @@ std::vector<PipelineHandle> PipelineList::all() const {
   return pipelines;
 }
 
+std::optional<PipelineHandle> PipelineList::find(const Uuid& id) const {
+  for (const Shard& shard : shards_) {
+    const MutexLock lock(shard.mutex);
+    for (Pipeline* pipeline = shard.first; pipeline != nullptr; pipeline = pipeline->later_) {
+      if (pipeline->id() == id) return pipeline->handle();
+    }
+  }
+  return std::nullopt;
+}
+
 void PipelineList::begin_walk() noexcept {
   for (Shard& shard : shards_) {
     const MutexLock lock(shard.mutex);

@@ -28,6 +28,8 @@ class PipelineList {
   /// Refuses whoever comes from here on.
   void close() noexcept;
   std::vector<PipelineHandle> all() const;
+  /// Looks at each. @return  nothing: it is not there
+  std::optional<PipelineHandle> find(const Uuid& id) const;
 
   /// Begins a walk over those that are in the list now. What is removed meanwhile is left out.
   void begin_walk() noexcept;

@@ -1,5 +1,7 @@
 // Pausing a pipeline: its Ready tasks are marked, so that no worker can begin them; whoever meets one lets it
 // go, and it waits here until the pipeline goes on.
+#include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -42,6 +44,7 @@ void Pipeline::pause_tasks(AskMessage& message) noexcept {
       rare().at_home.insert_or_assign(task, false);
     }
   }
+  if (identity_.keyed && !has_begun()) host_.gate().step_aside(*this);
   state_.store(PipelineState::Paused, std::memory_order_relaxed);  // relaxed: a value to look at
   leave_front();  // else its line would stand behind it
   TransitionGroup group;
@@ -63,15 +66,18 @@ void Pipeline::resume_tasks(AskMessage& message) noexcept {
     return message.handled.release();
   }
   rare_->pause.reset();
+  // It stepped aside: what lanes still have of it passes the gate anew, on its way from home.
+  const bool was_aside = identity_.keyed && !has_begun();
   Step step;
   for (auto place = rare_->at_home.begin(); place != rare_->at_home.end();) {
     const auto [task, home] = *place;
     // relaxed: a held task is the step's alone.
     const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);
-    if ((word & kHeld) != 0) set_state(task, TaskState::Ready, attempt_of(word));
+    if ((word & kHeld) != 0 && (home || !was_aside)) set_state(task, TaskState::Ready, attempt_of(word));
     if (home) add_released(task, step);
     place = home ? rare_->at_home.erase(place) : std::next(place);
   }
+  if (was_aside) host_.gate().step_up(*this);
   state_.store(PipelineState::Running, std::memory_order_relaxed);  // relaxed: a value to look at
   started_ = true;                                                  // the journal says Running from here on
   TransitionGroup group;
@@ -81,6 +87,16 @@ void Pipeline::resume_tasks(AskMessage& message) noexcept {
   }
   publish(std::move(group), step, 0);
   message.handled.release();
+}
+
+/// Whether some task has ever run. @pre none can begin meanwhile
+bool Pipeline::has_begun() const noexcept {
+  return std::ranges::any_of(std::span(tasks_, workflow_->tasks.size()), [](const Task& task) {
+    const std::uint32_t word = task.word.load(std::memory_order_relaxed);  // relaxed: see @pre
+    const TaskState state = state_in(word);
+    return state == TaskState::Running || state == TaskState::Completed || state == TaskState::Failed ||
+           attempt_of(word) > 1 || task.rescues > 0 || task.key_no != 0;
+  });
 }
 
 /// Keeps a task that has just become Ready from being released. @return false: it need not be
@@ -103,10 +119,11 @@ bool Pipeline::belongs_home(std::uint32_t task, std::uint32_t attempt) const noe
 /// @pre belongs_home()
 void Pipeline::come_home(std::uint32_t task) noexcept {
   const auto place = rare_->at_home.find(task);
-  // relaxed: no lane has it.
-  if ((tasks_[task].word.load(std::memory_order_relaxed) & kHeld) != 0) {
+  const std::uint32_t word = tasks_[task].word.load(std::memory_order_relaxed);  // relaxed: no lane has it
+  if ((word & kHeld) != 0 && paused()) {
     place->second = true;
   } else {
+    if ((word & kHeld) != 0) set_state(task, TaskState::Ready, attempt_of(word));
     rare_->at_home.erase(place);
     release_task(task, Slots());
   }

@@ -54,6 +54,7 @@ struct PipelineRare {
   std::map<std::uint32_t, bool> at_home;
   std::map<std::uint32_t, std::string> errors;  // [owned] by task; for the checkpoint
   std::int64_t finished_ns = 0;                 // [owned] when it was cancelled; for the checkpoint
+  std::int64_t start_at_ns = 0;                 // [const] from which on a retry's age counts; 0: its creation
   // [owned, const from the end on] the context that it ended with, where that was in the store alone
   std::optional<std::expected<std::string, Error>> result;
 };

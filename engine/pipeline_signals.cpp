@@ -185,7 +185,10 @@ std::expected<std::shared_ptr<const SharedContext>, Error> Pipeline::with_signal
   if (!context) return std::unexpected(std::move(context.error()));
   if (auto set = context->set_json(workflow_->signals[*signal].name, *signals()->value(*signal)); !set)
     return std::unexpected(std::move(set.error()));
-  return std::make_shared<const SharedContext>(context->to_json());
+  std::string with_value = context->to_json();
+  if (auto fits = check_context_size(with_value.size()); !fits)
+    return std::unexpected(Error{fits.error().code, "with its signal, " + fits.error().message});
+  return std::make_shared<const SharedContext>(std::move(with_value));
 }
 
 std::expected<void, Error> PipelineHandle::signal(std::string_view name, std::string_view value) {

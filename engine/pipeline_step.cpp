@@ -41,7 +41,7 @@ void Pipeline::finish_attempt(Attempt& attempt) noexcept {
     ending.lane = attempt.lane;
     attempt.lane->count(attempt, outcome_of(ending.to), identity_.level != Durability::Memory,
                         attempt.result.error_class);
-    conclude(index, ending, attempt.journal_credits);
+    conclude(index, std::move(ending), attempt.journal_credits);
   } else {
     attempt.lane->count(attempt, Lane::Outcome::Late);
   }
@@ -113,8 +113,21 @@ bool Pipeline::is_current(const Attempt& attempt) const noexcept {
          tasks_[index].running.load(std::memory_order_relaxed) == &attempt;
 }
 
-Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
+Pipeline::Ending Pipeline::judge(Attempt& attempt) const noexcept {
   const ExecutionResult& result = attempt.result;
+  Ending completed{.to = TaskState::Completed, .cause = TaskEnded::Cause::Result, .output = attempt.output};
+  if (attempt.staged_context) {
+    completed.staged = &*attempt.staged_context;
+  } else if (result.status == ExecutionStatus::Completed) {
+    // A task that did not look fails by what it cannot hand on as one that did.
+    if (auto input = handed_on(attempt.task.event.task_number)) {
+      completed.handed_on = std::move(*input);
+    } else {
+      attempt.result = ExecutionResult::failed(attempt.task.event.task_execution_id,
+                                               "Context build failed: " + input.error().message)
+                           .as(TaskError::Class::Validation);
+    }
+  }
   if (result.status != ExecutionStatus::Completed) {
     return judge_failure(attempt, {.message = result.error_message,
                                    .output = attempt.output,
@@ -122,10 +135,7 @@ Pipeline::Ending Pipeline::judge(const Attempt& attempt) const noexcept {
                                    .permanent = result.status == ExecutionStatus::Failed,
                                    .retry_after = result.retry_after});
   }
-  return {.to = TaskState::Completed,
-          .cause = TaskEnded::Cause::Result,
-          .output = attempt.output,
-          .staged = attempt.staged_context ? &*attempt.staged_context : nullptr};
+  return completed;
 }
 
 Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& failure) const noexcept {
@@ -143,17 +153,20 @@ Pipeline::Ending Pipeline::judge_failure(const Attempt& attempt, const Failure& 
   RetryPolicy policy = workflow_->definitions[attempt.task.event.task_number].retry;
   if (identity_.max_attempts > 0) policy.max_attempts = identity_.max_attempts;
   if (!should_retry(policy, number, failure.message, failure.error_class, failure.permanent)) return ending;
-  const auto delay =
-      failure.retry_after ? *failure.retry_after : retry_delay(policy, number, host_.rng().next());
+  const std::uint64_t random = host_.rng().next();
+  const auto delay = failure.retry_after ? spread_delay(policy, *failure.retry_after, random)
+                                         : retry_delay(policy, number, random, failure.error_class);
+  const std::int64_t due_ns = time_after(host_.clock().unix_ns(), delay);
+  if (policy.max_age.count() > 0 && due_ns > time_after(age_begins_ns(), policy.max_age)) return ending;
   ending.to = TaskState::Ready;
   ending.cause = TaskEnded::Cause::Retry;
-  ending.retry_at_ns = time_after(host_.clock().unix_ns(), delay);
+  ending.retry_at_ns = due_ns;
   return ending;
 }
 
 /// Ends a Running (or, by a limit, a Ready) task as decided, with all that follows, in one group. Uses up the
 /// credit.
-void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t& credits) noexcept {
+void Pipeline::conclude(std::uint32_t index, Ending ending, std::uint32_t& credits) noexcept {
   Task& task = tasks_[index];
   const std::uint32_t attempt = attempt_of(task.word.load(std::memory_order_relaxed));  // relaxed: as above
   Step step;
@@ -170,8 +183,10 @@ void Pipeline::conclude(std::uint32_t index, const Ending& ending, std::uint32_t
     count_terminal(ending.to);
     drop_limits(index);
     if (ending.to == TaskState::Completed) {
-      if (ending.staged != nullptr && !hands_on(index, *ending.staged)) {
+      if (ending.staged != nullptr && !is_input(index, *ending.staged)) {
         save_context(index, std::make_shared<const SharedContext>(*ending.staged));
+      } else if (ending.handed_on != nullptr) {
+        task.context = std::move(ending.handed_on);
       } else {
         save_context(index, nullptr);
       }
@@ -325,7 +340,7 @@ void Pipeline::count_terminal(TaskState state) noexcept {
 }
 
 PipelineState Pipeline::end_state() const noexcept {
-  if (overdue_) return PipelineState::Failed;
+  if (overdue_ || given_up_) return PipelineState::Failed;
   if (cancelling_ || ended(TaskState::Cancelled) > 0) return PipelineState::Cancelled;
   return ended(TaskState::Failed) > 0 ? PipelineState::Failed : PipelineState::Completed;
 }

@@ -165,6 +165,8 @@ std::expected<PipelineResult, Error> Pipeline::wait_end(std::chrono::nanoseconds
   if (rare_ != nullptr && rare_->result) {
     if (!*rare_->result) return std::unexpected(rare_->result->error());
     result.context = **rare_->result;
+  } else if (const Error* const lost = last_context().lost()) {
+    return std::unexpected(*lost);
   } else {
     result.context = last_context().text();
   }
@@ -179,8 +181,9 @@ std::string Pipeline::error_of(PipelineState end) const {
   const std::string counts = std::to_string(ended(TaskState::Failed)) + " task(s) failed, " +
                              std::to_string(ended(TaskState::Completed)) + " completed, " +
                              std::to_string(ended(TaskState::Skipped)) + " skipped";
-  if (!overdue_) return counts;
-  return "its deadline passed: " + counts + ", " + std::to_string(ended(TaskState::Cancelled)) + " cancelled";
+  if (!overdue_ && !given_up_) return counts;
+  return (overdue_ ? "its deadline passed: " : "given up: ") + counts + ", " +
+         std::to_string(ended(TaskState::Cancelled)) + " cancelled";
 }
 
 std::expected<std::string, Error> Pipeline::context_of(std::string_view task) const {
@@ -198,6 +201,7 @@ std::expected<std::string, Error> Pipeline::context_of(std::string_view task) co
               "task '" + std::string(task) + "' is " + std::string(to_string(state)) + ", not Completed"});
   }
   const SharedContext& context = *tasks_[*number].context;
+  if (const Error* const lost = context.lost()) return std::unexpected(*lost);
   if (!context.in_store_alone()) return std::string(context.text());
   return std::unexpected(
       Error{ErrorCode::Storage, "the context of task '" + std::string(task) +

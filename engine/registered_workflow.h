@@ -33,6 +33,8 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
                                                     task.total_timeout.count() > 0 ||
                                                     task.signal_timeout.count() > 0;
                                            })),
+        limits_age(std::ranges::any_of(
+            definition.tasks(), [](const TaskDefinition& task) { return task.retry.max_age.count() > 0; })),
         continuations(std::move(the_continuations)),
         out(std::move(the_out)) {}
 
@@ -42,6 +44,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
   const std::span<const SignalDefinition> signals = workflow.signals();
   const bool starts_children = std::ranges::any_of(signals, &SignalDefinition::is_child);
   const bool limits_waiting;  ///< some task has a queue_timeout, total_timeout or signal_timeout
+  const bool limits_age;      ///< some task's retries have a max_age
   const std::shared_ptr<Continuations> continuations;  ///< for its pipelines, which may outlive the engine
   const std::shared_ptr<PipelinesOut> out;             ///< likewise, of those that wait in the store alone
   std::vector<Task> tasks;                             ///< as many as the workflow has, in its order

@@ -158,6 +158,21 @@ std::expected<void, Error> Runner::stop(std::chrono::nanoseconds deadline) {
   return {};
 }
 
+std::expected<void, Error> Runner::drain(std::chrono::nanoseconds deadline) {
+  if (running_attempt() != nullptr) {
+    return std::unexpected(Error{ErrorCode::WouldDeadlock, "drain() inside a task would wait for that task"});
+  }
+  RunnerState& state = *state_;
+  state.scheduler.drain();
+  auto drained = wait_idle(deadline);
+  const std::uint64_t left = state.scheduler.resident() + state.scheduler.waiting().waiting();
+  if (auto stopped = stop(std::chrono::nanoseconds(0)); !stopped) return stopped;
+  if (drained || drained.error().code != ErrorCode::Timeout) return drained;
+  return std::unexpected(Error{
+      ErrorCode::Timeout,
+      fmt::format("{} pipeline(s) had not ended: those above level memory go on at the next start", left)});
+}
+
 std::expected<void, Error> Runner::register_workflow(const Workflow& workflow) {
   auto registered = state_->scheduler.register_workflow(workflow);
   if (!registered) return std::unexpected(std::move(registered.error()));
@@ -186,14 +201,9 @@ std::expected<std::vector<PipelineHandle>, Error> Runner::submit_bulk(
     return std::unexpected(
         Error{ErrorCode::WouldDeadlock, "submit_bulk() waits; inside a task use submit_async()"});
   }
-  std::vector<PipelineHandle> handles;
-  handles.reserve(options.size());
-  for (const SubmitOptions& one : options) {
-    auto handle = submit_async(workflow, one);
-    if (!handle) return std::unexpected(std::move(handle.error()));
-    handles.push_back(std::move(*handle));
-  }
-  for (const PipelineHandle& handle : handles) {
+  auto handles = state_->scheduler.submit_bulk(workflow, {options.begin(), options.end()});
+  if (!handles) return handles;
+  for (const PipelineHandle& handle : *handles) {
     if (auto ack = handle.acknowledged(); !ack) return std::unexpected(std::move(ack.error()));
   }
   return handles;
@@ -204,6 +214,22 @@ std::expected<void, Error> Runner::signal(const Uuid& pipeline, std::string_view
   auto handle = state_->scheduler.find_live(pipeline);
   if (!handle) return std::unexpected(std::move(handle.error()));
   return handle->signal(name, value);
+}
+
+std::expected<void, Error> Runner::cancel(const Uuid& pipeline) {
+  return state_->scheduler.cancel(pipeline);
+}
+
+std::expected<std::size_t, Error> Runner::fail_unfinished(std::string_view workflow, std::uint64_t version,
+                                                          std::string_view reason) {
+  if (running_attempt() != nullptr) {
+    return std::unexpected(
+        Error{ErrorCode::WouldDeadlock, "fail_unfinished() waits for the disk; not inside a task"});
+  }
+  auto ended = state_->scheduler.fail_unfinished(workflow, version, reason);
+  if (!ended) return ended;
+  if (auto flushed = flush(); !flushed) return std::unexpected(std::move(flushed.error()));
+  return ended;
 }
 
 std::expected<Namespace, Error> Runner::add_task(std::string_view name, TaskFunction function) {

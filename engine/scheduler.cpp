@@ -67,6 +67,7 @@ std::expected<void, Error> Scheduler::start() {
   isolation_.all_expected();
   gate_.open();
   schedules_.start();
+  if (journal_ != nullptr) timers_.schedule(clock_.steady_ns(), *this, kDeadlines);
   return {};
 }
 
@@ -117,7 +118,6 @@ std::expected<Scheduler::Registered, Error> Scheduler::register_workflow(const W
   if (auto checked = check_executors(*registered); !checked)
     return std::unexpected(std::move(checked.error()));
   if (auto adopted = adopt(registered); !adopted) return std::unexpected(std::move(adopted.error()));
-  schedules_.look_again();
   schedules_.look_again();
   return registered;
 }
@@ -303,7 +303,10 @@ std::optional<PipelineHandle> Scheduler::begin(Registered workflow, const Uuid& 
     return std::nullopt;
   }
   PipelineHandle handle = pipeline.handle();  // before it begins: it may have ended when start() returns
-  if (pipeline.keyed()) gate_.join(pipeline, key, false);
+  if (pipeline.keyed()) {
+    const bool later = how.traits.start_at_ns > clock_.unix_ns();
+    gate_.join(pipeline, key, later ? ConcurrencyGate::Joins::Later : ConcurrencyGate::Joins::Due);
+  }
   if (pipeline.scheduled()) schedules_.note(number, how.traits.firing);
   pipeline.start(std::move(how.slot), how.traits, how.writes);
   return handle;
@@ -393,6 +396,14 @@ std::expected<PipelineHandle, Error> Scheduler::find_live(const Uuid& pipeline) 
   return fail(ErrorCode::NotFound,
               "no pipeline " + pipeline.to_string() +
                   " that has signals lives here: it has ended, waits for its workflow, or never was");
+}
+
+void Scheduler::drain() noexcept {
+  draining_.store(true, std::memory_order_relaxed);  // relaxed: who submits meanwhile is before it, or after
+}
+
+bool Scheduler::admitting() const noexcept {
+  return accepting() && !draining_.load(std::memory_order_relaxed);  // relaxed: as above
 }
 
 void Scheduler::close() noexcept {

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -92,12 +93,19 @@ class Scheduler final : public PipelineHost,
   /// @param child  whose, and its identifier; null: nobody's
   std::expected<PipelineHandle, Error> submit(const Workflow& workflow, SubmitOptions options,
                                               const std::pair<Uuid, ParentLink>* child = nullptr);
+  /// All of them are checked before the first begins. @return  what was wrong, or what stopped it then
+  std::expected<std::vector<PipelineHandle>, Error> submit_bulk(const Workflow& workflow,
+                                                                std::vector<SubmitOptions> options);
   /// A pipeline of the event's one task, with the event's identifiers; `slot` is its admission.
   std::expected<PipelineHandle, DispatchError> submit_alone(const TaskReadyEvent& event, Durability level,
                                                             Slots slot);
   void make_events(Namespace task, std::span<TaskReadyEvent> events, std::int32_t max_attempts) noexcept;
   TaskExplanation explain(const TaskReadyEvent& event);
 
+  /// Nothing new is submitted from here on: what is there goes on, with the children that it starts.
+  void drain() noexcept;
+  /// Whether something new may be submitted.
+  bool admitting() const noexcept;
   /// Nothing is accepted or released from here on.
   void close() noexcept;
   bool accepting() const noexcept override;
@@ -139,6 +147,12 @@ class Scheduler final : public PipelineHost,
   std::expected<void, Error> resume(PauseScope scope, std::string_view what);
   PauseImages pauses() const;
 
+  // In scheduler_unfinished.cpp.
+  /// Ends what the store holds of a version that is not registered.
+  std::expected<std::size_t, Error> fail_unfinished(std::string_view workflow, std::uint64_t version,
+                                                    std::string_view reason);
+  /// Of a pipeline that lives, or waits for its version.
+  std::expected<void, Error> cancel(const Uuid& pipeline);
   std::vector<UnfinishedWorkflow> unfinished() const;
   std::vector<PipelineHandle> resumed() const;
   std::vector<PipelineHandle> live() const { return live_.all(); }
@@ -182,7 +196,7 @@ class Scheduler final : public PipelineHost,
   void cancel_children(Pipeline& parent) noexcept override;
   void child_ends() noexcept override;
   void child_end_taken() noexcept override;
-  /// Passes words on between parents and children.
+  /// Passes words on between parents and children, or looks at deadlines.
   void on_timer(std::uint64_t) noexcept override;
   void is_aside(const Pipeline& pipeline) noexcept override { waiting_.is_aside(pipeline); }
   bool bring_in(Pipeline& pipeline) override { return waiting_.bring_in(pipeline); }
@@ -206,6 +220,10 @@ class Scheduler final : public PipelineHost,
 
  private:
   using Registered = std::shared_ptr<const RegisteredWorkflow>;
+  // Of timers.
+  static constexpr std::uint64_t kWords = 0;
+  static constexpr std::uint64_t kDeadlines = 1;
+  static constexpr std::uint64_t kFreed = 2;
   // Single tasks by the number of their namespace: found without a lock by every worker.
   static constexpr std::size_t kChunk = 1024;
   static constexpr std::size_t kChunks = 4096;
@@ -215,6 +233,7 @@ class Scheduler final : public PipelineHost,
   struct Remembered {
     WorkflowImage workflow;
     std::map<std::uint64_t, PipelineImage> pipelines;  // by pipeline_no
+    Registered stand_in;  // with which they end where nobody registers it; null: not needed so far
   };
 
   /// How far a round of the checkpoint is. The phases are in this order so that a remembered pipeline that is
@@ -261,6 +280,12 @@ class Scheduler final : public PipelineHost,
     bool has_credits = false;  // two are reserved
   };
 
+  /// A submission that is good. Refers to its options.
+  struct Prepared {
+    Registered workflow;
+    Beginning how;
+  };
+
   /// A pipeline of which tasks are to be done again.
   struct Ended {
     Registered workflow;
@@ -299,8 +324,14 @@ class Scheduler final : public PipelineHost,
   std::expected<PipelineHandle, Error> begin_again(const Ended& old, std::optional<std::string_view> from,
                                                    const QuarantineLeft& redriven = {});
   std::expected<Ended, Error> ended_of(const RememberedPipeline& remembered) const;
+  std::expected<Prepared, Error> prepare(const Workflow& workflow, SubmitOptions& options, bool is_child);
+  std::expected<PipelineHandle, Error> begin_prepared(Prepared&& prepared, const SubmitOptions& options,
+                                                      const std::pair<Uuid, ParentLink>* child);
   std::expected<PipelineHandle, Error> submit_once(Registered workflow, const SubmitOptions& options,
                                                    Beginning&& how);
+  std::expected<std::optional<PipelineHandle>, Error> find_submitted(const std::string& key,
+                                                                     std::int64_t now_ns)
+      LEAT_REQUIRES(submitting_);
   void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
   void forget_if_ended(const std::string& key, std::int64_t now_ns) LEAT_REQUIRES(submitting_);
   std::optional<PipelineHandle> find_resumed(const Uuid& id) const;
@@ -310,6 +341,7 @@ class Scheduler final : public PipelineHost,
   std::expected<void, Error> change_pause(const PauseChanged& record);
   std::expected<bool, Error> install_pause(const PauseChanged& record, std::vector<QueuedTask>& free);
   void keep_pause();
+  std::string reason_of_pause(PauseScope scope, const std::string& what) const;
   const PauseImage* find_pause(const PipelineImage& pipeline) const LEAT_REQUIRES(mutex_);
   void remember_pauses(const PauseImages& pauses) LEAT_REQUIRES(mutex_);
   void keep_row(TransitionGroup&& row) noexcept;
@@ -318,14 +350,26 @@ class Scheduler final : public PipelineHost,
   bool keep_live();
   bool keep_quarantine();
   bool reserve_one();
-  bool record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
+  void record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
   Registered find_version(std::uint64_t version) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow) LEAT_REQUIRES(mutex_);
   std::expected<std::uint32_t, Error> number_of(const Workflow& workflow) LEAT_REQUIRES(mutex_);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
-  std::expected<void, Error> adopt_resident(const Registered& workflow);
+  bool adopt_resident(const Registered& workflow, bool may_wait, bool& freed);
+  std::expected<void, Error> adopt_freed();
+  bool try_adopt_freed();
+  static std::size_t credits_of(const PipelineImage& image);
+  bool carry_on(const Registered& workflow, PipelineImage&& image, std::span<const BoardLine::Task> starts,
+                const Pipeline::EndAtOnce& end, bool& freed);
+  Registered stand_in_of(std::uint32_t workflow_no) LEAT_REQUIRES(mutex_);
+  PipelineImage take_remembered(Remembered& from, std::uint64_t pipeline_no) LEAT_REQUIRES(mutex_);
+  std::expected<bool, Error> end_remembered(std::uint32_t workflow_no, std::uint64_t pipeline_no,
+                                            const Pipeline::EndAtOnce& end, bool& freed);
+  void look_at_deadlines() noexcept;
+  bool end_overdue() noexcept;
+  bool note_child_end(const Word& word);
   std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
   bool set_aside(Pipeline& pipeline, const Beginning& how);
   /// @return false: the Runner has stopped
@@ -351,6 +395,7 @@ class Scheduler final : public PipelineHost,
   bool suspects_remembered_ = false;  // tasks that are to run alone
   IdSource ids_;
   std::atomic<bool> accepting_{false};
+  std::atomic<bool> draining_{false};
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
   // Written for each pipeline; what lies before it is read for each task.
   alignas(64) std::atomic<std::uint64_t> unfinished_{0};  // pipelines that have begun and not ended
@@ -393,6 +438,8 @@ class Scheduler final : public PipelineHost,
   // those.
   std::set<std::uint64_t> parents_waiting_ LEAT_GUARDED_BY(mutex_);  // by pipeline_no
   std::set<Uuid> children_remembered_ LEAT_GUARDED_BY(mutex_);
+  // Of pipelines that are remembered, or were: when, and by workflow_no and pipeline_no which.
+  std::set<std::tuple<std::int64_t, std::uint32_t, std::uint64_t>> deadlines_ LEAT_GUARDED_BY(mutex_);
   Mutex passing_;
   std::vector<Word> words_ LEAT_GUARDED_BY(passing_);
 };

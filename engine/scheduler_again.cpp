@@ -37,7 +37,7 @@ std::expected<PipelineHandle, Error> Scheduler::submit_again(const PipelineHandl
                                                              std::optional<std::string_view> from) {
   const Pipeline& old = Pipeline::of(ended);
   if (!old.belongs_to(*this)) return fail(ErrorCode::InvalidArgument, "the pipeline is of another Runner");
-  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+  if (!admitting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   if (!ended.wait(std::chrono::nanoseconds(0))) {
     return fail(ErrorCode::InvalidState, "the pipeline has not ended: its tasks cannot be done again yet");
   }
@@ -129,7 +129,7 @@ std::expected<void, Error> Scheduler::forget_quarantined(const Uuid& pipeline, s
 std::expected<PipelineHandle, Error> Scheduler::begin_again(const Ended& old,
                                                             std::optional<std::string_view> from,
                                                             const QuarantineLeft& redriven) {
-  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+  if (!admitting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   const Workflow& workflow = old.workflow->workflow;
   std::vector<bool> again(workflow.tasks().size());
   for (std::uint32_t task = 0; task < again.size(); ++task) {

@@ -127,7 +127,8 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
   const WorkflowImage& workflow = known->second.workflow;
   const auto registered = workflows_.find(workflow.version);
   const bool is_registered = registered != workflows_.end() && registered->second->workflow_no == number;
-  const bool is_live = is_registered || !known->second.pipelines.empty() || in_store.contains(number);
+  const bool is_live = is_registered || known->second.stand_in != nullptr ||
+                       !known->second.pipelines.empty() || in_store.contains(number);
   if (!is_live && workflow.last_needed < remembered_from) {
     // From here on it is unknown, should somebody register it.
     if (const auto by_version = remembered_numbers_.find(workflow.version);
@@ -146,6 +147,9 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
 }
 
 bool Scheduler::keep_remembered() {
+  // What a child has for a parent that waits is in the parent's row, or behind the round's minimum.
+  // (13) acquire: pairs with (11).
+  if (!round_.waiting.empty() && rows_due_.load(std::memory_order_acquire) > 0) return false;
   MutexLock lock(mutex_);
   for (std::size_t count = 0; count < kPipelinesPerSlice && !round_.waiting.empty();) {
     const auto known = remembered_.find(round_.waiting.back());

@@ -58,10 +58,17 @@ void Scheduler::pass_on(std::vector<Word>&& words) noexcept {
     const MutexLock lock(passing_);
     words_.insert(words_.end(), std::make_move_iterator(words.begin()), std::make_move_iterator(words.end()));
   }
-  timers_.schedule(clock_.steady_ns(), *this, 0);
+  timers_.schedule(clock_.steady_ns(), *this, kWords);
 }
 
-void Scheduler::on_timer(std::uint64_t) noexcept {
+void Scheduler::on_timer(std::uint64_t token) noexcept {
+  constexpr std::chrono::milliseconds kLater{5};  // others free credits
+  if (token == kDeadlines) return look_at_deadlines();
+  if (token == kFreed) {
+    if (accepting() && !try_adopt_freed())
+      timers_.schedule(time_after(clock_.steady_ns(), kLater), *this, kFreed);
+    return;
+  }
   std::vector<Word> words;
   {
     const MutexLock lock(passing_);
@@ -69,18 +76,18 @@ void Scheduler::on_timer(std::uint64_t) noexcept {
   }
   const auto left = std::ranges::find_if_not(words, [this](Word& word) { return pass(word); });
   if (left == words.end()) return;
-  constexpr std::chrono::milliseconds kLater{5};  // others free credits
   {
     const MutexLock lock(passing_);
     words_.insert(words_.begin(), std::make_move_iterator(left), std::make_move_iterator(words.end()));
   }
-  timers_.schedule(time_after(clock_.steady_ns(), kLater), *this, 0);
+  timers_.schedule(time_after(clock_.steady_ns(), kLater), *this, kWords);
 }
 
 /// @return  false: the journal has no room now
 bool Scheduler::pass(Word& word) noexcept {
   const auto found = find_live(word.to);
-  if (!found) {  // it has ended
+  if (!found) {  // it has ended, or waits for its version
+    if (!word.cancel) note_child_end(word);
     if (!word.cancel && word.raised) child_end_taken();
     return true;
   }

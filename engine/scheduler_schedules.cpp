@@ -31,7 +31,7 @@ std::optional<PipelineHandle> Scheduler::fire(Registered workflow, const Schedul
 }
 
 bool Scheduler::admits() {
-  return accepting() && (journal_ == nullptr || (journal_->failure() == nullptr && journal_->admits()));
+  return admitting() && (journal_ == nullptr || (journal_->failure() == nullptr && journal_->admits()));
 }
 
 }  // namespace leat

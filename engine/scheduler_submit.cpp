@@ -37,6 +37,11 @@ std::expected<std::int64_t, Error> deadline_of(const SubmitOptions& options, std
   return at;
 }
 
+/// As the store knows it: each workflow's keys are its own.
+std::string submission_key(const RegisteredWorkflow& workflow, const SubmitOptions& options) {
+  return std::string(workflow.workflow.full_name()) + '\n' + options.idempotency_key;
+}
+
 std::expected<void, Error> check_key(const SubmitOptions& options) {
   if (options.idempotency_key.size() > kIdempotencyKeyBytesMax) {
     return fail(ErrorCode::InvalidArgument,
@@ -51,9 +56,12 @@ std::expected<void, Error> check_key(const SubmitOptions& options) {
 
 }  // namespace
 
-std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options,
-                                                       const std::pair<Uuid, ParentLink>* child) {
-  if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
+/// What is wrong with the options, or what they come to. Takes the context.
+std::expected<Scheduler::Prepared, Error> Scheduler::prepare(const Workflow& workflow, SubmitOptions& options,
+                                                             bool is_child) {
+  // What lives may go on with children of its own while it is drained.
+  if (!(is_child ? accepting() : admitting()))
+    return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   Registered registered = find_version(workflow.version());
   if (registered == nullptr) {
     auto made = register_workflow(workflow);
@@ -95,38 +103,71 @@ std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow,
                            .start_at_ns = *start_at_ns,
                            .priority = options.priority,
                            .deadline_ns = *deadline_ns,
-                           .keeps_start = *start_at_ns != 0 && !registered->signals.empty()},
+                           .keeps_start =
+                               *start_at_ns != 0 && (!registered->signals.empty() || registered->limits_age)},
                 .writes = options.writes};
-  if (!options.idempotency_key.empty()) return submit_once(std::move(registered), options, std::move(how));
+  return Prepared{std::move(registered), std::move(how)};
+}
+
+std::expected<PipelineHandle, Error> Scheduler::begin_prepared(Prepared&& prepared,
+                                                               const SubmitOptions& options,
+                                                               const std::pair<Uuid, ParentLink>* child) {
+  auto& [workflow, how] = prepared;
+  if (!options.idempotency_key.empty()) return submit_once(std::move(workflow), options, std::move(how));
   if (child != nullptr) how.traits.parent = child->second;
-  auto pipeline = begin(std::move(registered), child == nullptr ? ids_.next() : child->first, std::move(how));
+  auto pipeline = begin(std::move(workflow), child == nullptr ? ids_.next() : child->first, std::move(how));
   if (!pipeline) return journal_closed();
   return std::move(*pipeline);
+}
+
+std::expected<PipelineHandle, Error> Scheduler::submit(const Workflow& workflow, SubmitOptions options,
+                                                       const std::pair<Uuid, ParentLink>* child) {
+  auto prepared = prepare(workflow, options, child != nullptr);
+  if (!prepared) return std::unexpected(std::move(prepared.error()));
+  return begin_prepared(std::move(*prepared), options, child);
+}
+
+std::expected<std::vector<PipelineHandle>, Error> Scheduler::submit_bulk(const Workflow& workflow,
+                                                                         std::vector<SubmitOptions> options) {
+  std::vector<Prepared> prepared;
+  for (SubmitOptions& one : options) {
+    auto good = prepare(workflow, one, false);
+    if (!good) return std::unexpected(std::move(good.error()));
+    if (!one.idempotency_key.empty()) {
+      const MutexLock lock(submitting_);
+      const std::string key = submission_key(*good->workflow, one);
+      if (auto found = find_submitted(key, clock_.unix_ns()); !found)
+        return std::unexpected(std::move(found.error()));
+    }
+    prepared.push_back(std::move(*good));
+  }
+  std::vector<PipelineHandle> handles;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    auto handle = begin_prepared(std::move(prepared[i]), options[i], nullptr);
+    if (!handle) return std::unexpected(std::move(handle.error()));
+    handles.push_back(std::move(*handle));
+  }
+  return handles;
 }
 
 /// Gives out the pipeline that was submitted under the key before, where there is one.
 std::expected<PipelineHandle, Error> Scheduler::submit_once(Registered workflow, const SubmitOptions& options,
                                                             Beginning&& how) {
-  const std::string key = std::string(workflow->workflow.full_name()) + '\n' + options.idempotency_key;
+  const std::string key = submission_key(*workflow, options);
   const Uuid id = ids_.next();
   const std::int64_t now = clock_.unix_ns();
   how.traits.idempotency_key = key;
   how.traits.key_ends_ns = time_after(now, options.idempotency_window);
   MutexLock lock(submitting_);
   forget_ended_keys(now);
-  forget_if_ended(key, now);
-  if (const auto known = submissions_.find(key); known != submissions_.end()) {
+  if (auto found = find_submitted(key, now); !found || *found) {
+    if (!found) return std::unexpected(std::move(found.error()));
     if (how.writes != nullptr) {
       return fail(ErrorCode::AlreadyExists,
                   "writes: not written, since the idempotency_key is that of pipeline " +
-                      known->second.pipeline.to_string());
+                      (*found)->id().to_string());
     }
-    if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
-    if (known->second.handle) return *known->second.handle;
-    return fail(
-        ErrorCode::AlreadyExists,
-        "submitted as pipeline " + known->second.pipeline.to_string() +
-            " before this start; it has ended, or waits in the store or for its version of the workflow");
+    return std::move(**found);
   }
   if (submissions_.size() >= kSubmissionsMax) {
     return fail(ErrorCode::InvalidState, std::to_string(kSubmissionsMax) +
@@ -147,6 +188,20 @@ void Scheduler::forget_ended_keys(std::int64_t now_ns) {
     submissions_.erase(ends_of_keys_.begin()->second);
     ends_of_keys_.erase(ends_of_keys_.begin());
   }
+}
+
+/// The pipeline that a key in its window stands for; AlreadyExists: it has no handle here.
+std::expected<std::optional<PipelineHandle>, Error> Scheduler::find_submitted(const std::string& key,
+                                                                              std::int64_t now_ns) {
+  forget_if_ended(key, now_ns);
+  const auto known = submissions_.find(key);
+  if (known == submissions_.end()) return std::nullopt;
+  if (!known->second.handle) known->second.handle = find_resumed(known->second.pipeline);
+  if (known->second.handle) return known->second.handle;
+  return fail(
+      ErrorCode::AlreadyExists,
+      "submitted as pipeline " + known->second.pipeline.to_string() +
+          " before this start; it has ended, or waits in the store or for its version of the workflow");
 }
 
 /// One whose window is over stands for nothing, however many of those are still kept.

@@ -50,13 +50,26 @@ bool is_finite_not_negative(double value) noexcept {
   return std::isfinite(value) && value >= 0;
 }
 
-/// @return what is wrong with the policy; empty: nothing
-std::string_view wrong_with(const RetryPolicy& policy) noexcept {
+/// Of what a policy and its part for one class share.
+template <class Policy>
+std::string_view wrong_with_attempts(const Policy& policy) noexcept {
   if (policy.max_attempts < 1) return "max_attempts must be at least 1: it counts the first try";
   if (policy.initial.count() < 0) return "the initial delay is negative";
   if (policy.cap.count() < 0) return "the cap is negative";
   if (!is_finite_not_negative(policy.multiplier)) return "the multiplier must be a number from 0";
   if (!is_finite_not_negative(policy.base)) return "the base must be a number from 0";
+  return {};
+}
+
+/// @return what is wrong with the policy; empty: nothing
+std::string_view wrong_with(const RetryPolicy& policy) noexcept {
+  if (const auto wrong = wrong_with_attempts(policy); !wrong.empty()) return wrong;
+  if (policy.max_age.count() < 0) return "max_age is negative";
+  for (auto own = policy.classes.begin(); own != policy.classes.end(); ++own) {
+    if (const auto wrong = wrong_with_attempts(*own); !wrong.empty()) return wrong;
+    if (std::ranges::count(policy.classes.begin(), own, own->error_class, &ClassRetry::error_class) > 0)
+      return "a class of errors is there twice";
+  }
   if (std::ranges::any_of(policy.patterns, &std::string::empty))
     return "a pattern is empty: it would be in every error";
   return {};

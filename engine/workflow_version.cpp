@@ -23,6 +23,8 @@ constexpr std::uint64_t kAtMemory = ~std::uint64_t{1};  // likewise
 constexpr std::uint64_t kSignals = ~std::uint64_t{10};  // likewise
 constexpr std::uint64_t kRescues = ~std::uint64_t{2};
 constexpr std::uint64_t kChildren = ~std::uint64_t{11};
+constexpr std::uint64_t kMaxAge = ~std::uint64_t{12};
+constexpr std::uint64_t kClasses = ~std::uint64_t{13};
 
 class Encoder {
  public:
@@ -57,6 +59,25 @@ class Encoder {
     number(static_cast<std::uint64_t>(policy.on));
     number(std::uint64_t{policy.patterns.size()});
     for (const std::string& pattern : policy.patterns) text(pattern);
+  }
+
+  void more_retry(const RetryPolicy& policy) noexcept {
+    if (policy.max_age.count() != 0) {
+      number(kMaxAge);
+      duration(policy.max_age);
+    }
+    if (policy.classes.empty()) return;
+    number(kClasses);
+    number(std::uint64_t{policy.classes.size()});
+    for (const ClassRetry& own : policy.classes) {
+      number(static_cast<std::uint64_t>(own.error_class));
+      number(static_cast<std::uint64_t>(own.max_attempts));
+      number(static_cast<std::uint64_t>(own.backoff));
+      duration(own.initial);
+      number(own.multiplier);
+      number(own.base);
+      duration(own.cap);
+    }
   }
 
   void signals(const Workflow::Definition& workflow, const TaskDefinition& task) noexcept {
@@ -116,6 +137,7 @@ std::uint64_t hash_definition(const Workflow::Definition& definition) {
     encoder.task(task);
     encoder.signals(definition, task);
     encoder.children(definition, task);
+    encoder.more_retry(task.retry);
   }
   return encoder.digest();
 }

@@ -81,7 +81,7 @@ TaskEnded CommitReader::Parser::task_ended(std::int64_t time_ns, std::vector<Suc
   record.to = enumerator(static_cast<std::uint8_t>((states & flag::kStatesMask) >> 3), TaskState::Cancelled);
   const std::uint8_t bits = u8();
   record.attempt = (bits & flag::kAttempt) != 0 ? number() : 1;
-  if ((bits & flag::kCause) != 0) record.cause = enumerator(u8(), TaskEnded::Cause::Abandoned);
+  if ((bits & flag::kCause) != 0) record.cause = enumerator(u8(), TaskEnded::Cause::GivenUp);
   if ((bits & flag::kRetryAt) != 0) record.retry_at_ns = record_format::sum(time_ns, zigzag());
   if ((bits & flag::kSuccessors) != 0) {
     changes(successors);

@@ -105,6 +105,8 @@ std::string_view to_string(TransitionReason reason) noexcept {
       return "Deadline";
     case TransitionReason::Signal:
       return "Signal";
+    case TransitionReason::GivenUp:
+      return "GivenUp";
   }
   return "";
 }

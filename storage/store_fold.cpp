@@ -2,6 +2,7 @@
 #include "store_fold.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 
@@ -15,21 +16,9 @@ namespace {
 constexpr char kFolded[] = "is in the checkpoint";
 
 TransitionReason reason_of(TaskEnded::Cause cause) {
-  switch (cause) {
-    case TaskEnded::Cause::Result:
-      return TransitionReason::Result;
-    case TaskEnded::Cause::Retry:
-      return TransitionReason::Retry;
-    case TaskEnded::Cause::Rescue:
-      return TransitionReason::Rescue;
-    case TaskEnded::Cause::Interrupted:
-      return TransitionReason::Interrupted;
-    case TaskEnded::Cause::Cancel:
-      return TransitionReason::Cancel;
-    case TaskEnded::Cause::Abandoned:
-      return TransitionReason::Abandoned;
-  }
-  return TransitionReason::Result;
+  using enum TransitionReason;
+  constexpr std::array kReasons = {Result, Retry, Rescue, Interrupted, Cancel, Abandoned, GivenUp};
+  return kReasons[static_cast<std::size_t>(cause)];  // checked when it was read
 }
 
 /// @param ready  why it is Ready, where it is
@@ -99,10 +88,10 @@ void StoreImage::Fold::move_task(std::uint32_t number, TaskState to, std::uint32
   emit(number, attempt, from, to, reason);
 }
 
-/// A pipeline whose tasks are cancelled has failed by its deadline alone.
-TransitionReason StoreImage::Fold::unless_overdue(TransitionReason reason) const {
-  const bool overdue = pipeline_->state == PipelineState::Failed && reason == TransitionReason::Cancel;
-  return overdue ? TransitionReason::Deadline : reason;
+/// A pipeline whose tasks are cancelled has failed by its deadline, or was given up.
+TransitionReason StoreImage::Fold::unless_failed(TransitionReason reason) const {
+  if (pipeline_->state != PipelineState::Failed || reason != TransitionReason::Cancel) return reason;
+  return is_overdue(*pipeline_) ? TransitionReason::Deadline : TransitionReason::GivenUp;
 }
 
 const char* StoreImage::Fold::apply(std::span<const Successor> successors, TransitionReason ready) {
@@ -113,7 +102,7 @@ const char* StoreImage::Fold::apply(std::span<const Successor> successors, Trans
     if (!waits || task.state == TaskState::Running || !may_become(task.state, successor.state)) {
       return "moves a successor to a state that may not follow";
     }
-    move_task(successor.task, successor.state, task.attempt, unless_overdue(reason_of(successor, ready)));
+    move_task(successor.task, successor.state, task.attempt, unless_failed(reason_of(successor, ready)));
   }
   return nullptr;
 }
@@ -352,9 +341,13 @@ const char* StoreImage::Fold::operator()(const TaskEnded& record) {
   if (record.to == TaskState::Completed) pipeline_->last_completed = record.task;
   const bool is_retry = record.to == TaskState::Ready && record.cause == Cause::Retry;
   move_task(record.task, record.to, is_retry ? record.attempt + 1 : record.attempt,
-            unless_overdue(reason_of(record.cause)));
+            unless_failed(reason_of(record.cause)));
+  const bool gives_up = record.cause == Cause::GivenUp;  // the successors are cancelled for that
+  if (record.pipeline && gives_up) {
+    if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
+  }
   if (const char* wrong = apply(record.successors)) return wrong;
-  if (record.pipeline) {
+  if (record.pipeline && !gives_up) {
     if (const char* wrong = change_pipeline(*record.pipeline)) return wrong;
   }
   tell_parent(record.told);

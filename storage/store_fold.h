@@ -93,7 +93,7 @@ class StoreImage::Fold {
   const char* change_pipeline(PipelineState to);
   const char* apply(std::span<const Successor> successors,
                     TransitionReason ready = TransitionReason::Dependencies);
-  TransitionReason unless_overdue(TransitionReason reason) const;
+  TransitionReason unless_failed(TransitionReason reason) const;
   void move_task(std::uint32_t number, TaskState to, std::uint32_t attempt, TransitionReason reason);
   void emit(std::uint32_t task, std::uint32_t attempt, std::optional<TaskState> from, TaskState to,
             TransitionReason reason);

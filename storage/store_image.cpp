@@ -48,6 +48,11 @@ std::uint64_t memory_bytes() {
 
 }  // namespace
 
+bool is_overdue(const PipelineImage& pipeline) noexcept {
+  const std::int64_t deadline_ns = pipeline.traits->deadline_ns;
+  return pipeline.state == PipelineState::Failed && deadline_ns != 0 && pipeline.finished_ns >= deadline_ns;
+}
+
 void add(QuarantineImages& images, const Uuid& pipeline, std::uint32_t task, QuarantineImage image) {
   images.try_emplace({pipeline, task}, std::move(image));
   if (images.size() > kQuarantineMax) images.erase(images.begin());

@@ -254,24 +254,75 @@ class TomlReader {
     if (node == nullptr) return {};
     const toml::table* table = node->as_table();
     if (table == nullptr) return wrong(*node, "'retry' is no table (accepted: {max_attempts = 3, ...})");
-    auto attempts = static_cast<std::uint32_t>(retry.max_attempts);
-    std::string backoff(to_string(retry.backoff));
-    Step step = only(*table, "retry", {"max_attempts", "backoff", "initial", "cap", "jitter"});
-    if (step) step = get_count(*table, "max_attempts", 1, 1'000'000, attempts);
-    if (step) step = get(*table, "backoff", "\"fixed\", \"linear\", \"exponential\"", backoff);
-    if (step) step = get_duration(*table, "initial", retry.initial);
-    if (step) step = get_duration(*table, "cap", retry.cap);
+    std::string on(to_string(retry.on));
+    Step step = only(*table, "retry",
+                     {"max_attempts", "backoff", "initial", "multiplier", "base", "cap", "jitter", "on",
+                      "patterns", "max_age", "classes"});
+    if (step) step = read_attempts(*table, retry);
     if (step) step = get(*table, "jitter", "true, false", retry.jitter);
+    if (step) step = get(*table, "on", "\"all\", \"transient_only\", \"never\"", on);
+    if (step) step = get_strings(*table, "patterns", retry.patterns);
+    if (step) step = get_duration(*table, "max_age", retry.max_age);
+    if (step) step = read_classes(*table, retry.classes);
     if (!step) return step;
-    retry.max_attempts = static_cast<std::int32_t>(attempts);
-    for (const Backoff known : {Backoff::Fixed, Backoff::Linear, Backoff::Exponential}) {
-      if (backoff != to_string(known)) continue;
-      retry.backoff = known;
-      return {};
+    const auto known = parse_retry_on(on);
+    if (!known) {
+      return wrong(*table->get("on"),
+                   fmt::format("on \"{}\" is unknown (accepted: \"all\", \"transient_only\", \"never\")", on));
     }
-    return wrong(
-        *table->get("backoff"),
-        fmt::format("backoff \"{}\" is unknown (accepted: \"fixed\", \"linear\", \"exponential\")", backoff));
+    retry.on = *known;
+    return {};
+  }
+
+  /// What a policy and its part for one class share.
+  template <class Policy>
+  Step read_attempts(const toml::table& table, Policy& policy) const {
+    auto attempts = static_cast<std::uint32_t>(policy.max_attempts);
+    std::string backoff(to_string(policy.backoff));
+    Step step = get_count(table, "max_attempts", 1, 1'000'000, attempts);
+    if (step) step = get(table, "backoff", "\"fixed\", \"linear\", \"exponential\"", backoff);
+    if (step) step = get_duration(table, "initial", policy.initial);
+    if (step) step = get_duration(table, "cap", policy.cap);
+    if (step) step = get(table, "multiplier", "a number with a point, from 0.0", policy.multiplier);
+    if (step) step = get(table, "base", "a number with a point, from 0.0", policy.base);
+    if (!step) return step;
+    policy.max_attempts = static_cast<std::int32_t>(attempts);
+    const auto known = parse_backoff(backoff);
+    if (!known) {
+      return wrong(*table.get("backoff"),
+                   fmt::format("backoff \"{}\" is unknown (accepted: \"fixed\", \"linear\", \"exponential\")",
+                               backoff));
+    }
+    policy.backoff = *known;
+    return {};
+  }
+
+  Step read_classes(const toml::table& retry, std::vector<ClassRetry>& classes) const {
+    const toml::node* node = retry.get("classes");
+    if (node == nullptr) return {};
+    const toml::array* array = node->as_array();
+    if (array == nullptr) return wrong(*node, "'classes' is no array (accepted: [{class = \"Timeout\", ...}])");
+    for (const toml::node& item : *array) {
+      const toml::table* table = item.as_table();
+      if (table == nullptr) return wrong(item, "a class is no table (accepted: {class = \"Timeout\", ...})");
+      ClassRetry own;
+      std::string name;
+      Step step = only(*table, "a class of retry",
+                       {"class", "max_attempts", "backoff", "initial", "multiplier", "base", "cap"});
+      if (step) step = get(*table, "class", "a class of errors", name);
+      if (step) step = read_attempts(*table, own);
+      if (!step) return step;
+      const auto known = parse_error_class(name);
+      if (!known) {
+        return wrong(item, fmt::format("class \"{}\" is unknown (accepted: \"Task\", \"Timeout\", "
+                                       "\"Transient\", \"Validation\", \"Infrastructure\", "
+                                       "\"TaskNotFound\", \"Unknown\")",
+                                       name));
+      }
+      own.error_class = *known;
+      classes.push_back(own);
+    }
+    return {};
   }
 
   Step read_durability(const toml::table& task, std::optional<Durability>& durability) const {

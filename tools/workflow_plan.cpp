@@ -15,24 +15,54 @@ using Json = nlohmann::json;
 
 constexpr int kDefinitionFormat = 1;
 
+/// What a policy and its part for one class share.
+template <class Policy>
+Json attempts_json(const Policy& policy) {
+  Json json = {{"max_attempts", policy.max_attempts},
+               {"backoff", to_string(policy.backoff)},
+               {"initial_ns", policy.initial.count()},
+               {"cap_ns", policy.cap.count()}};
+  if (policy.multiplier != Policy().multiplier) json["multiplier"] = policy.multiplier;
+  if (policy.base != Policy().base) json["base"] = policy.base;
+  return json;
+}
+
+template <class Policy>
+void take_attempts(const Json& json, Policy& policy) {
+  policy.max_attempts = json.at("max_attempts").get<std::int32_t>();
+  policy.backoff = parse_backoff(json.at("backoff").get<std::string>()).value_or(Backoff::Exponential);
+  policy.initial = std::chrono::nanoseconds(json.at("initial_ns").get<std::int64_t>());
+  policy.cap = std::chrono::nanoseconds(json.at("cap_ns").get<std::int64_t>());
+  policy.multiplier = json.value("multiplier", policy.multiplier);
+  policy.base = json.value("base", policy.base);
+}
+
 Json retry_json(const RetryPolicy& retry) {
-  return {{"max_attempts", retry.max_attempts},
-          {"backoff", to_string(retry.backoff)},
-          {"initial_ns", retry.initial.count()},
-          {"cap_ns", retry.cap.count()},
-          {"jitter", retry.jitter}};
+  Json json = attempts_json(retry);
+  json["jitter"] = retry.jitter;
+  if (retry.on != RetryPolicy().on) json["on"] = to_string(retry.on);
+  if (!retry.patterns.empty()) json["patterns"] = retry.patterns;
+  if (retry.max_age.count() != 0) json["max_age_ns"] = retry.max_age.count();
+  for (const ClassRetry& own : retry.classes) {
+    Json of_class = attempts_json(own);
+    of_class["class"] = to_string(own.error_class);
+    json["classes"].push_back(std::move(of_class));
+  }
+  return json;
 }
 
 RetryPolicy retry_of(const Json& json) {
   RetryPolicy retry;
-  retry.max_attempts = json.at("max_attempts").get<std::int32_t>();
-  const auto backoff = json.at("backoff").get<std::string>();
-  retry.backoff = backoff == "fixed"    ? Backoff::Fixed
-                  : backoff == "linear" ? Backoff::Linear
-                                        : Backoff::Exponential;
-  retry.initial = std::chrono::nanoseconds(json.at("initial_ns").get<std::int64_t>());
-  retry.cap = std::chrono::nanoseconds(json.at("cap_ns").get<std::int64_t>());
+  take_attempts(json, retry);
   retry.jitter = json.at("jitter").get<bool>();
+  retry.on = parse_retry_on(json.value("on", std::string())).value_or(retry.on);
+  retry.patterns = json.value("patterns", retry.patterns);
+  retry.max_age = std::chrono::nanoseconds(json.value("max_age_ns", std::int64_t{0}));
+  for (const Json& of_class : json.value("classes", Json::array())) {
+    ClassRetry& own = retry.classes.emplace_back();
+    take_attempts(of_class, own);
+    own.error_class = parse_error_class(of_class.at("class").get<std::string>()).value_or(own.error_class);
+  }
   return retry;
 }
 

@@ -94,6 +94,61 @@ config = {model = "small", depth = 3, nested = {on = true}}
                 .max_attempts = 7, .backoff = Backoff::Linear, .initial = 10ms, .cap = 2s, .jitter = false}));
 }
 
+/// All that a policy may say.
+constexpr std::string_view kWholeRetry = R"([task.retry]
+max_attempts = 7
+backoff = "fixed"
+initial = "10ms"
+multiplier = 1.5
+base = 3.0
+cap = "2s"
+jitter = false
+on = "transient_only"
+patterns = ["deadlock", "lock timeout"]
+max_age = "1h"
+[[task.retry.classes]]
+class = "Timeout"
+max_attempts = 2
+backoff = "linear"
+initial = "1m"
+multiplier = 2.0
+base = 4.0
+cap = "5m"
+[[task.retry.classes]]
+class = "Infrastructure"
+)";
+
+TEST(WorkflowFileToml, ReadsAWholeRetryPolicy) {
+  EXPECT_EQ(options_of("sleep = \"1s\"\n" + std::string(kWholeRetry)).retry,
+            (RetryPolicy{.max_attempts = 7,
+                         .backoff = Backoff::Fixed,
+                         .initial = 10ms,
+                         .multiplier = 1.5,
+                         .base = 3.0,
+                         .cap = 2s,
+                         .jitter = false,
+                         .on = RetryOn::TransientOnly,
+                         .patterns = {"deadlock", "lock timeout"},
+                         .classes = {{.error_class = TaskError::Class::Timeout,
+                                      .max_attempts = 2,
+                                      .backoff = Backoff::Linear,
+                                      .initial = 1min,
+                                      .multiplier = 2.0,
+                                      .base = 4.0,
+                                      .cap = 5min},
+                                     {.error_class = TaskError::Class::Infrastructure}},
+                         .max_age = 1h}));
+}
+
+TEST(WorkflowFileToml, RefusesAPolicyThatCannotBe) {
+  for (const char* retry : {"on = 'sometimes'", "classes = [{class = 'timeout'}]", "classes = 3",
+                            "classes = [{class = 'Task', jitter = true}]", "max_age = 3"}) {
+    const auto file = toml(one_task("name = 'a'\nsleep = '1s'\nretry = {" + std::string(retry) + "}\n"));
+    ASSERT_FALSE(file.has_value()) << retry;
+    EXPECT_THAT(file.error(), testing::AllOf(StartsWith("w.toml:6:"), HasSubstr("accepted: "))) << retry;
+  }
+}
+
 TEST(WorkflowFileToml, LetsATaskDropToMemoryAndNoFurther) {
   EXPECT_EQ(options_of("sleep = \"1s\"\n").durability, std::nullopt);
   EXPECT_EQ(options_of("sleep = \"1s\"\ndurability = \"memory\"\n").durability, Durability::Memory);
@@ -348,10 +403,9 @@ TEST(WorkflowPlan, ADefinitionBuildsTheSameWorkflowAgain) {
 run = ["sh", "-c", "exit 0"]
 timeout = "30s"
 executor = "gpu"
-retry = {max_attempts = 7, backoff = "fixed", initial = "10ms", cap = "2s", jitter = false}
 trigger = {type = "All", conditions = []}
 config = {env = {A = "ä\nb"}}
-[[task]]
+)" + std::string(kWholeRetry) + R"([[task]]
 name = "b"
 after = ["a"]
 sleep = "1.5s"

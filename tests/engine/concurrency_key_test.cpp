@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "eventually.h"
+#include "jumping_clock.h"
 #include "leat/leat.h"
 #include "leat/store_recovery.h"
 #include "virtual_clock.h"
@@ -197,6 +198,104 @@ TEST(ConcurrencyKeys, AreFreedByPipelinesThatFailOrAreCancelledWhereverTheyStand
   EXPECT_EQ(handles[1].wait(kLong)->state, PipelineState::Failed);
   EXPECT_EQ(handles[3].wait(kLong)->state, PipelineState::Failed);
   EXPECT_TRUE(runner.wait_idle(kLong));
+}
+
+/// One thread, the caller's, and a clock that stands still until it is moved.
+class KeysAndTime : public testing::Test {
+ protected:
+  void open() {
+    auto runner = Runner::builder()
+                      .state_store(make_memory_store(medium_))
+                      .lent_threads()
+                      .clock(clock_)
+                      .log_sink([](Severity, std::string_view) {})
+                      .build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    runner_ = std::make_unique<Runner>(std::move(*runner));
+    ASSERT_TRUE(runner_->register_workflow(visits_.workflow));
+    ASSERT_TRUE(runner_->start());
+  }
+  void restart() {
+    ASSERT_TRUE(runner_->stop(kLong));
+    runner_.reset();
+    open();
+  }
+  PipelineHandle submit(int number, std::chrono::nanoseconds later = {}) {
+    SubmitOptions options = with_key("c7", number);
+    if (later.count() > 0) options.start_at = clock_->after(later);
+    auto handle = runner_->submit(visits_.workflow, std::move(options));
+    EXPECT_TRUE(handle) << handle.error().message;
+    return *handle;
+  }
+  std::vector<int> run_all() {
+    while (runner_->run_some(16).value_or(0) > 0) {
+    }
+    return visits_.order();
+  }
+
+  const std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
+  const std::shared_ptr<behaviours::JumpingClock> clock_ = std::make_shared<behaviours::JumpingClock>();
+  Visits visits_;
+  std::unique_ptr<Runner> runner_;
+};
+
+TEST_F(KeysAndTime, ALaterStartTakesItsPlaceWhenItIsDue) {
+  open();
+  submit(1, 24h);
+  submit(2);
+  EXPECT_THAT(run_all(), ElementsAre(2));
+  restart();
+  submit(3);
+  EXPECT_THAT(run_all(), ElementsAre(2, 3));
+  clock_->pass(24h);
+  EXPECT_THAT(run_all(), ElementsAre(2, 3, 1));
+  EXPECT_EQ(visits_.most_at_once(), 1);
+}
+
+TEST_F(KeysAndTime, OneThatIsPausedBeforeItBeganIsPassedOver) {
+  open();
+  ASSERT_TRUE(runner_->pause_executor("default"));  // so that the first is in its queue, and does not begin
+  PipelineHandle first = submit(1);
+  run_all();
+  ASSERT_TRUE(first.pause("later"));
+  submit(2);
+  ASSERT_TRUE(runner_->resume_executor("default"));
+  EXPECT_THAT(run_all(), ElementsAre(2));
+  restart();
+  submit(3);
+  EXPECT_THAT(run_all(), ElementsAre(2, 3));
+  ASSERT_TRUE(runner_->resumed().at(0).resume());
+  EXPECT_THAT(run_all(), ElementsAre(2, 3, 1));
+  EXPECT_EQ(visits_.most_at_once(), 1);
+}
+
+TEST_F(KeysAndTime, OneThatGoesOnWhileItsTaskIsInAQueueWaitsForItsTurn) {
+  open();
+  ASSERT_TRUE(runner_->pause_executor("default"));
+  PipelineHandle first = submit(1);
+  run_all();
+  ASSERT_TRUE(first.pause("later"));
+  submit(2);
+  run_all();
+  ASSERT_TRUE(first.resume());
+  ASSERT_TRUE(runner_->resume_executor("default"));
+  EXPECT_THAT(run_all(), ElementsAre(2, 1)) << "the second has taken its place";
+  EXPECT_EQ(visits_.most_at_once(), 1);
+}
+
+TEST_F(KeysAndTime, OneThatIsPausedWhileItIsUnderWayKeepsItsPlace) {
+  open();
+  PipelineHandle first = submit(1);
+  while (visits_.order().empty()) ASSERT_TRUE(runner_->run_some(1));
+  ASSERT_TRUE(first.pause("later"));
+  submit(2);
+  run_all();
+  if (first.state() == PipelineState::Paused) {
+    EXPECT_THAT(visits_.order(), ElementsAre(1));
+    ASSERT_TRUE(first.resume());
+  }
+  EXPECT_THAT(run_all(), ElementsAre(1, 2));
+  EXPECT_EQ(visits_.most_at_once(), 1);
 }
 
 TEST(ConcurrencyKeys, RefuseWhatIsNoLimit) {

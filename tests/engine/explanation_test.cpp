@@ -130,6 +130,29 @@ TEST_F(Explanation, TellsEachPauseFromTheOthers) {
   EXPECT_EQ(explain(pipeline, "first").text, "its pipeline is paused: the audit");
 }
 
+TEST_F(Explanation, OfAPauseNamesThePatternOrKeyAndTheReason) {
+  occupy();
+  const PipelineHandle pipeline = submit(holding("waits"));
+  ASSERT_TRUE(runner_->pause_executor("default", "new disks"));
+  EXPECT_EQ(explain(pipeline, "first").text, "executor 'default' is paused: new disks");
+  ASSERT_TRUE(runner_->pause_namespaces("public::*::waits::**", "the audit"));
+  ASSERT_TRUE(runner_->pause_namespaces("other::**"));
+  EXPECT_EQ(explain(pipeline, "first").text, "its namespace is paused by 'public::*::waits::**': the audit");
+}
+
+TEST_F(Explanation, OfASkippedTaskNamesItsRuleAndWhatMadeItFalse) {
+  const auto workflow =
+      Workflow::builder("w")
+          .task("a", [](TaskContext&) { throw std::runtime_error("no"); }, {.retry = {.max_attempts = 1}})
+          .task("b", [](TaskContext&) {}, {.after = {"a"}})
+          .build();
+  const PipelineHandle pipeline = submit(*workflow);
+  ASSERT_TRUE(pipeline.wait(30s));
+  const TaskExplanation why = explain(pipeline, "b");
+  EXPECT_EQ(why.cause, Cause::Ended);
+  EXPECT_EQ(why.text, R"(its trigger rule {"type":"AllSuccess"} was false: a is Failed)");
+}
+
 TEST_F(Explanation, OfAConcurrencyKeyNamesTheKey) {
   submit(holding("first"), {.concurrency_key = "customer 7"});
   const TaskExplanation why = explain(submit(holding("next"), {.concurrency_key = "customer 7"}), "first");

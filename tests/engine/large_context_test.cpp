@@ -6,8 +6,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "behaviours.h"
+#include "eventually.h"
 #include "heap_bytes.h"
 #include "leat/store_recovery.h"
 #include "leat/wrapped_store.h"
@@ -15,6 +17,7 @@
 namespace leat::behaviours {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::size_t kBytes = 100'000;
@@ -157,6 +160,106 @@ TEST_F(LargeContext, ThatIsAnothersIsNotHandedOut) {
   const auto result = carry_on(std::make_unique<WrongStore>(make_memory_store(crash())));
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message, HasSubstr("is not the one that was saved"));
+}
+
+/// Two large contexts come together at m, which does not look; d does, or does not, once the gate is open.
+class MergedContext : public LargeContext {
+ protected:
+  void SetUp() override {
+    const auto saves = [](const char* key) {
+      return [key](TaskContext& context) { context.set(key, large(*key)); };
+    };
+    auto built = Workflow::builder("w")
+                     .task("a", saves("a"))
+                     .task("b", saves("b"))
+                     .task("m", nothing, {.after = {"a", "b"}})
+                     .task("hold",
+                           [this](TaskContext&) {
+                             ++waiting_;
+                             waiting_.notify_all();
+                             open_.wait(false);
+                           },
+                           {.retry = kOnce})
+                     .task("d",
+                           [this](TaskContext& context) {
+                             if (looks_) seen_by_c_ = context.get<std::string>("a").value_or("none");
+                           },
+                           {.after = {"m", "hold"}, .retry = kOnce})
+                     .build();
+    ASSERT_TRUE(built) << built.error().message;
+    workflow_ = std::make_unique<Workflow>(*built);
+  }
+  /// What a process left that died when m had ended.
+  std::shared_ptr<MemoryMedium> crash() {
+    const auto medium = std::make_shared<MemoryMedium>();
+    auto first = std::make_unique<Runner>(make_started_runner(medium));
+    const auto handle = first->submit(*workflow_, {.durability = Durability::Process});
+    EXPECT_TRUE(handle) << handle.error().message;
+    EXPECT_TRUE(eventually([&] { return waiting_ > 0 && handle->task_states()[2] == TaskState::Completed; }));
+    auto left = crash_now(*first, *medium);
+    let_go();
+    first.reset();
+    seen_by_c_ = "";
+    return left;
+  }
+};
+
+TEST_F(MergedContext, IsWhatItWasAfterACrash) {
+  ASSERT_TRUE(carry_on(make_memory_store(crash())));
+  EXPECT_EQ(seen_by_c_, large('a'));
+}
+
+TEST_F(MergedContext, ThatIsLostFailsTheDependentsByName) {  // row 126
+  const auto medium = crash();
+  for (const bool looks : {true, false}) {
+    looks_ = looks;
+    const auto left = std::make_shared<MemoryMedium>(*medium);
+    const auto result = carry_on(std::make_unique<BlindStore>(make_memory_store(left)));
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_EQ(result->state, PipelineState::Failed);
+    EXPECT_NE(seen_by_c_, large('a'));
+    const Seen seen = read(left);
+    EXPECT_EQ(seen.only().tasks[4].state, TaskState::Failed) << "whether it looks or not";
+    EXPECT_THAT(std::string(seen.only().tasks[4].error),
+                AllOf(HasSubstr("the context of task 'm'"), HasSubstr("the context of task 0 is missing")));
+  }
+}
+
+TEST(ContextLimit, HoldsForWhatIsMerged) {
+  constexpr int kParts = 8;
+  auto builder = Workflow::builder("w");
+  std::vector<std::string> parts;
+  for (int i = 0; i < kParts; ++i) {
+    const std::string& name = parts.emplace_back(std::string("a").append(std::to_string(i)));
+    builder.task(name, [name](TaskContext& context) { context.set(name, std::string(1'000'000, 'x')); });
+  }
+  bool ran = false;
+  builder.task("m", nothing, {.after = parts, .retry = kOnce});
+  builder.task("d", [&](TaskContext&) { ran = true; }, {.after = {"m"}});
+  const auto workflow = builder.build();
+  ASSERT_TRUE(workflow);
+  const auto medium = std::make_shared<MemoryMedium>();
+  Runner durable = make_started_runner(medium);
+  EXPECT_EQ(run(durable, *workflow).state, PipelineState::Failed);
+  EXPECT_FALSE(ran);
+  ASSERT_TRUE(durable.stop(kLong));
+  const Seen seen = read(medium);
+  EXPECT_EQ(seen.only().tasks[kParts].state, TaskState::Failed);
+  EXPECT_THAT(std::string(seen.only().tasks[kParts].error), HasSubstr("the limit is 1048576"));
+}
+
+TEST(ContextLimit, HoldsForWhatASignalBrings) {
+  Runner runner = make_started_runner();
+  const auto workflow =
+      Workflow::builder("w")
+          .task("a", [](TaskContext& context) { context.set("x", std::string(kContextBytesMax - 100, 'x')); })
+          .task("b", nothing, {.after = {"a"}, .retry = kOnce, .signal = "go"})
+          .build();
+  ASSERT_TRUE(workflow) << workflow.error().message;
+  auto handle = runner.submit(*workflow, {.durability = Durability::Process});
+  ASSERT_TRUE(handle->signal("go", '"' + std::string(1000, 'y') + '"'));
+  EXPECT_EQ(handle->wait(kLong)->state, PipelineState::Failed);
+  EXPECT_EQ(handle->task_states()[1], TaskState::Failed);
 }
 
 TEST_F(LargeContext, IsTakenOverByWhatIsDoneAgain) {

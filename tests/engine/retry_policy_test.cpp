@@ -176,6 +176,36 @@ TEST(RetryTransient, OtherErrorsAreNot) {  // row 147
   }
 }
 
+TEST(RetryDelay, ThatATaskNamesIsSpreadUpwards) {
+  constexpr std::uint64_t kMost = ~std::uint64_t{0};
+  EXPECT_EQ(spread_delay({}, 4s, 0), 4s);
+  EXPECT_GT(spread_delay({}, 4s, kMost), 4s + 999ms);
+  EXPECT_LE(spread_delay({}, 4s, kMost), 5s);
+  EXPECT_EQ(spread_delay({.jitter = false}, 4s, kMost), 4s);
+  EXPECT_EQ(spread_delay({}, 2min, 0), 2min) << "the policy's cap is that of its own delays";
+  EXPECT_EQ(spread_delay({}, nanoseconds::max() - 1s, kMost), nanoseconds::max());
+}
+
+TEST(RetryClasses, OutweighThePolicyForTheirErrors) {
+  const RetryPolicy policy{.max_attempts = 5,
+                           .jitter = false,
+                           .on = RetryOn::Never,
+                           .classes = {{.error_class = TaskError::Class::Timeout,
+                                        .max_attempts = 2,
+                                        .backoff = Backoff::Fixed,
+                                        .initial = 90s,
+                                        .cap = 2min},
+                                       {.error_class = TaskError::Class::Transient, .max_attempts = 9}}};
+  EXPECT_TRUE(should_retry(policy, 1, "x", TaskError::Class::Timeout));
+  EXPECT_FALSE(should_retry(policy, 2, "x", TaskError::Class::Timeout));
+  EXPECT_TRUE(should_retry(policy, 8, "x", TaskError::Class::Transient));
+  EXPECT_FALSE(should_retry(policy, 1, "x", TaskError::Class::Task)) << "others go by the policy";
+  EXPECT_FALSE(should_retry(policy, 1, "x", TaskError::Class::Transient, true)) << "permanent is permanent";
+  EXPECT_EQ(retry_delay(policy, 1, 0, TaskError::Class::Timeout), 90s);
+  EXPECT_EQ(retry_delay(policy, 2, 0, TaskError::Class::Transient), 2s);
+  EXPECT_EQ(retry_delay(policy, 1, 0), 1s);
+}
+
 TEST(TaskErrors, ConvertFromTexts) {
   const std::expected<void, TaskError> result = std::unexpected("boom");
   EXPECT_EQ(result.error().message, "boom");
@@ -190,6 +220,10 @@ TEST(RetryNames, AreWords) {
   EXPECT_EQ(to_string(Backoff::Fixed), "fixed");
   EXPECT_EQ(to_string(RetryOn::TransientOnly), "transient_only");
   EXPECT_EQ(to_string(TaskError::Class::Timeout), "Timeout");
+  EXPECT_EQ(parse_backoff("linear"), Backoff::Linear);
+  EXPECT_EQ(parse_retry_on("never"), RetryOn::Never);
+  EXPECT_EQ(parse_error_class("TaskNotFound"), TaskError::Class::TaskNotFound);
+  EXPECT_EQ(parse_error_class("tasknotfound"), std::nullopt);
 }
 
 }  // namespace

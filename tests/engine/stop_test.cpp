@@ -277,5 +277,71 @@ TEST(StopBesideACancel, WaitsUntilTheCancelHasLeftTheEngine) {
   EXPECT_TRUE(eventually([&] { return gone.load(); }));
 }
 
+class Drain : public Stop {};
+
+INSTANTIATE_TEST_SUITE_P(Backends, Drain, testing::Values(Backend::Arena, Backend::Threads),
+                         [](const auto& param) {
+                           return param.param == Backend::Arena ? "Arena" : "Threads";
+                         });
+
+TEST_P(Drain, RunsAllThatIsThereAndRefusesWhatComes) {
+  Runner runner = make_runner(1, 4);
+  std::atomic<int> ran = 0;
+  std::atomic<bool> open = false;
+  const Namespace task = *runner.register_task("t::p::w::alone", [&](TaskContext&) { ++ran; });
+  const auto workflow = Workflow::builder("w")
+                            .task("a",
+                                  [&](TaskContext&) {
+                                    open.wait(false);
+                                    ++ran;
+                                  })
+                            .task("b", [&](TaskContext&) { ++ran; }, {.after = {"a"}})
+                            .build();
+  ASSERT_TRUE(runner.start());
+  std::vector<PipelineHandle> handles;
+  for (int i = 0; i < 20; ++i) handles.push_back(*runner.submit(*workflow));
+  std::expected<void, Error> drained;
+  std::thread thread([&] { drained = runner.drain(60s); });
+  auto refused = runner.submit(*workflow);
+  for (; refused; refused = runner.submit(*workflow)) handles.push_back(*refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Stopped);
+  EXPECT_EQ(runner.dispatcher().dispatch(runner.make_event(task)).error().code, DispatchErrorCode::Stopped);
+  open = true;
+  open.notify_all();
+  thread.join();
+  EXPECT_TRUE(drained) << drained.error().message;
+  EXPECT_EQ(ran, static_cast<int>(2 * handles.size()));
+  for (const PipelineHandle& handle : handles) EXPECT_EQ(handle.state(), PipelineState::Completed);
+  EXPECT_FALSE(runner.submit(*workflow)) << "it has stopped";
+}
+
+TEST_P(Drain, PastItsDeadlineSaysSoAndHasStopped) {
+  Runner runner = make_runner(1, 4);
+  const auto workflow = Workflow::builder("w")
+                            .task("a",
+                                  [](TaskContext& context) {
+                                    while (!context.stop_requested()) std::this_thread::yield();
+                                  })
+                            .build();
+  ASSERT_TRUE(runner.start());
+  const PipelineHandle handle = *runner.submit(*workflow);
+  const auto drained = runner.drain(1ms);
+  ASSERT_FALSE(drained);
+  EXPECT_EQ(drained.error().code, ErrorCode::Timeout);
+  EXPECT_EQ(handle.wait(0s).error().code, ErrorCode::Stopped);
+  EXPECT_TRUE(runner.stop(0s)) << "it was stopped already";
+}
+
+TEST_P(Drain, InsideATaskIsRefusedAndBeginsNothing) {
+  Runner runner = make_runner(1, 4);
+  std::atomic<ErrorCode> code{ErrorCode::Stopped};
+  const auto workflow =
+      Workflow::builder("w").task("a", [&](TaskContext&) { code = runner.drain(0s).error().code; }).build();
+  ASSERT_TRUE(runner.start());
+  ASSERT_TRUE(runner.submit(*workflow)->wait(30s));
+  EXPECT_EQ(code, ErrorCode::WouldDeadlock);
+  EXPECT_TRUE(runner.submit(*workflow));
+}
+
 }  // namespace
 }  // namespace leat

@@ -242,6 +242,80 @@ TEST_F(Submitting, InBulkGivesAHandleForEach) {
   EXPECT_EQ(runner_->submit_bulk(workflow_, options).error().code, ErrorCode::InvalidArgument);
 }
 
+TEST_F(Submitting, InBulkBeginsNothingWhereOneIsWrong) {
+  open();
+  std::vector<SubmitOptions> options(3);
+  options[2].context = "no object";
+  EXPECT_EQ(runner_->submit_bulk(workflow_, options).error().code, ErrorCode::InvalidArgument);
+  run_all();
+  EXPECT_EQ(ran_, 0);
+}
+
+TEST_F(Submitting, InBulkBeginsNothingWhereAKeyIsThatOfOneThatHasEnded) {
+  open();
+  ASSERT_TRUE(runner_->submit(workflow_, with_key(7)));
+  run_all();
+  close();
+  open();
+  const std::vector<SubmitOptions> options{{}, with_key(7)};
+  EXPECT_EQ(runner_->submit_bulk(workflow_, options).error().code, ErrorCode::AlreadyExists);
+  run_all();
+  EXPECT_EQ(ran_, 1);
+}
+
+/// Fails each attempt. Retries come every 10 min.
+Workflow failing(std::atomic<int>& ran) {
+  return *Workflow::builder("failing")
+              .task("t",
+                    [&ran](TaskContext&) -> std::expected<void, TaskError> {
+                      ++ran;
+                      return std::unexpected("no luck");
+                    },
+                    {.retry = {.max_attempts = 100,
+                               .backoff = Backoff::Fixed,
+                               .initial = 10min,
+                               .cap = 1h,
+                               .jitter = false,
+                               .max_age = 25min}})
+              .build();
+}
+
+TEST_F(Submitting, WithAMaximumAgeIsTriedNoMoreBeyondItAcrossARestart) {
+  const Workflow workflow = failing(ran_);
+  open();
+  ASSERT_TRUE(runner_->submit(workflow));
+  run_all();
+  EXPECT_EQ(ran_, 1);
+  close();
+  clock_->pass(15min);
+  open();
+  ASSERT_TRUE(runner_->register_workflow(workflow));
+  run_all();
+  EXPECT_EQ(ran_, 2) << "15 min old: another try would come 25 min after the submission";
+  clock_->pass(10min);
+  run_all();
+  EXPECT_EQ(ran_, 3);
+  EXPECT_EQ(runner_->resumed().at(0).wait(kLong)->state, PipelineState::Failed)
+      << "the next would be too old";
+}
+
+TEST_F(Submitting, WithAMaximumAgeCountsFromALaterStartAcrossARestart) {
+  const Workflow workflow = failing(ran_);
+  open();
+  ASSERT_TRUE(runner_->submit(workflow, {.start_at = clock_->after(2h)}));
+  close();
+  clock_->pass(2h);
+  open();
+  ASSERT_TRUE(runner_->register_workflow(workflow));
+  run_all();
+  for (int tries = 2; tries <= 3; ++tries) {
+    clock_->pass(10min);
+    run_all();
+    EXPECT_EQ(ran_, tries);
+  }
+  EXPECT_EQ(runner_->resumed().at(0).wait(kLong)->state, PipelineState::Failed);
+}
+
 TEST_F(Submitting, RefusesAKeyOrAWindowThatCannotBe) {
   open();
   EXPECT_EQ(runner_->submit(workflow_, {.idempotency_key = std::string(257, 'k')}).error().code,

@@ -124,7 +124,8 @@ class PipelineHandle {
   /// `co_await handle.on("key")`: the same with another executor's workers.
   Awaiter on(std::string executor) const;
 
-  /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop.
+  /// Asks for the end of the pipeline: what has not started never will, what runs is told to stop. Does not
+  /// wait, not for the disk either: until wait() tells how it ended, a crash may forget that it was asked.
   std::expected<void, Error> cancel();
 
   /// Nothing of the pipeline begins from here on, queued tasks included; what runs goes on to its end.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,12 +29,29 @@ enum class RetryOn : std::uint8_t {
 /// @return "fixed", "linear" or "exponential"; "all", "transient_only" or "never"
 std::string_view to_string(Backoff backoff) noexcept;
 std::string_view to_string(RetryOn condition) noexcept;
+/// @return nothing for a word that is none of them
+std::optional<Backoff> parse_backoff(std::string_view word) noexcept;
+std::optional<RetryOn> parse_retry_on(std::string_view word) noexcept;
 
-/// When and how often a task is tried again. An error is retried where `on` says so, OR one of
-/// `patterns` is in it.
+/// How errors of one class are tried again, whatever the policy around it says of others.
+struct ClassRetry {
+  TaskError::Class error_class = TaskError::Class::Task;
+  std::int32_t max_attempts = 3;  ///< counts all attempts of the task, whatever ended them; from 1: no retry
+  Backoff backoff = Backoff::Exponential;
+  std::chrono::nanoseconds initial = std::chrono::seconds(1);
+  double multiplier = 1.0;
+  double base = 2.0;
+  std::chrono::nanoseconds cap = std::chrono::seconds(60);
+
+  bool operator==(const ClassRetry&) const = default;
+};
+
+/// When and how often a task is tried again. An error of a class that `classes` names is retried as that
+/// says; any other where `on` says so, OR one of `patterns` is in it.
 /// ```cpp
 /// {.max_attempts = 5, .initial = 200ms, .cap = 10s}
 /// {.on = RetryOn::Never, .patterns = {"deadlock", "lock timeout"}}
+/// {.classes = {{.error_class = TaskError::Class::Timeout, .max_attempts = 2, .initial = 1min}}}
 /// ```
 struct RetryPolicy {
   std::int32_t max_attempts = 3;  ///< counts the first try; from 1
@@ -45,6 +63,10 @@ struct RetryPolicy {
   bool jitter = true;                                       ///< spreads each delay by +-25 %, evenly
   RetryOn on = RetryOn::All;
   std::vector<std::string> patterns = {};  ///< parts of an error's text; ASCII case does not count
+  std::vector<ClassRetry> classes = {};    ///< each class once
+  /// No attempt begins later than this after the pipeline's submission (or its start_at), by the wall clock
+  /// and across restarts: then the error is the last one. 0: no limit.
+  std::chrono::nanoseconds max_age{0};
 
   bool operator==(const RetryPolicy&) const = default;
 };
@@ -64,7 +86,12 @@ bool should_retry(const RetryPolicy& policy, std::int32_t attempt, std::string_v
 /// @param attempt  the attempt that has just failed, from 1
 /// @param random   64 uniform bits; the same bits give the same delay
 /// @return         0 to policy.cap
-std::chrono::nanoseconds retry_delay(const RetryPolicy& policy, std::int32_t attempt,
-                                     std::uint64_t random) noexcept;
+std::chrono::nanoseconds retry_delay(const RetryPolicy& policy, std::int32_t attempt, std::uint64_t random,
+                                     TaskError::Class error_class = TaskError::Class::Task) noexcept;
+
+/// A delay that a task named (TaskError::after()): never shorter, and with jitter up to 25 % longer, so that
+/// many that named the same one do not come back at once. No cap applies.
+std::chrono::nanoseconds spread_delay(const RetryPolicy& policy, std::chrono::nanoseconds named,
+                                      std::uint64_t random) noexcept;
 
 }  // namespace leat

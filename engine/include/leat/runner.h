@@ -126,6 +126,14 @@ class Runner {
   /// inside a task: begins the stop and returns WouldDeadlock.
   std::expected<void, Error> stop(std::chrono::nanoseconds deadline);
 
+  /// Refuses submissions, dispatches and times of schedules, runs to its end what is there (queued, parked,
+  /// due or waiting; with the children that it starts), then stops as stop() does. What is paused, or waits
+  /// for a signal or a later start, is waited for as well.
+  ///
+  /// @return  Timeout: not all had ended by the deadline; then what ran is interrupted, and the Runner has
+  ///          stopped all the same. WouldDeadlock inside a task: nothing has begun. Else as stop()
+  std::expected<void, Error> drain(std::chrono::nanoseconds deadline);
+
   /// Makes a workflow known. Unfinished pipelines of exactly this version carry on from here (after start()).
   std::expected<void, Error> register_workflow(const Workflow& workflow);
 
@@ -137,7 +145,8 @@ class Runner {
   /// One execution for each of the options; returns once all have reached their levels, so that they share
   /// syncs.
   ///
-  /// @return  the handles, in order; or the first error: what was submitted before it stays submitted
+  /// @return  the handles, in order; or the first error. What is wrong with options, or known of keys, is found
+  ///          before the first one begins; behind Stopped and Storage some may have begun
   std::expected<std::vector<PipelineHandle>, Error> submit_bulk(const Workflow& workflow,
                                                                 std::span<const SubmitOptions> options);
 
@@ -165,6 +174,24 @@ class Runner {
   /// @return also NotFound: no such pipeline lives here, or it waits for its version of the workflow
   std::expected<void, Error> signal(const Uuid& pipeline, std::string_view name,
                                     std::string_view value = "true");
+
+  /// As PipelineHandle::cancel(), for who has the identifier alone: also of a pipeline that waits for its
+  /// version of the workflow, which ends at once.
+  /// @return also NotFound: no such pipeline lives here, or it waits in the store alone (memory_budget())
+  std::expected<void, Error> cancel(const Uuid& pipeline);
+
+  /// Ends the pipelines of a version of a workflow that nobody registers any more (see unfinished()): each is
+  /// Failed, what would have run next of it bears the reason as its error, the rest of its tasks are Cancelled;
+  /// events say GivenUp. Their concurrency keys are free, their parents are told. Those that wait in the store
+  /// alone (memory_budget()) stay. Returns once that is on the disk. (Their deadlines are applied without
+  /// this.)
+  ///
+  /// @param workflow  tenant::package::workflow
+  /// @param reason    1 to 1,024 bytes
+  /// @return          how many have ended; NotFound: the store holds none of that version; InvalidState: it is
+  ///                  registered; InvalidArgument, Stopped, Storage; WouldDeadlock inside a task
+  std::expected<std::size_t, Error> fail_unfinished(std::string_view workflow, std::uint64_t version,
+                                                    std::string_view reason);
 
   /// Tasks in quarantine, by pipeline, the oldest one first. The list is kept in the store, and holds 10,000
   /// of the latest pipelines.

@@ -42,7 +42,8 @@ struct TaskError {
   TaskError(std::string_view text, Class kind = Class::Task) : message(text), error_class(kind) {}
   TaskError(const char* text, Class kind = Class::Task) : message(text), error_class(kind) {}
 
-  /// The same error with a wish for the delay before the next attempt.
+  /// The same error with a wish for the delay before the next attempt, which is no shorter; where the policy
+  /// has jitter it is up to 25 % longer, so that tasks which were all told the same do not come back at once.
   TaskError after(std::chrono::nanoseconds delay) && {
     retry_after = delay;
     return std::move(*this);
@@ -56,5 +57,7 @@ struct TaskError {
 
 /// @return the enumerator's name
 std::string_view to_string(TaskError::Class error_class) noexcept;
+/// @return nothing for a word that is no enumerator's name
+std::optional<TaskError::Class> parse_error_class(std::string_view word) noexcept;
 
 }  // namespace leat

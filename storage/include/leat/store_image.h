@@ -92,6 +92,9 @@ static_assert(
     sizeof(PipelineImage) <= 144,
     "opening a store takes 200 bytes at most for a live pipeline of one task: with its node of a map");
 
+/// Whether it failed because its deadline had passed: else its tasks did, or it was given up.
+bool is_overdue(const PipelineImage& pipeline) noexcept;
+
 /// Since when something is paused, and why.
 struct PauseImage {
   std::int64_t since_ns = 0;  ///< Unix time
@@ -163,6 +166,7 @@ enum class TransitionReason : std::uint8_t {
   TriggerRule,   ///< its trigger rule is false
   Deadline,      ///< its pipeline's deadline had passed
   Signal,        ///< the signal has come that it still waited for
+  GivenUp,       ///< its version of the workflow is gone, and an operator has ended what was left of it
 };
 
 /// @return the reason's name exactly as the enumerator is spelled

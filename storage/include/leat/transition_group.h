@@ -103,7 +103,7 @@ struct PipelineTraits {
   std::int64_t deadline_ns = 0;   ///< Unix time at which what has not ended ends; 0: none
   QuarantineLeft redriven = {};   ///< the task that it does again, of an earlier pipeline; not in rows
   std::string_view signals = {};  ///< that have come, as encode_signals() gives them
-  bool keeps_start = false;       ///< a signal may make tasks Ready before start_at_ns
+  bool keeps_start = false;       ///< something is reckoned from start_at_ns on, which rows hold then
   ParentLink parent = {};
   std::string_view child_ends = {};  ///< of children, that are to be told as signals yet; in rows alone
 
@@ -157,7 +157,8 @@ struct TaskEnded {
     Rescue = 2,
     Interrupted = 3,
     Cancel = 4,
-    Abandoned = 5
+    Abandoned = 5,
+    GivenUp = 6  ///< nobody can run it: with it its pipeline fails, and what has not ended is cancelled
   };
   std::uint64_t pipeline_no = 0;
   std::uint32_t task = 0;
