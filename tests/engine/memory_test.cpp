@@ -9,8 +9,10 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "behaviours.h"
+#include "eventually.h"
 #include "heap_bytes.h"
 #include "leat/leat.h"
 #include "leat/store_recovery.h"
@@ -123,16 +125,26 @@ TEST(QueuedTasks, CostNoMoreFromManyThreadsInTurnThanFromOne) {
   const Namespace task = *runner->register_task("t::p::w::task", [&](TaskContext&) { held.wait(true); });
   ASSERT_TRUE(runner->start());
   const std::int64_t before = heap_bytes();
+  std::atomic<int> turn = -1, filled = 0;
+  std::vector<std::thread> threads;  // all alive at once: who comes after one that has ended has its number
   for (int i = 0; i < kThreads; ++i) {
-    held = true;
-    std::thread([&] {
+    threads.emplace_back([&, i] {
+      for (int now; (now = turn) != i;) turn.wait(now);
       while (runner->dispatcher().dispatch(runner->make_event(task), {.durability = Durability::Memory})) {
       }
-    }).join();
+      ++filled;
+    });
+  }
+  for (int i = 0; i < kThreads; ++i) {
+    held = true;
+    turn = i;
+    turn.notify_all();
+    EXPECT_TRUE(eventually([&] { return filled == i + 1; }));
     held = false;
     held.notify_all();
-    ASSERT_TRUE(runner->wait_idle(30s));
+    EXPECT_TRUE(runner->wait_idle(30s));
   }
+  for (std::thread& thread : threads) thread.join();
   EXPECT_LE((heap_bytes() - before) / kQueued, 130) << "one token's blocks, and room for a few more";
 }
 
