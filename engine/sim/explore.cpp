@@ -26,15 +26,8 @@ struct Ran {
 };
 
 Ran run(const Given& given, std::uint64_t seed, std::optional<Schedule> schedule, bool keeps_timeline) {
-  std::vector<TaskTerms> tasks;
-  for (const TaskDefinition& task : given.workflow.tasks()) {
-    tasks.push_back({.after = {task.after.begin(), task.after.end()},
-                     .executor = task.executor.empty() ? "default" : task.executor,
-                     .name = std::string(task.namespace_name),
-                     .limited = task.total_timeout.count() > 0});
-  }
   if (given.options.reset) given.options.reset();
-  Stage stage(given.options, seed, std::move(schedule), std::move(tasks), keeps_timeline);
+  Stage stage(given.options, seed, std::move(schedule), terms_of(given.workflow), keeps_timeline);
   World world(given.workflow, stage, seed, given.invariant, given.plant);
   world.run();
   return {{.seeds = 1,

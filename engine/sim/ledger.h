@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -13,13 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "leat/context_image.h"
 #include "leat/durability.h"
 #include "leat/executor.h"
+#include "leat/retry_policy.h"
 #include "leat/schedule.h"
 #include "leat/sim.h"
 #include "leat/state_store.h"
 #include "leat/states.h"
 #include "leat/store_image.h"
+#include "leat/trigger_rule.h"
 #include "leat/uuid.h"
 
 namespace leat::sim {
@@ -38,23 +42,49 @@ struct AttemptKey {
   friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
 };
 
-/// One task of the workflow.
+/// One task of a workflow. Times in ns; 0: no limit.
 struct TaskTerms {
   std::vector<std::uint32_t> after = {};  ///< its dependencies, by task number
   std::string executor = "default";       ///< its executor key
   std::string name = {};                  ///< its whole namespace
-  bool limited = false;                   ///< it has a limit from its first time Ready on
+  bool at_memory = false;                 ///< its end is not waited for
+  TriggerRule trigger = {};
+  RetryPolicy retry = {};
+  std::int64_t timeout_ns = 0;
+  std::int64_t queue_timeout_ns = 0;
+  std::int64_t total_timeout_ns = 0;
+  std::uint32_t rescues_max = 3;
+  std::int32_t attempts_resumed = 0;  ///< in all, once its process has died; 0: as before
+  std::string signal = {};            ///< that it waits for; empty: none
+  std::int64_t signal_timeout_ns = 0;
 };
 
 /// What a submission asked for.
 struct SubmissionTerms {
   Durability level;
-  std::optional<TaskTerms> alone = {};  ///< a task dispatched alone; else it is the workflow
-  std::int64_t start_at_ns = 0;         ///< Unix time; 0: at once
-  std::int64_t deadline_ns = 0;         ///< Unix time; 0: none
-  std::string concurrency_key = {};     ///< empty: none
-  std::string idempotency_key = {};     ///< empty: none
-  std::string schedule = {};            ///< that began it; empty: none did
+  /// Of a pipeline that is not of the workflow explored; null: it is.
+  std::shared_ptr<const std::vector<TaskTerms>> tasks = {};
+  std::int64_t start_at_ns = 0;      ///< Unix time; 0: at once
+  std::int64_t deadline_ns = 0;      ///< Unix time; 0: none
+  std::string concurrency_key = {};  ///< empty: none
+  std::string idempotency_key = {};  ///< empty: none
+  std::string schedule = {};         ///< that began it; empty: none did
+  Uuid parent = {};                  ///< a task of which began it; nil: none did
+};
+
+/// A change of a task's state, as the store has it.
+struct Transition {
+  Uuid pipeline;
+  std::uint32_t task;
+  std::uint32_t attempt;          ///< after it
+  std::optional<TaskState> from;  ///< empty: the task's creation
+  TaskState to;
+  TransitionReason reason = TransitionReason::Result;
+  std::int64_t time_ns = 0;      ///< Unix time, as its record says
+  std::int64_t retry_at_ns = 0;  ///< Unix time, where it is Ready
+  std::uint32_t rescues = 0;     ///< with it
+  ContextView context = {};      ///< as the store has it
+  ContextPlace place = {};       ///< of that
 };
 
 /// What a schedule is to do.
@@ -90,10 +120,11 @@ struct EngineView {
   Uuid id;
   Durability level;
   bool acknowledged;
-  std::optional<PipelineState> end;  ///< told to whoever waits
-  std::vector<Task> tasks;
-  std::optional<PipelineImage> image;  ///< as a round of the checkpoint would keep it; empty: it has ended
-  bool waits_in_store = false;         ///< the engine does not have it, a handle does
+  std::optional<PipelineState> end = {};  ///< told to whoever waits
+  std::vector<Task> tasks = {};
+  std::optional<PipelineImage> image =
+      {};                       ///< as a round of the checkpoint would keep it; empty: it has ended
+  bool waits_in_store = false;  ///< the engine does not have it, a handle does
 };
 
 /// Thread-safety: one thread.
@@ -129,20 +160,31 @@ class Ledger {
   /// The same, in the store.
   void fired(const Uuid& pipeline, std::int64_t time_ns);
   std::uint32_t firings() const noexcept { return firings_; }
+  /// A task of `parent` has begun this pipeline, perhaps once more.
+  void child_begun(const Uuid& pipeline, SubmissionTerms terms);
+  /// The Runner is about to be stopped.
+  void stopping() { stopping_ = true; }
+  /// What comes next, up to the next look at the engine, happens at this time of the steady clock, or later.
+  void step_begins(std::int64_t steady_ns) { step_ns_ = steady_ns; }
   /// An executor begins an attempt.
   /// @param latest_ns  the latest time that the wall clock has shown
-  void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX);
-  /// An executor said how it ended.
-  void told(const AttemptKey& attempt, ExecutionStatus status);
+  void started(const AttemptKey& attempt, std::int64_t latest_ns = INT64_MAX, std::int64_t steady_ns = 0);
+  /// An attempt has seen the context that it begins with.
+  void loaded(const AttemptKey& attempt, std::string_view context);
+  /// An attempt has set the context that it leaves.
+  void saved(const AttemptKey& attempt, std::string_view context);
+  /// An executor is about to say how it ended, or to throw it.
+  void told(const AttemptKey& attempt, const ExecutionResult& result);
   /// An attempt could not read the context that it was to begin with.
   void context_missing(const AttemptKey& attempt, const std::string& why);
   /// The store took a commit.
-  void appended(std::uint64_t first_sequence, std::span<const std::byte> commit, std::int64_t latest_ns);
+  void appended(std::uint64_t first_sequence, std::span<const std::byte> commit, std::int64_t latest_ns,
+                std::int64_t steady_ns);
   /// The store synced all that it took.
   void synced();
   /// One transition that the store holds.
-  void transition(const Uuid& pipeline, std::uint32_t task, std::uint32_t attempt,
-                  std::optional<TaskState> from, TaskState to, std::int64_t latest_ns = INT64_MAX);
+  void transition(const Transition& made, std::int64_t latest_ns = INT64_MAX,
+                  std::int64_t steady_ns = INT64_MAX);
 
   // --- deaths ---
 
@@ -174,20 +216,32 @@ class Ledger {
   bool over() const;
 
  private:
+  /// Since when at the earliest, by the steady clock; nothing: since the process began.
+  struct Wait {
+    std::optional<std::int64_t> ready_ns;  // it is Ready in this attempt
+    std::optional<std::int64_t> first_ns;  // it was Ready for the first time
+  };
   struct Seen {
     SubmissionTerms terms{.level = Durability::Disk};
     bool acknowledged = false;
     bool cancelled = false;
-    bool lost = false;    // a death took it, as it may
-    bool inside = false;  // of its concurrency key: it has begun
-    bool late = false;    // its deadline had passed when this process began
-    std::optional<PipelineState> end;
-    std::vector<TaskState> tasks;
-    std::vector<std::string> signals;  // acknowledged
+    bool lost = false;     // a death took it, as it may
+    bool inside = false;   // of its concurrency key: it has begun
+    bool resumed = false;  // an earlier process began it
+    bool late = false;     // its deadline had passed when this process began
+    std::optional<PipelineState> end = {};
+    std::vector<TaskState> tasks = {};
+    std::vector<Wait> waits = {};           // by task
+    std::vector<std::string> signals = {};  // acknowledged
   };
   struct Run {
-    bool completed = false;   // an executor said so
-    bool may_repeat = false;  // it was in flight at a death since it was last begun
+    bool completed = false;                       // an executor said so
+    std::optional<ExecutionResult> failure = {};  // an executor said so, of the last time that it was begun
+    bool may_repeat = false;                      // it was in flight at a death since it was last begun
+    bool cut_off = false;                         // it was in flight at a death
+    std::int64_t started_ns = 0;                  // by the steady clock, the last time
+    std::optional<std::string> loaded = {};       // the context that it began with, the last time
+    std::optional<std::string> saved = {};        // and that it left
   };
   struct TaskKey {
     Uuid pipeline;
@@ -199,6 +253,18 @@ class Ledger {
   const TaskTerms& terms_of(const Seen& seen, std::uint32_t task) const;
   bool ended(const Uuid& pipeline, const Seen& seen) const;
   void check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns);
+  void check_completed(const Transition& made, const Run& run);
+  void check_failed(const Transition& made, const Seen& seen, std::int64_t latest_ns, std::int64_t steady_ns);
+  void check_again(const Transition& made, const Seen& seen, std::int64_t steady_ns);
+  void check_dependencies(const Transition& made, const Seen& seen);
+  void check_cancelled(const Transition& made, const Seen& seen, std::int64_t latest_ns);
+  bool may_follow(const Seen& seen, const AttemptKey& failed, const ExecutionResult& failure) const;
+  bool may_be_last(const Seen& seen, const AttemptKey& failed, const ExecutionResult& failure) const;
+  bool over_time(const Run& run, const TaskTerms& terms, std::int64_t steady_ns) const;
+  bool waited_too_long(const Transition& made, const Seen& seen, bool in_all, std::int64_t steady_ns) const;
+  std::optional<bool> verdict(const Transition& made, const Seen& seen) const;
+  bool was_told(const Transition& made, const std::string& signal) const;
+  static std::string words_of(const Transition& made);
   void rebuild(const MemoryMedium& medium);
   void check_pauses_kept(Death death);
   void check_contexts(const MemoryMedium& medium);
@@ -221,6 +287,9 @@ class Ledger {
   std::map<AttemptKey, Run> runs_;
   std::set<AttemptKey> running_;  // begun by this process
   std::uint64_t attempts_ = 0;
+  bool stopping_ = false;
+  std::int64_t step_ns_ = 0;
+  std::int64_t opened_ns_ = 0;  // by the steady clock
 
   StoreImage written_{StoreImage::Keep::Everything};
   StoreImage durable_{StoreImage::Keep::Everything};

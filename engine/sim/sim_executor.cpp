@@ -7,14 +7,28 @@
 #include <utility>
 
 #include "leat/task_context.h"
+#include "task_result.h"
 
 namespace leat::sim {
 namespace {
 
 constexpr std::int64_t kMs = 1'000'000;
+constexpr const char* kNoException = "the task threw something that is not a std::exception";
+constexpr const char* kDropped = "the executor dropped the task without completing it";
 
 AttemptKey key_of(const TaskReadyEvent& event) {
   return {event.pipeline_execution_id, event.task_number, static_cast<std::uint32_t>(event.attempt)};
+}
+
+/// What a lane makes of the exception that is being handled.
+ExecutionResult thrown(const TaskReadyEvent& event) {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    return ExecutionResult::retry(event.task_execution_id, error.what());
+  } catch (...) {
+    return ExecutionResult::retry(event.task_execution_id, kNoException).as(TaskError::Class::Unknown);
+  }
 }
 
 /// An attempt that may end after its start() has returned: its token is its control.
@@ -29,6 +43,69 @@ class TokenControl final : public AttemptControl {
 };
 
 }  // namespace
+
+/// One that has begun.
+class SimExecutor::Coroutine final : public CoroutineWatch {
+ public:
+  Coroutine(SimExecutor& executor, const TaskReadyEvent& event) : executor_(executor), event_(event) {}
+
+  bool alive() const override { return executor_.stage_.alive; }
+  void stepped() override {
+    if (!alive()) return;
+    executor_.note("has run up to here", event_);
+    static_cast<void>(executor_.stage_.may_die_here("after a step of a task's coroutine"));
+  }
+  void ended(TaskContext& context, const std::expected<void, TaskError>& outcome) override {
+    const ExecutionResult result = task_result(context, outcome);
+    executor_.missed(context, event_);
+    executor_.say(event_, result);
+  }
+  void gone() noexcept override {
+    executor_.coroutines_.remove_if([this](const Coroutine& other) { return &other == this; });
+  }
+
+ private:
+  SimExecutor& executor_;
+  const TaskReadyEvent event_;
+};
+
+SimExecutor::SimExecutor(Stage& stage) : stage_(stage), heard_(*this) {}
+SimExecutor::~SimExecutor() = default;
+
+std::expected<std::string, Error> SimExecutor::Heard::load_context(const TaskReadyEvent& event) const {
+  auto text = executor_.services().load_context(event);
+  if (text && executor_.stage_.alive) executor_.stage_.ledger.loaded(key_of(event), *text);
+  return text;
+}
+std::expected<void, Error> SimExecutor::Heard::stage_context(const TaskReadyEvent& event,
+                                                             std::string_view json) {
+  if (executor_.stage_.alive) executor_.stage_.ledger.saved(key_of(event), json);
+  return executor_.services().stage_context(event, json);
+}
+const TaskFunction* SimExecutor::Heard::find_task(const TaskReadyEvent& event) const noexcept {
+  return executor_.services().find_task(event);
+}
+std::string_view SimExecutor::Heard::task_config(const TaskReadyEvent& event) const noexcept {
+  return executor_.services().task_config(event);
+}
+const TaskFunction* SimExecutor::Heard::find_task(Namespace task) const {
+  return executor_.services().find_task(task);
+}
+std::string_view SimExecutor::Heard::task_config(Namespace task) const {
+  return executor_.services().task_config(task);
+}
+void SimExecutor::Heard::capacity_changed() noexcept {
+  executor_.services().capacity_changed();
+}
+bool SimExecutor::Heard::has_slots() const noexcept {
+  return executor_.services().has_slots();
+}
+bool SimExecutor::Heard::stopping() const noexcept {
+  return executor_.services().stopping();
+}
+ExecutorMetrics SimExecutor::Heard::metrics() const {
+  return executor_.services().metrics();
+}
 
 void SimExecutor::note(const char* what, const TaskReadyEvent& event) {
   const std::uint64_t number = event.pipeline_execution_id.hash() ^ event.task_number;
@@ -49,15 +126,48 @@ SimExecutor::Fate SimExecutor::choose() {
   return Fate::Succeeds;
 }
 
+/// What executors throw is told as the lane tells it.
+void SimExecutor::throw_something(const TaskReadyEvent& event, const char* when) {
+  note(when, event);
+  const bool is_exception = stage_.choices.pick(2) == 0;
+  try {
+    if (is_exception) throw std::runtime_error("simulated");
+    throw 1;
+  } catch (...) {
+    if (stage_.alive) stage_.ledger.told(key_of(event), thrown(event));
+    throw;
+  }
+}
+
+/// What begins the task, where it is a coroutine.
+const CoroutineFunction* SimExecutor::coroutine_of(const TaskReadyEvent& event) const {
+  const TaskFunction* const function = services().find_task(event);
+  const BeginCoroutine* const begins = function == nullptr ? nullptr : function->target<BeginCoroutine>();
+  return begins == nullptr ? nullptr : &begins->make;
+}
+
+void SimExecutor::begin(const CoroutineFunction& function, const TaskReadyEvent& event,
+                        CompletionToken token) {
+  if (stage_.may_die_here("before a task's function")) return;
+  Coroutine& coroutine = coroutines_.emplace_back(*this, event);
+  try {
+    begin_coroutine(function, event, heard_, std::move(token), coroutine);
+  } catch (...) {  // out of the function that makes it
+    coroutine.gone();
+    if (stage_.alive) stage_.ledger.told(key_of(event), thrown(event));
+    throw;
+  }
+}
+
 void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
   if (!stage_.alive) return;
-  stage_.ledger.started(key_of(event), stage_.clock->latest_unix_ns());
+  stage_.ledger.started(key_of(event), stage_.clock->latest_unix_ns(), stage_.clock->steady_ns());
   note("begins", event);
+  const CoroutineFunction* const coroutine = coroutine_of(event);
   if (stage_.strikes(Faults::TaskThrows, stage_.fault_per_10000)) {
-    const bool after = stage_.choices.pick(2) == 1;
+    const bool after = coroutine == nullptr && stage_.choices.pick(2) == 1;
     if (after) static_cast<void>(run(event, token));
-    note(after ? "throws, its work done" : "throws", event);
-    throw std::runtime_error("simulated");
+    throw_something(event, after ? "throws, its work done" : "throws");
   }
   Pending pending{.number = ++started_,
                   .event = event,
@@ -68,24 +178,32 @@ void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
                   .deferred = false,
                   .due_ns = {},
                   .result = {}};
+  // Its waits are in the task itself.
+  if (coroutine != nullptr && pending.fate != Fate::FailsBefore && pending.fate != Fate::Hangs)
+    return begin(*coroutine, event, std::move(pending.token));
   const std::uint32_t later =
       stage_.choices.pick(3);  // 0: now; 1: runs now, ends later; 2: runs and ends later
-  if (pending.fate == Fate::FailsAfter || (pending.fate != Fate::FailsBefore && later < 2)) {
+  const bool runs_now = pending.fate == Fate::FailsAfter || (pending.fate != Fate::FailsBefore && later < 2);
+  if (coroutine == nullptr && runs_now) {
     pending.result = run(event, pending.token);
     pending.has_run = true;
     if (!stage_.alive) return;
   }
+  wait_for_end(std::move(pending), later == 0);
+}
+
+void SimExecutor::wait_for_end(Pending pending, bool at_once) {
   const std::int64_t now = stage_.clock->steady_ns();
   switch (pending.fate) {
     case Fate::Hangs:
-      note("hangs", event);
+      note("hangs", pending.event);
       break;
     case Fate::Late:
       pending.twice = stage_.choices.pick(2) == 1;
       pending.due_ns = now + std::int64_t{1 + stage_.choices.pick(2'000)} * kMs;
       break;
     default:
-      if (later == 0) return end(std::move(pending));
+      if (at_once) return end(std::move(pending));
       pending.due_ns = now + std::int64_t{1 + stage_.choices.pick(20)} * kMs;
   }
   if (pending.fate != Fate::Late) {
@@ -93,7 +211,7 @@ void SimExecutor::start(const TaskReadyEvent& event, CompletionToken token) {
   }
   if (pending.fate != Fate::Hangs && stage_.choices.pick(4) == 1) {
     pending.deferred = pending.token.defer();
-    if (pending.deferred) note("is deferred", event);
+    if (pending.deferred) note("is deferred", pending.event);
   }
   pending_.push_back(std::move(pending));
 }
@@ -113,30 +231,36 @@ void SimExecutor::come_back(Pending pending) {
   });
 }
 
-/// As ThreadTaskExecutor runs it.
+/// As ThreadTaskExecutor runs it, and its lane.
 ExecutionResult SimExecutor::run(const TaskReadyEvent& event, CompletionToken& token) {
   const Uuid& id = event.task_execution_id;
   if (stage_.may_die_here("before a task's function")) return ExecutionResult::failed(id, "dead");
   const TaskFunction* const function = services().find_task(event);
-  ExecutionResult result = ExecutionResult::success(id);
-  if (function != nullptr) {
-    TokenControl control(token);
-    TaskContext context(event, services(), &control);
-    const auto done = (*function)(context);
-    if (const auto& error = context.load_error(); error && stage_.alive) {
-      stage_.ledger.context_missing(key_of(event), error->message);
-    }
-    if (!done) {
-      result = ExecutionResult::failed(id, done.error().message, !done.error().permanent);
-      result.error_class = done.error().error_class;
-      result.retry_after = done.error().retry_after;
-    } else if (auto saved = context.save(); !saved) {
-      result = ExecutionResult::failed(id, saved.error().message);
-    }
-  }
+  ExecutionResult result =
+      function == nullptr || !*function ? ExecutionResult::success(id) : call(*function, event, token);
   note("has run", event);
   static_cast<void>(stage_.may_die_here("after a task's function"));
   return result;
+}
+
+ExecutionResult SimExecutor::call(const TaskFunction& function, const TaskReadyEvent& event,
+                                  CompletionToken& token) {
+  TokenControl control(token);
+  TaskContext context(event, heard_, &control);
+  try {
+    ExecutionResult result = task_result(context, function(context));
+    missed(context, event);
+    return result;
+  } catch (...) {
+    return thrown(event);
+  }
+}
+
+/// Looks whether the attempt could not read what it was to begin with.
+void SimExecutor::missed(const TaskContext& context, const TaskReadyEvent& event) {
+  if (const auto& error = context.load_error(); error && stage_.alive) {
+    stage_.ledger.context_missing(key_of(event), error->message);
+  }
 }
 
 void SimExecutor::end(Pending pending) {
@@ -146,11 +270,15 @@ void SimExecutor::end(Pending pending) {
   if (!stage_.alive) return;
   const ExecutionResult result =
       fails ? ExecutionResult::retry(pending.event.task_execution_id, "simulated") : *pending.result;
-  note(result.status == ExecutionStatus::Completed ? "is said to be done" : "is said to have failed",
-       pending.event);
-  stage_.ledger.told(key_of(pending.event), result.status);
+  say(pending.event, result);
   pending.token.complete(result);
   if (pending.twice) pending.token.complete(result);
+}
+
+/// The attempt's end is about to be told.
+void SimExecutor::say(const TaskReadyEvent& event, const ExecutionResult& result) {
+  note(result.status == ExecutionStatus::Completed ? "is said to be done" : "is said to have failed", event);
+  stage_.ledger.told(key_of(event), result);
 }
 
 std::optional<std::int64_t> SimExecutor::due_ns() const {
@@ -179,6 +307,9 @@ bool SimExecutor::end_hanging() {
   const auto hanging = std::ranges::find_if(pending_, [](const Pending& pending) { return !pending.due_ns; });
   if (hanging == pending_.end()) return false;
   note("is given up", hanging->event);
+  stage_.ledger.told(key_of(hanging->event),
+                     ExecutionResult::retry(hanging->event.task_execution_id, kDropped)
+                         .as(TaskError::Class::Infrastructure));
   Pending pending = std::move(*hanging);
   pending_.erase(hanging);
   return true;  // its token, dropped, ends it

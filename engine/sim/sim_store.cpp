@@ -29,7 +29,7 @@ class SimStore final : public WrappedStore {
     if (auto done = store().append_rows(first_sequence, end_sequence, commit, rows); !done) return done;
     if (rows.ended) stage_.note("a round of the checkpoint is complete", rows.generation);
     stage_.note("written below", end_sequence);
-    stage_.ledger.appended(first_sequence, commit, stage_.clock->latest_unix_ns());
+    stage_.ledger.appended(first_sequence, commit, stage_.clock->latest_unix_ns(), stage_.clock->steady_ns());
     if (stage_.strikes(Faults::LostReport, stage_.fault_per_10000)) {
       stage_.note("a write is done and reported as failed");
       return refuse(StoreErrorCode::Io, "a write was reported as failed");

@@ -62,7 +62,12 @@ std::string with_ballast(const std::string& text) {
 
 World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const Invariant& invariant,
              const Plant& plant)
-    : workflow_(workflow), stage_(stage), invariant_(invariant), plant_(plant), rng_(make_seeded_rng(seed)) {
+    : workflow_(workflow),
+      stage_(stage),
+      invariant_(invariant),
+      plant_(plant),
+      rng_(make_seeded_rng(seed)),
+      has_children_(std::ranges::any_of(workflow.signals(), &SignalDefinition::is_child)) {
   constexpr std::uint32_t kDeaths[] = {0, 20, 100, 500};
   constexpr std::uint32_t kFaults[] = {0, 100, 1000};
   stage_.death_per_10000 = kDeaths[stage_.choices.pick(4)];
@@ -91,6 +96,7 @@ void World::run() {
 
 void World::be_born() {
   stage_.choices.next_step();
+  stage_.ledger.step_begins(stage_.clock->steady_ns());
   stage_.alive = true;
   stage_.note("a process starts", stage_.crashes + 1);
   earliest_ns_ = stage_.clock->unix_ns();
@@ -125,6 +131,9 @@ void World::be_born() {
   runner_ = std::make_unique<Runner>(std::move(*built));
   if (auto registered = runner_->register_workflow(workflow_); !registered)
     return refused(registered.error());
+  for (const Workflow& child : children_) {
+    if (auto registered = runner_->register_workflow(child); !registered) return refused(registered.error());
+  }
   if (stage_.uses(Uses::LoneTasks)) {
     const auto alone = runner_->register_task(kAlone, [](TaskContext& task) { task.set("alone", true); });
     if (!alone) return refused(alone.error());
@@ -149,6 +158,7 @@ void World::live() {
     stage_.choices.next_step();
     act();
     check();
+    stage_.ledger.step_begins(stage_.clock->steady_ns());
     if (steps_ > stage_.options.steps_max)
       stage_.ledger.violate(Rule::Progress, "the run does not come to its end");
   }
@@ -157,6 +167,9 @@ void World::live() {
 void World::bury() {
   stage_.alive = false;
   if (executor_ != nullptr) executor_->drop_all();
+  // Coroutines that sleep: told to end, they go no further, since the process is dead.
+  if (runner_ != nullptr && executor_->pending() > 0)
+    static_cast<void>(runner_->stop(std::chrono::nanoseconds(0)));
   runner_.reset();
   handles_.clear();
   executor_.reset();
@@ -185,7 +198,8 @@ void World::act() {
     if (stage_.choices.happens(200) && resume_something()) return;
   }
   if (!schedule_gone_ && change_schedule()) return;
-  if (!workflow_.signals().empty() && stage_.choices.pick(8) == 0 && signal()) return;
+  const bool may_signal = !workflow_.signals().empty() || has_children_;
+  if (may_signal && stage_.choices.pick(8) == 0 && signal()) return;
   outermost_ = true;
   state.lent.help(stage_.clock->steady_ns(), 0);
 }
@@ -201,6 +215,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     return;
   }
   meet_scheduled();
+  meet_children();
   if (stage_.may_die_here("between two steps")) return;
   if (stage_.strikes(Faults::ClockJump, 30)) {
     const std::int64_t seconds = std::int64_t{stage_.choices.pick(7200)} - 3600;
@@ -307,30 +322,28 @@ void World::submit_workflow() {
 }
 
 void World::submit_alone() {
-  const SubmissionTerms terms{.level = choose_level(), .alone = TaskTerms{.name = kAlone}};
-  TaskReadyEvent event = runner_->make_event(alone_, 1 + static_cast<std::int32_t>(stage_.choices.pick(2)));
+  const Durability level = choose_level();
+  const auto attempts_max = 1 + static_cast<std::int32_t>(stage_.choices.pick(2));
+  const SubmissionTerms terms{.level = level,
+                              .tasks = std::make_shared<const std::vector<TaskTerms>>(
+                                  1, TaskTerms{.name = kAlone,
+                                               .retry = {.max_attempts = attempts_max},
+                                               .attempts_resumed = 1})};  // the store does not know them
+  TaskReadyEvent event = runner_->make_event(alone_, attempts_max);
   event.priority = choose_priority();
   const auto handle = runner_->dispatcher().dispatch_async(event, {.durability = terms.level});
   if (stage_.alive && handle) submitted(*handle, terms);
 }
 
 void World::submitted(const PipelineHandle& handle, SubmissionTerms terms) {
-  stage_.note(terms.alone ? "a task is dispatched alone" : "a pipeline is submitted", handle.id().hash());
+  stage_.note(terms.tasks != nullptr ? "a task is dispatched alone" : "a pipeline is submitted",
+              handle.id().hash());
   if (!stage_.ledger.submitted(handle.id(), std::move(terms))) return;
   ++submitted_;
   // Of what waits in the store, nothing is in memory where nobody has a handle.
   const bool forgets =
       stage_.memory_budget > 0 && Pipeline::of(handle).is_out() && stage_.choices.pick(2) == 1;
   if (!forgets) handles_.push_back(handle);
-}
-
-/// Takes handles of what came from the store.
-void World::meet(RunnerState& state) {
-  if (!state.scheduler.waiting().in_use()) return;
-  for (PipelineHandle& pipeline : state.scheduler.live()) {
-    if (std::ranges::find(handles_, pipeline.id(), &PipelineHandle::id) == handles_.end())
-      handles_.push_back(std::move(pipeline));
-  }
 }
 
 /// A pipeline, an executor key, or one of the workflow's tasks in every pipeline.
@@ -387,14 +400,16 @@ bool World::resume_something() {
 bool World::signal() {
   std::vector<std::pair<PipelineHandle, std::uint32_t>> missing;
   for (const PipelineHandle& handle : handles_) {
-    if (Pipeline::of(handle).over() || Pipeline::of(handle).signals() == nullptr) continue;
-    for (std::uint32_t i = 0; i < workflow_.signals().size(); ++i) {
-      if (Pipeline::of(handle).signals()->value(i) == nullptr) missing.emplace_back(handle, i);
+    const Pipeline& pipeline = Pipeline::of(handle);
+    if (pipeline.over() || pipeline.signals() == nullptr) continue;
+    const auto signals = pipeline.workflow().signals;
+    for (std::uint32_t i = 0; i < signals.size(); ++i) {
+      if (!signals[i].is_child && pipeline.signals()->value(i) == nullptr) missing.emplace_back(handle, i);
     }
   }
   if (missing.empty()) return false;
   auto& [handle, number] = missing[stage_.choices.pick(static_cast<std::uint32_t>(missing.size()))];
-  const std::string& name = workflow_.signals()[number].name;
+  const std::string& name = Pipeline::of(handle).workflow().signals[number].name;
   stage_.note("a signal is sent", handle.id().hash());
   const auto told = handle.signal(name);  // the pipeline may have ended already
   if (told && stage_.alive) stage_.ledger.signalled(handle.id(), name);
@@ -403,6 +418,7 @@ bool World::signal() {
 
 void World::stop_cleanly() {
   stage_.note("the process is stopped");
+  stage_.ledger.stopping();
   const bool clean = runner_->stop(std::chrono::nanoseconds(0)).has_value();
   if (stage_.alive) stage_.die(clean ? Death::CleanStop : Death::Kill);
 }
@@ -416,6 +432,7 @@ void World::replace() {
 void World::check() {
   if (stage_.alive) {
     meet_scheduled();  // a stop may be next
+    meet_children();
     meet(RunnerState::of(*runner_));
     look_at_engine(RunnerState::of(*runner_), false);
   }

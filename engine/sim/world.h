@@ -26,6 +26,9 @@ struct Plant {
   std::function<std::shared_ptr<SimExecutor>(Stage&)> executor = {};
 };
 
+/// What the ledger holds its pipelines to.
+std::vector<TaskTerms> terms_of(const Workflow& workflow);
+
 /// The third way to lend threads: one, which does what the seed says.
 ///
 /// Thread-safety: one thread.
@@ -59,6 +62,7 @@ class World final : public LentOrder {
   bool change_schedule();
   void remove_schedule();
   void meet_scheduled();
+  void meet_children();
   void choose_times(SubmissionTerms& terms, SubmitOptions& options);
   void pause_something();
   bool resume_something();
@@ -80,6 +84,8 @@ class World final : public LentOrder {
   std::shared_ptr<SimExecutor> executor_;
   std::unique_ptr<Runner> runner_;
   std::vector<PipelineHandle> handles_;  // of this process
+  std::vector<Workflow> children_;       // of which tasks have begun pipelines
+  bool has_children_;                    // some task may
   Namespace alone_;                      // the task that is dispatched alone
   std::uint32_t submitted_ = 0;
   std::optional<ScheduleOptions> schedule_;

@@ -203,8 +203,8 @@ class LedgerTest : public testing::Test {
   }
   /// One task of the pipeline, created and Ready.
   void create() {
-    ledger_.transition(id_, 0, 1, {}, TaskState::NotStarted);
-    ledger_.transition(id_, 0, 1, TaskState::NotStarted, TaskState::Ready);
+    ledger_.transition({id_, 0, 1, {}, TaskState::NotStarted});
+    ledger_.transition({id_, 0, 1, TaskState::NotStarted, TaskState::Ready});
   }
 
   const Uuid id_ = Uuid::make_v7(1, 1, 1);
@@ -218,27 +218,28 @@ TEST_F(LedgerTest, AcceptsWhatTheTableAllows) {
 
 TEST_F(LedgerTest, FindsATransitionThatIsNotInTheTable) {
   create();
-  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Completed);
+  ledger_.transition({id_, 0, 1, TaskState::Ready, TaskState::Completed});
   EXPECT_EQ(spoken(), Rule::TransitionTable);
 }
 
 TEST_F(LedgerTest, FindsASecondEnd) {
   create();
-  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Failed);
+  ledger_.cancelled(id_);
+  ledger_.transition({id_, 0, 1, TaskState::Ready, TaskState::Cancelled});
   EXPECT_EQ(spoken(), std::nullopt);
-  ledger_.transition(id_, 0, 1, TaskState::Failed, TaskState::Ready);
+  ledger_.transition({id_, 0, 1, TaskState::Cancelled, TaskState::Ready});
   EXPECT_EQ(spoken(), Rule::OneEnd);
 }
 
 TEST_F(LedgerTest, FindsAStartThatNoExecutorMade) {
   create();
-  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Running);
+  ledger_.transition({id_, 0, 1, TaskState::Ready, TaskState::Running});
   EXPECT_EQ(spoken(), Rule::NothingInvented);
 }
 
 TEST_F(LedgerTest, FindsACancelThatNobodyAskedFor) {
   create();
-  ledger_.transition(id_, 0, 1, TaskState::Ready, TaskState::Cancelled);
+  ledger_.transition({id_, 0, 1, TaskState::Ready, TaskState::Cancelled});
   EXPECT_EQ(spoken(), Rule::NothingInvented);
 }
 
@@ -292,10 +293,10 @@ TEST_F(LedgerTest, FindsAStartBeforeItsTime) {
 TEST_F(LedgerTest, FindsAnEndByADeadlineThatHasNotPassed) {
   const Uuid pressed = Uuid::make_v7(2, 2, 2);
   ledger_.submitted(pressed, {.level = Durability::Disk, .deadline_ns = 1000});
-  for (const std::uint32_t task : {0U, 1U}) ledger_.transition(pressed, task, 1, {}, TaskState::NotStarted);
-  ledger_.transition(pressed, 0, 1, TaskState::NotStarted, TaskState::Cancelled, 1000);
+  for (const std::uint32_t task : {0U, 1U}) ledger_.transition({pressed, task, 1, {}, TaskState::NotStarted});
+  ledger_.transition({pressed, 0, 1, TaskState::NotStarted, TaskState::Cancelled}, 1000);
   EXPECT_EQ(spoken(), std::nullopt);
-  ledger_.transition(pressed, 1, 1, TaskState::NotStarted, TaskState::Cancelled, 999);
+  ledger_.transition({pressed, 1, 1, TaskState::NotStarted, TaskState::Cancelled}, 999);
   EXPECT_EQ(spoken(), Rule::NotTooEarly);
 }
 
@@ -321,6 +322,150 @@ TEST_F(LedgerTest, FindsADeadlineThatNothingWaitsFor) {
 TEST_F(LedgerTest, FindsAContextThatItsAttemptCannotRead) {
   ledger_.context_missing({id_, 0, 1}, "there is none");
   EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
+}
+
+/// One attempt of a task that runs, and a task behind it.
+class AttemptLedgerTest : public LedgerTest {
+ protected:
+  AttemptLedgerTest() {
+    ledger_.submitted(other_, {.level = Durability::Memory});
+    for (const std::uint32_t task : {0U, 1U}) ledger_.transition({other_, task, 1, {}, TaskState::NotStarted});
+    ledger_.transition({other_, 0, 1, TaskState::NotStarted, TaskState::Ready});
+    ledger_.started({other_, 0, 1});
+    ledger_.transition({other_, 0, 1, TaskState::Ready, TaskState::Running});
+  }
+  void tell(ExecutionStatus status) {
+    ExecutionResult result;
+    result.status = status;
+    ledger_.told({other_, 0, 1}, result);
+  }
+  /// @param time_ns  of the policy's pause, which is 0.75 s at least
+  void retry_after(std::int64_t time_ns) {
+    ledger_.transition({.pipeline = other_,
+                        .task = 0,
+                        .attempt = 2,
+                        .from = TaskState::Running,
+                        .to = TaskState::Ready,
+                        .reason = TransitionReason::Retry,
+                        .retry_at_ns = time_ns});
+  }
+  void end(TaskState to, TransitionReason reason = TransitionReason::Result) {
+    ledger_.transition({other_, 0, 1, TaskState::Running, to, reason});
+  }
+  void decide(TaskState to) { ledger_.transition({other_, 1, 1, TaskState::NotStarted, to}); }
+
+  const Uuid other_ = Uuid::make_v7(2, 2, 2);
+};
+
+TEST_F(AttemptLedgerTest, FindsAFailureThatNobodySaid) {
+  end(TaskState::Failed);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsAFailureOfWhatWasSaidToBeDone) {
+  tell(ExecutionStatus::Completed);
+  end(TaskState::Failed);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsAFailureForGoodWhileAttemptsAreLeft) {
+  tell(ExecutionStatus::Retry);
+  end(TaskState::Failed);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsARetryThatNoFailureGoesBefore) {
+  retry_after(1'000'000'000);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsARetryOfWhatHasFailedForGood) {
+  tell(ExecutionStatus::Failed);
+  retry_after(1'000'000'000);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsARetryWithoutItsPause) {
+  tell(ExecutionStatus::Retry);
+  retry_after(700'000'000);
+  EXPECT_EQ(spoken(), Rule::NotTooEarly);
+}
+
+TEST_F(AttemptLedgerTest, AcceptsARetryAfterItsPause) {
+  tell(ExecutionStatus::Retry);
+  retry_after(750'000'000);
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(AttemptLedgerTest, FindsARescueWithoutADeath) {
+  end(TaskState::Ready, TransitionReason::Rescue);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsAnInterruptionWithoutAStop) {
+  end(TaskState::Ready, TransitionReason::Interrupted);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, AcceptsAnInterruptionByAStop) {
+  ledger_.stopping();
+  end(TaskState::Ready, TransitionReason::Interrupted);
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(AttemptLedgerTest, FindsATaskThatIsGivenUpThoughItMayBeRescued) {
+  end(TaskState::Failed, TransitionReason::Abandoned);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsAContextThatIsNotWhatItsTaskSaved) {
+  ledger_.saved({other_, 0, 1}, R"({"a":1})");
+  tell(ExecutionStatus::Completed);
+  end(TaskState::Completed);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsATaskThatIsReadyBeforeItsDependenciesEnd) {
+  decide(TaskState::Ready);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsATaskThatRunsAgainstItsTriggerRule) {
+  tell(ExecutionStatus::Failed);
+  end(TaskState::Failed);
+  EXPECT_EQ(spoken(), std::nullopt);
+  decide(TaskState::Ready);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(AttemptLedgerTest, FindsATaskThatIsSkippedAgainstItsTriggerRule) {
+  tell(ExecutionStatus::Completed);
+  end(TaskState::Completed);
+  EXPECT_EQ(spoken(), std::nullopt);
+  decide(TaskState::Skipped);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST(LimitLedgerTest, FindsALimitThatEndsATaskEarly) {
+  const auto spoken = [](std::int64_t steady_ns, bool runs, TaskTerms terms) {
+    Ledger ledger({std::move(terms)});
+    const Uuid id = Uuid::make_v7(1, 1, 1);
+    ledger.submitted(id, {.level = Durability::Memory});
+    ledger.transition({id, 0, 1, {}, TaskState::NotStarted});
+    ledger.transition({id, 0, 1, TaskState::NotStarted, TaskState::Ready});
+    ledger.started({id, 0, 1});
+    if (runs) ledger.transition({id, 0, 1, TaskState::Ready, TaskState::Running});
+    ledger.transition({id, 0, 1, runs ? TaskState::Running : TaskState::Ready, TaskState::Failed}, INT64_MAX,
+                      steady_ns);
+    return ledger.violation() ? std::optional(ledger.violation()->rule) : std::nullopt;
+  };
+  const RetryPolicy once{.max_attempts = 1};
+  EXPECT_EQ(spoken(10, true, {.retry = once, .timeout_ns = 10}), std::nullopt);
+  EXPECT_EQ(spoken(9, true, {.retry = once, .timeout_ns = 10}), Rule::NotTooEarly);
+  EXPECT_EQ(spoken(10, false, {.queue_timeout_ns = 10}), std::nullopt);
+  EXPECT_EQ(spoken(9, false, {.queue_timeout_ns = 10}), Rule::NotTooEarly);
+  EXPECT_EQ(spoken(10, true, {.total_timeout_ns = 10}), std::nullopt);
+  EXPECT_EQ(spoken(9, true, {.total_timeout_ns = 10}), Rule::NotTooEarly);
 }
 
 class ScheduleLedgerTest : public LedgerTest {

@@ -48,12 +48,64 @@ TEST(Sim, SignalsHoldEveryInvariant) {
   expect_sound(explore(signalled(), with(1000)));
 }
 
+// What a task threw, later than its start, ended the process.
+TEST(Sim, TasksThatThrowHoldEveryInvariant) {
+  expect_sound(explore(throwing(), with(500)));
+}
+
+TEST(Sim, EndsThatAreNotWaitedForHoldEveryInvariant) {
+  expect_sound(explore(unwaited(), with(1000)));
+}
+
+TEST(Sim, ChildrenHoldEveryInvariant) {
+  expect_sound(explore(parent(), with(1000)));
+}
+
+TEST(Sim, CoroutinesHoldEveryInvariant) {
+  expect_sound(explore(coroutines(), with(1000)));
+}
+
+TEST(Sim, WorkflowsWithoutAFaultEndAsTheyShould) {
+  const auto ends_well = [](const PipelineView& pipeline) {  // the child that is left alone is cancelled
+    return pipeline.end == PipelineState::Completed || pipeline.end == PipelineState::Cancelled;
+  };
+  const Invariant completed = [&](const Moment& now) -> std::optional<std::string> {
+    if (now.over && !std::ranges::all_of(now.pipelines, ends_well)) return "not Completed";
+    return std::nullopt;
+  };
+  for (const Workflow& workflow : {unwaited(), parent()})
+    expect_sound(explore(workflow, with(50, Faults::None), completed));
+}
+
+TEST(Sim, CoroutinesRunToTheirEnds) {
+  Options options = with(50, Faults::None);
+  options.limits = {.max_concurrent = 8, .max_queued = 8};
+  expect_sound(explore(coroutines(), options, [](const Moment& now) -> std::optional<std::string> {
+    for (const PipelineView& pipeline : now.pipelines) {
+      if (!now.over) continue;
+      const std::vector<TaskState> three(3, TaskState::Completed);
+      if (!std::equal(three.begin(), three.end(), pipeline.tasks.begin())) return "not Completed";
+      if (pipeline.tasks[3] != TaskState::Failed) return "its time-out is forgotten";
+    }
+    return std::nullopt;
+  }));
+}
+
 TEST(Sim, TheSameSeedGivesTheSameRunBitForBit) {
+  const auto runs_alike = [](const Workflow& workflow, const Options& options) {
+    std::uint64_t there = 0;
+    std::thread([&] { there = explore(workflow, options).hash; }).join();
+    return explore(workflow, options).hash == there;
+  };
   const Options options = with(200);
-  std::uint64_t there = 0;
-  std::thread([&] { there = explore(everything(), options).hash; }).join();
+  EXPECT_TRUE(runs_alike(everything(), options));
+  EXPECT_TRUE(runs_alike(parent(), options));
+  EXPECT_TRUE(runs_alike(coroutines(), options));
+  Options with_everything = with(100);
+  with_everything.uses = everything_used;
+  with_everything.pipelines = 5;
+  EXPECT_TRUE(runs_alike(everything(), with_everything));
   const Report here = explore(everything(), options);
-  EXPECT_EQ(here.hash, there);
   Options others = options;
   others.first_seed += 1;
   EXPECT_NE(explore(everything(), others).hash, here.hash);

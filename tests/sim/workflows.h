@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "leat/task.h"
 #include "leat/workflow.h"
 
 namespace leat::sim {
@@ -42,6 +43,87 @@ inline Workflow signalled() {
                      .signal = "go"})
               .task("last", nothing,
                     {.after = {"first", "second", "refused"}, .trigger = TriggerRule::all_done()})
+              .build();
+}
+
+/// Tasks that throw what they like: each time in some pipelines, once in the others.
+inline Workflow throwing() {
+  using namespace std::chrono_literals;
+  const RetryPolicy retry{.max_attempts = 3, .initial = 5ms};
+  const auto throws = [](auto what) {
+    return [what](TaskContext& task) {
+      task.set(task.task_name(), true);
+      if (task.attempt() == 1 || task.event().pipeline_execution_id.hash() % 2 == 0) throw what;
+    };
+  };
+  return *Workflow::builder("throwing")
+              .task("exception", throws(std::runtime_error("thrown")), {.retry = retry})
+              .task("number", throws(1), {.retry = retry})
+              .task("last", [](TaskContext&) {},
+                    {.after = {"exception", "number"}, .trigger = TriggerRule::one_success()})
+              .build();
+}
+
+/// Tasks whose ends are not waited for: all behind the first, and one beside it.
+inline Workflow unwaited() {
+  const auto counts = [](TaskContext& task) { task.set(task.task_name(), 1); };
+  return *Workflow::builder("unwaited")
+              .task("first", counts)
+              .task("left", counts, {.after = {"first"}, .durability = Durability::Memory})
+              .task("right", counts, {.after = {"left"}, .durability = Durability::Memory})
+              .task("beside", counts, {.durability = Durability::Memory})
+              .task("last", counts, {.after = {"right", "beside"}, .durability = Durability::Memory})
+              .build();
+}
+
+/// A task that starts children, one that waits for one of them, and one that nobody waits for.
+inline Workflow parent() {
+  using namespace std::chrono_literals;
+  const auto nothing = [](TaskContext&) {};
+  const auto child = *Workflow::builder("child")
+                          .task("one", [](TaskContext& task) { task.set("one", true); })
+                          .task("two", nothing, {.after = {"one"}, .retry = {.initial = 5ms}})
+                          .build();
+  const auto starts = [child](TaskContext& task) -> std::expected<void, TaskError> {
+    for (const char* const name : {"waited for", "left alone"}) {
+      if (const auto begun = task.start_child(name, child); !begun)
+        return std::unexpected(TaskError(begun.error().message));
+    }
+    return {};
+  };
+  return *Workflow::builder("parent")
+              .task("starts", starts, {.retry = {.initial = 5ms}, .children = {"waited for", "left alone"}})
+              .task("after", nothing, {.after = {"starts"}, .signal = "waited for"})
+              .build();
+}
+
+/// Coroutines that sleep, with their slot and without, wait for a signal, look, throw, end at once, and take
+/// too long.
+inline Workflow coroutines() {
+  using namespace std::chrono_literals;
+  const auto sleeps = [](TaskContext& task) -> Task {
+    task.set("woken", co_await sleep_for(3ms));
+    task.set("deferred", co_await defer(sleep_for(7ms)));
+  };
+  const auto told = [](TaskContext& task) -> TryTask {
+    const auto value = co_await task.signal("go", 50ms);
+    if (!value && value.error().code != ErrorCode::Timeout) co_return std::unexpected(TaskError("not told"));
+    co_return {};
+  };
+  const auto looks = [](TaskContext& task) -> Task {
+    int left = 3;
+    task.set("looked", co_await defer_until([&left] { return --left == 0; }, 2ms));
+    if (task.attempt() == 1) throw std::runtime_error("once more");
+  };
+  return *Workflow::builder("coroutines")
+              .task("sleeps", sleeps, {.timeout = 30ms})
+              .task("told", told, {.retry = {.initial = 5ms}, .awaits = {"go"}})
+              .task("looks", looks, {.retry = {.initial = 5ms}, .executor = "other"})
+              .task("too long", [](TaskContext&) -> Task { co_await defer(sleep_for(20ms)); },
+                    {.retry = {.max_attempts = 2, .initial = 5ms}, .timeout = 5ms})
+              .task("at once", [](TaskContext&) -> Task { co_return; })
+              .task("last", [](TaskContext&) {},
+                    {.after = {"sleeps", "told", "looks"}, .trigger = TriggerRule::all_done()})
               .build();
 }
 

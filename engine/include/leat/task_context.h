@@ -199,6 +199,12 @@ template <class F>
 concept TaskCallable = std::copy_constructible<std::decay_t<F>> && std::invocable < std::decay_t<F>
 &, TaskContext& > ;
 
+/// The task function of a coroutine.
+struct BeginCoroutine {
+  CoroutineFunction make;
+  std::expected<void, TaskError> operator()(TaskContext& task) const { return task.begin_coroutine(make); }
+};
+
 /// A task function of any such callable.
 template <TaskCallable F>
 TaskFunction make_task_function(F&& callable) {
@@ -209,9 +215,7 @@ TaskFunction make_task_function(F&& callable) {
       return {};
     };
   } else if constexpr (requires { typename Result::promise_type; }) {
-    return [make = CoroutineFunction(std::forward<F>(callable))](TaskContext& task) {
-      return task.begin_coroutine(make);
-    };
+    return BeginCoroutine{std::forward<F>(callable)};
   } else {
     static_assert(
         std::convertible_to<Result, std::expected<void, TaskError>>,

@@ -71,7 +71,9 @@ inline constexpr Uses everything_used = static_cast<Uses>((1 << 10) - 1);
 ///
 ///   rule                 | says
 ///   AcknowledgedKept     | no acknowledged transition is lost at its level
-///   NothingInvented      | every transition in the store was asked for by somebody, and happened
+///   NothingInvented      | every transition in the store was asked for by somebody, and happened: an end and
+///                        | its context were told, another attempt or a failure is what the policy says, Ready
+///                        | or Skipped what the trigger rule says, a rescue follows a death
 ///   TransitionTable      | every (from, to) is in the table of states.h
 ///   OneEnd               | an attempt ends once, a task has one terminal state
 ///   Conservation         | slots admitted = tasks queued + attempts that hold one; none left when all is
@@ -85,7 +87,8 @@ inline constexpr Uses everything_used = static_cast<Uses>((1 << 10) - 1);
 ///   Progress             | the run comes to its end
 ///   Opens                | the store opens again, whatever happened to it
 ///   PausesHold           | nothing begins that an acknowledged pause holds
-///   NotTooEarly          | nothing begins before its time, by the latest that the wall clock has shown
+///   NotTooEarly          | nothing begins before its time, by the latest that the wall clock has shown, nor
+///                        | without the pause of its retry policy; no limit ends a task early
 ///   KeysHold             | an idempotency key leads to one pipeline; of a concurrency key one is under way
 ///   DeadlinesHold        | nothing begins of what was past its deadline at a start; no limit on time is
 ///                        forgotten
@@ -179,7 +182,11 @@ struct Report {
 ///     });
 /// if (found.failure) std::puts(found.failure->timeline.c_str());
 /// ```
-/// Task functions run in the calling thread and must not wait; what they change outside of the engine is kept
+/// Coroutine tasks and children (TaskContext::start_child()) run too; a child's tasks may name the executor
+/// keys of the workflow alone, and what a coroutine awaits must be leat's own (time, conditions, signals,
+/// pipelines). Work elsewhere (external_ref, adopt()), retry_failed(), restart_from(), rate limits, a
+/// caller's writes and unregistering are not simulated. Task functions run in the calling thread and must not
+/// wait; what they change outside of the engine is kept
 /// across simulated crashes, as a database would. Each pipeline gets the signals that the workflow declares,
 /// with the value `true`, at any moment.
 Report explore(const Workflow& workflow, const Options& options, const Invariant& invariant = {});
