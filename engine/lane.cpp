@@ -326,7 +326,7 @@ std::size_t Lane::run_some(std::uint32_t worker, std::size_t budget) noexcept {
       if (resumptions_.wants_permit()) continue;  // deferred tasks come back before queued ones begin
     }
     if (attempt == nullptr && (attempt = attempts_.try_take()) == nullptr) break;
-    // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt.cpp); pairs with (7):
+    // (6) seq_cst: after the permit was taken, which counts as active (9 in attempt_pool.cpp); pairs with (7):
     // either a stop sees that something is active, or nothing begins.
     if (closed_.load(std::memory_order_seq_cst) != 0) break;
     RateLimiter* const rate = this->rate();

@@ -146,7 +146,7 @@ class Lane final : public SlotListener {
   void recycle(Attempt& attempt) noexcept;
   /// A thread that is none of the workers ends an attempt, or something is to go on: stop() waits until it
   /// has left the engine.
-  // relaxed: it comes before active() falls (10 in attempt.cpp).
+  // relaxed: it comes before active() falls (10 in attempt_pool.cpp).
   void enter() noexcept { visitors_.fetch_add(1, std::memory_order_relaxed); }
   // (8) release: the thread's last step; pairs with (9).
   void leave() noexcept { visitors_.fetch_sub(1, std::memory_order_release); }

@@ -20,8 +20,8 @@ enum class Flaw : std::uint8_t {
   DelayedWantsSlot,    ///< (3): that it wants a slot may become visible after its own look for one
   DelayedSlot,         ///< (2 in capacity.h): a slot may come back after the look at who wants one
   DelayedWantsPermit,  ///< (5): that it wants a permit may become visible after the look for sleepers
-  DelayedPermit,       ///< (7 in attempt.cpp): a permit may come back after the look at who wants one
-  DelayedSleep,  ///< (2), (6), (12 in attempt.cpp): the worker's last look may come before it says "asleep"
+  DelayedPermit,       ///< (7 in attempt_pool.cpp): a permit may come back after the look at who wants one
+  DelayedSleep,  ///< (2), (6), (12 in attempt_pool.cpp): the worker's last look may come before it says "asleep"
   DelayedBack,   ///< (5 in attempt.cpp): what it took again may become visible after its reference is dropped
 };
 
@@ -419,7 +419,7 @@ struct ResumptionModel {
         if (sleeping.write(flaw == Flaw::DelayedSleep)) asleep = 1;
         worker = kLastLook;
         return true;
-      case kLastLook:  // (2), (12 in attempt.cpp), (6)
+      case kLastLook:  // (2), (12 in attempt_pool.cpp), (6)
         if (readies > 0 || (pool > 0 && wants_permit > 0)) {
           asleep = 0;
           sleeping.drain();
