@@ -11,7 +11,7 @@
 namespace leat {
 namespace {
 
-/// Pipeline::listen() and Pipeline's visits, against set_phase(), tell_end() and abandon() (pipeline_wait.cpp).
+/// Pipeline::listen() and visits, against set_phase(), tell_end() and abandon() (pipeline_wait.cpp).
 struct EndModel {
   enum class Flaw : std::uint8_t {
     None,

@@ -329,7 +329,8 @@ class AttemptLedgerTest : public LedgerTest {
  protected:
   AttemptLedgerTest() {
     ledger_.submitted(other_, {.level = Durability::Memory});
-    for (const std::uint32_t task : {0U, 1U}) ledger_.transition({other_, task, 1, {}, TaskState::NotStarted});
+    for (const std::uint32_t task : {0U, 1U})
+      ledger_.transition({other_, task, 1, {}, TaskState::NotStarted});
     ledger_.transition({other_, 0, 1, TaskState::NotStarted, TaskState::Ready});
     ledger_.started({other_, 0, 1});
     ledger_.transition({other_, 0, 1, TaskState::Ready, TaskState::Running});
