@@ -222,7 +222,8 @@ TEST(QueueTimeout, OfAnEarlierAttemptDoesNotEndTheNextOne) {
     return std::unexpected(TaskError("again").after(1min));
   };
   const auto workflow = *Workflow::builder("w")
-                             .task("t", fails_once, {.retry = {.max_attempts = 2}, .queue_timeout = 1s})
+                             .task("t", fails_once,
+                                   {.retry = {.max_attempts = 2, .jitter = false}, .queue_timeout = 1s})
                              .build();
   ASSERT_TRUE(runner->start());
   const auto handle = runner->submit_async(workflow, {.durability = Durability::Memory});

@@ -16,7 +16,6 @@
 #include <memory>
 #include <mutex>
 #include <random>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -45,18 +44,19 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   }
 
   /// Cuts every file back to what was synced, or, torn, to somewhere between that and its end. Takes back every
-  /// name that was made or replaced since its directory was synced; torn: some of them.
+  /// name that was made or replaced since its directory was synced; torn: the later ones of them, for a device's
+  /// file system journals names in their order.
   void cut_power(std::mt19937_64* tear) {
     const std::scoped_lock lock(mutex_);
-    const auto survives = [tear] { return tear != nullptr && (*tear)() % 2 == 0; };
+    const std::uint64_t kept = tear == nullptr ? 0 : (*tear)() % (changes_ + 1);
     for (const auto& [name, before] : replaced_) {
-      if (survives()) continue;
-      std::ofstream(name, std::ios::binary | std::ios::trunc) << before;
-      synced_[name] = before.size();
+      if (before.change <= kept) continue;
+      std::ofstream(name, std::ios::binary | std::ios::trunc) << before.content;
+      synced_[name] = before.content.size();
     }
-    for (const std::string& name : made_) {
+    for (const auto& [name, change] : made_) {
       std::error_code gone;
-      if (!survives()) std::filesystem::remove(name, gone);
+      if (change > kept) std::filesystem::remove(name, gone);
     }
     for (const auto& [name, synced] : synced_) {
       std::error_code gone;
@@ -123,7 +123,7 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
         [place = std::filesystem::path(directory + "/").lexically_normal()](const std::string& name) {
           return std::filesystem::path(name).lexically_normal().parent_path() == place.parent_path();
         };
-    std::erase_if(made_, lies_there);
+    std::erase_if(made_, [&](const auto& one) { return lies_there(one.first); });
     std::erase_if(replaced_, [&](const auto& one) { return lies_there(one.first); });
   }
 
@@ -148,10 +148,10 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
       if (const auto node = synced_.extract(from); !node.empty()) synced_[to] = node.mapped();
       made_.erase(from);
       // A name that was made anew since the last sync goes; one that was there is what it was.
-      if (!replaces) {
-        made_.insert(to);
-      } else if (!made_.contains(to)) {
-        replaced_.try_emplace(to, before);
+      if (!replaces || made_.contains(to)) {
+        made_[to] = ++changes_;
+      } else {
+        replaced_.try_emplace(to, Replaced{0, before}).first->second.change = ++changes_;
       }
       return status;
     });
@@ -175,8 +175,13 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   mutable std::mutex mutex_;
   std::uint64_t calls_ = 0;
   std::map<std::string, std::uint64_t> synced_;  // bytes, by file
-  std::set<std::string> made_;                   // names that are not on the device yet
-  std::map<std::string, std::string> replaced_;  // likewise, and what each named before
+  struct Replaced {
+    std::uint64_t change;
+    std::string content;  // what the name stood for before
+  };
+  std::uint64_t changes_ = 0;                    // of names
+  std::map<std::string, std::uint64_t> made_;    // names that are not on the device yet, by their changes
+  std::map<std::string, Replaced> replaced_;     // likewise
   std::atomic<bool> refusing_syncs_{false};
   bool delaying_ = false;
   int delayed_ = 0;  // syncs that wait
@@ -275,7 +280,7 @@ inline rocksdb::IOStatus FaultyFileSystem::NewWritableFile(const std::string& na
     if (!status.ok()) return status;
     *result = std::make_unique<FaultyFile>(*this, name, std::move(file));
     const std::scoped_lock lock(mutex_);
-    if (is_new) made_.insert(name);
+    if (is_new) made_[name] = ++changes_;
     return status;
   });
 }
