@@ -67,7 +67,12 @@ std::expected<void, Error> Scheduler::start() {
   isolation_.all_expected();
   gate_.open();
   schedules_.start();
-  if (journal_ != nullptr) timers_.schedule(clock_.steady_ns(), *this, kDeadlines);
+  bool have_deadlines = false;
+  {
+    const MutexLock lock(mutex_);
+    have_deadlines = !deadlines_.empty();  // only what was remembered has any
+  }
+  if (have_deadlines) timers_.schedule(clock_.steady_ns(), *this, kDeadlines);
   return {};
 }
 
