@@ -80,7 +80,8 @@ void Pipeline::give_up(std::string_view reason) noexcept {
 Scheduler::Registered Scheduler::stand_in_of(std::uint32_t workflow_no) {
   Remembered& known = remembered_.at(workflow_no);
   if (known.stand_in != nullptr) return known.stand_in;
-  const auto parts = parse_namespace(known.workflow.name + "::task");
+  const std::string name_of_task = known.workflow.name + "::task";
+  const auto parts = parse_namespace(name_of_task);  // refers to the text
   if (!parts) return nullptr;
   Workflow::Builder builder{std::string(parts->workflow)};
   builder.tenant(std::string(parts->tenant)).package(std::string(parts->package));

@@ -333,8 +333,8 @@ TEST_P(Drain, PastItsDeadlineSaysSoAndHasStopped) {
 }
 
 TEST_P(Drain, InsideATaskIsRefusedAndBeginsNothing) {
+  std::atomic<ErrorCode> code{ErrorCode::Stopped};  // outlives the Runner, whose last task writes it
   Runner runner = make_runner(1, 4);
-  std::atomic<ErrorCode> code{ErrorCode::Stopped};
   const auto workflow =
       Workflow::builder("w").task("a", [&](TaskContext&) { code = runner.drain(0s).error().code; }).build();
   ASSERT_TRUE(runner.start());
