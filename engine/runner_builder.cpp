@@ -135,6 +135,27 @@ Runner::Builder& Runner::Builder::stuck_warning(std::chrono::nanoseconds after) 
   return *this;
 }
 
+namespace {
+
+/// Hands on what the store held. Children of a process that died are ended first.
+std::expected<void, Error> remember(RunnerState& state, StoreImage&& image, RecoveryLog& recovery) {
+  InFlightBoard* const board = state.store->board();
+  const std::size_t orphans = board == nullptr ? 0 : end_orphans(*board);
+  if (orphans > 0) {
+    state.log(Severity::Warning,
+              fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
+  }
+  state.checkpointer.remember(image.folded_bytes());
+  const Recovered found = count_recovered(image, board, state.store->closed_cleanly());
+  state.scheduler.remember(std::move(image), board, state.store->closed_cleanly());
+  if (auto waiting = state.scheduler.waiting().remember(); !waiting)
+    return std::unexpected(to_error(waiting.error()));
+  if (state.store->epoch() > 1) recovery.end(found);
+  return {};
+}
+
+}  // namespace
+
 std::expected<Runner, Error> Runner::Builder::build() {
   Parts parts = std::move(*parts_);
   *parts_ = Parts();
@@ -184,18 +205,8 @@ std::expected<Runner, Error> Runner::Builder::build() {
   const auto tenant_weights = std::move(parts.tenant_weights);
   auto state = std::make_unique<RunnerState>(std::move(parts), std::move(names), std::move(*router), workers);
   if (state->store != nullptr) {
-    InFlightBoard* const board = state->store->board();
-    const std::size_t orphans = board == nullptr ? 0 : end_orphans(*board);
-    if (orphans > 0) {
-      state->log(Severity::Warning,
-                 fmt::format("{} child process(es) outlived a killed process; ended now", orphans));
-    }
-    state->checkpointer.remember(image.folded_bytes());
-    const Recovered found = count_recovered(image, board, state->store->closed_cleanly());
-    state->scheduler.remember(std::move(image), board, state->store->closed_cleanly());
-    if (auto waiting = state->scheduler.waiting().remember(); !waiting)
-      return std::unexpected(to_error(waiting.error()));
-    if (state->store->epoch() > 1) recovery.end(found);
+    if (auto remembered = remember(*state, std::move(image), recovery); !remembered)
+      return std::unexpected(std::move(remembered.error()));
   }
   Runner runner(std::move(state));
   for (const auto& [tenant, weight] : tenant_weights) {
