@@ -32,9 +32,9 @@ std::expected<std::string, StoreError> rebuild_current(const std::string& direct
     rocksdb::FileSystem& files = *env.GetFileSystem();
     rocksdb::Status status = rocksdb::WriteStringToFile(&files, current, temporary, true);
     if (status.ok()) status = files.RenameFile(temporary, directory + "/CURRENT", {}, nullptr);
-    std::unique_ptr<rocksdb::Directory> place;
-    if (status.ok()) status = env.NewDirectory(directory, &place);
-    if (status.ok()) status = place->Fsync();
+    std::unique_ptr<rocksdb::FSDirectory> place;
+    if (status.ok()) status = files.NewDirectory(directory, {}, &place, nullptr);
+    if (status.ok()) status = place->Fsync({}, nullptr);
     if (!status.ok())
       return std::unexpected(to_store_error(status, fmt::format("rebuilding {}/CURRENT", directory)));
     return fmt::format("CURRENT: rebuilt, it names {}", name);
