@@ -19,15 +19,13 @@
 #include <system_error>
 #include <vector>
 
+#include "refusal.h"
+
 namespace leat {
 namespace {
 
 std::string reason(int error) {
   return std::generic_category().message(error);
-}
-
-std::unexpected<Error> refuse(std::string message) {
-  return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(message)});
 }
 
 /// Whether the same call may succeed a little later.

@@ -10,16 +10,13 @@
 
 #include "leat/context.h"
 #include "pipeline.h"
+#include "refusal.h"
 
 namespace leat {
 namespace {
 
 // Of an end's text without its context.
 constexpr std::size_t kEndBytesMax = std::size_t{4} << 10;
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
 
 }  // namespace
 

@@ -11,13 +11,10 @@
 #include "leat/clock.h"
 #include "leat/context.h"
 #include "pipeline.h"
+#include "refusal.h"
 
 namespace leat {
 namespace {
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
 
 std::string names_of(std::span<const SignalDefinition> signals) {
   constexpr std::size_t kShownMax = 10;

@@ -2,16 +2,10 @@
 #include <string>
 
 #include "leat/runner.h"
+#include "refusal.h"
 #include "runner_state.h"
 
 namespace leat {
-namespace {
-
-std::unexpected<Error> refuse(std::string message) {
-  return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(message)});
-}
-
-}  // namespace
 
 std::expected<void, Error> Runner::limit_concurrency(std::string_view keys, std::uint32_t pipelines_max) {
   if (keys.empty() || keys.size() > ConcurrencyGate::kKeyBytesMax) {

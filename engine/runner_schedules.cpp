@@ -5,15 +5,12 @@
 
 #include "attempt.h"
 #include "leat/context.h"
+#include "refusal.h"
 #include "runner_state.h"
 #include "store_failure.h"
 
 namespace leat {
 namespace {
-
-std::unexpected<Error> refuse(std::string message) {
-  return std::unexpected(Error{ErrorCode::InvalidArgument, std::move(message)});
-}
 
 std::expected<void, Error> check(std::string_view name, const ScheduleOptions& options, bool keeps) {
   if (name.empty() || name.size() > ScheduleTable::kNameBytesMax) {

@@ -6,16 +6,10 @@
 
 #include "completion.h"
 #include "leat/context.h"
+#include "refusal.h"
 #include "store_failure.h"
 
 namespace leat {
-namespace {
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
-
-}  // namespace
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
                      Router& router, LaneTable& lanes, LentThreads& lent,

@@ -5,15 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "refusal.h"
 #include "scheduler.h"
 #include "store_failure.h"
 
 namespace leat {
 namespace {
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
 
 /// Adds to the tasks that are to be done again those that depend on them.
 void add_dependents(const Workflow& workflow, std::vector<bool>& again) {

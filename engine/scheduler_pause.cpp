@@ -5,28 +5,20 @@
 
 #include "completion.h"
 #include "leat/checkpoint.h"
+#include "refusal.h"
 #include "scheduler.h"
 #include "store_failure.h"
 
 namespace leat {
-namespace {
-
-std::unexpected<Error> refuse(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
-
-}  // namespace
 
 std::expected<void, Error> Scheduler::pause(PauseScope scope, std::string_view what,
                                             std::string_view reason) {
   if (reason.size() > kReasonBytesMax) {
-    return refuse(ErrorCode::InvalidArgument, "a reason of " + std::to_string(reason.size()) +
-                                                  " bytes (accepted: up to " +
-                                                  std::to_string(kReasonBytesMax) + ")");
+    return refuse("a reason of " + std::to_string(reason.size()) + " bytes (accepted: up to " +
+                  std::to_string(kReasonBytesMax) + ")");
   }
   if (scope == PauseScope::ExecutorKey && (what.empty() || what.size() > LaneTable::kKeyBytesMax)) {
-    return refuse(ErrorCode::InvalidArgument,
-                  "an executor key of " + std::to_string(what.size()) + " bytes (accepted: 1 to 256)");
+    return refuse("an executor key of " + std::to_string(what.size()) + " bytes (accepted: 1 to 256)");
   }
   return change_pause({.scope = scope, .paused = true, .what = what, .reason = reason});
 }
@@ -38,7 +30,7 @@ std::expected<void, Error> Scheduler::resume(PauseScope scope, std::string_view 
 /// Takes effect at once, then waits until it is on disk, where that can be waited for: also what was so
 /// already, since who said it before may be waiting still, or have heard that the store failed.
 std::expected<void, Error> Scheduler::change_pause(const PauseChanged& record) {
-  if (journal_ != nullptr && !reserve_one()) return refuse(ErrorCode::Stopped, "the Runner is stopping");
+  if (journal_ != nullptr && !reserve_one()) return fail(ErrorCode::Stopped, "the Runner is stopping");
   std::vector<QueuedTask> free;
   const auto changed = install_pause(record, free);
   if (journal_ != nullptr && !(changed && *changed)) journal_->release(1);
@@ -62,13 +54,13 @@ std::expected<bool, Error> Scheduler::install_pause(const PauseChanged& record,
   const std::int64_t now = clock_.unix_ns();
   if (record.paused == pauses_.contains(place)) {
     if (record.paused) return false;
-    return refuse(ErrorCode::InvalidState, "'" + place.second + "' is not paused");
+    return fail(ErrorCode::InvalidState, "'" + place.second + "' is not paused");
   }
   if (record.paused) {
     if (record.scope == PauseScope::ExecutorKey) {
       lanes_.pause(record.what);
     } else if (auto paused = lanes_.gate().pause(record.what); !paused) {
-      return refuse(ErrorCode::InvalidArgument, std::move(paused.error().message));
+      return refuse(std::move(paused.error().message));
     }
     pauses_.emplace(place, PauseImage{now, std::string(record.reason)});
   } else {

@@ -6,6 +6,7 @@
 
 #include "leat/checkpoint.h"
 #include "leat/context.h"
+#include "refusal.h"
 #include "scheduler.h"
 #include "store_failure.h"
 
@@ -14,10 +15,6 @@ namespace {
 
 constexpr std::size_t kSubmissionsMax = std::size_t{1} << 20;
 constexpr int kSubmissionsPerSlice = 256;
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
 
 /// Unix time; 0: at once.
 std::expected<std::int64_t, Error> start_of(const SubmitOptions& options) {

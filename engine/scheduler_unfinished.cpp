@@ -12,18 +12,11 @@
 #include "attempt.h"
 #include "check.h"
 #include "leat/namespace.h"
+#include "refusal.h"
 #include "scheduler.h"
 #include "store_failure.h"
 
 namespace leat {
-namespace {
-
-std::unexpected<Error> fail(ErrorCode code, std::string message) {
-  return std::unexpected(Error{code, std::move(message)});
-}
-
-}  // namespace
-
 /// Uses up the credit for the end. @pre nothing of it is released
 void Pipeline::end_at_once(const EndAtOnce& end) noexcept {
   switch (end.by) {

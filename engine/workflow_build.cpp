@@ -28,7 +28,7 @@ Failure fail(Code code, std::string message) {
 }
 
 /// A name for a message: quoted, bounded.
-std::string quoted(std::string_view name) {
+std::string shown(std::string_view name) {
   if (name.size() <= kShownNameBytes) return fmt::format("'{}'", name);
   return fmt::format("'{}...' ({} bytes)", name.substr(0, kShownNameBytes), name.size());
 }
@@ -37,11 +37,11 @@ std::string quoted(std::string_view name) {
 Failure check_name(std::string_view what, std::string_view name) {
   if (name.empty()) return fail(Code::InvalidName, fmt::format("the {}'s name is empty", what));
   if (name.find("::") != name.npos) {
-    return fail(Code::InvalidName, fmt::format("the {}'s name {} holds \"::\"", what, quoted(name)));
+    return fail(Code::InvalidName, fmt::format("the {}'s name {} holds \"::\"", what, shown(name)));
   }
   if (name.front() == ':' || name.back() == ':') {
     return fail(Code::InvalidName,
-                fmt::format("the {}'s name {} starts or ends with ':'", what, quoted(name)));
+                fmt::format("the {}'s name {} starts or ends with ':'", what, shown(name)));
   }
   return {};
 }
@@ -78,20 +78,19 @@ std::string_view wrong_with(const RetryPolicy& policy) noexcept {
 /// Copies a task's options, apart from its dependencies.
 Failure take_options(std::string_view name, const TaskOptions& options, TaskDefinition& task) {
   if (const std::string_view wrong = wrong_with(options.retry); !wrong.empty()) {
-    return fail(Code::InvalidOption, fmt::format("task {}: retry: {}", quoted(name), wrong));
+    return fail(Code::InvalidOption, fmt::format("task {}: retry: {}", shown(name), wrong));
   }
   if (std::min({options.timeout, options.queue_timeout, options.total_timeout, options.signal_timeout})
           .count() < 0) {
-    return fail(Code::InvalidOption, fmt::format("task {}: the timeout is negative", quoted(name)));
+    return fail(Code::InvalidOption, fmt::format("task {}: the timeout is negative", shown(name)));
   }
   if (const auto fits = check_context_size(options.config.size()); !fits) {
     return fail(Code::InvalidOption, fmt::format("task {}: the config has {} bytes, the limit is {}",
-                                                 quoted(name), options.config.size(), kContextBytesMax));
+                                                 shown(name), options.config.size(), kContextBytesMax));
   }
   auto config = canonical_json(options.config);
   if (!config)
-    return fail(Code::InvalidOption,
-                fmt::format("task {}: config: {}", quoted(name), config.error().message));
+    return fail(Code::InvalidOption, fmt::format("task {}: config: {}", shown(name), config.error().message));
   task.retry = options.retry;
   task.timeout = options.timeout;
   task.queue_timeout = options.queue_timeout;
@@ -100,7 +99,7 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   task.rescues_max = options.rescues_max;
   if (constexpr std::uint32_t kMost = 1'000; options.rescues_max > kMost) {
     return fail(Code::InvalidOption, fmt::format("task {}: rescues_max: {} (accepted: at most {})",
-                                                 quoted(name), options.rescues_max, kMost));
+                                                 shown(name), options.rescues_max, kMost));
   }
   task.trigger = options.trigger;
   task.executor = options.executor;
@@ -108,7 +107,7 @@ Failure take_options(std::string_view name, const TaskOptions& options, TaskDefi
   if (options.durability && *options.durability != Durability::Memory) {
     return fail(Code::InvalidOption,
                 fmt::format("task {}: durability: {} (accepted: memory; else it has the pipeline's)",
-                            quoted(name), to_string(*options.durability)));
+                            shown(name), to_string(*options.durability)));
   }
   task.at_memory = options.durability.has_value();  // see raise_levels()
   return {};
@@ -178,7 +177,7 @@ class WorkflowBuild {
   Failure name_tasks() {
     const auto& given = builder_.tasks_;
     if (given.empty())
-      return fail(Code::EmptyWorkflow, fmt::format("workflow {} has no task", quoted(result_.name)));
+      return fail(Code::EmptyWorkflow, fmt::format("workflow {} has no task", shown(result_.name)));
     if (given.size() > kWorkflowTasksMax) {
       return fail(Code::LimitExceeded,
                   fmt::format("{} tasks, the limit is {}", given.size(), kWorkflowTasksMax));
@@ -200,7 +199,7 @@ class WorkflowBuild {
     if (auto wrong = check_name("task", given.name)) return wrong;
     if (prefix + given.name.size() > kTaskNamespaceBytesMax) {
       return fail(Code::InvalidName,
-                  fmt::format("the namespace of task {} has {} bytes, the limit is {}", quoted(given.name),
+                  fmt::format("the namespace of task {} has {} bytes, the limit is {}", shown(given.name),
                               prefix + given.name.size(), kTaskNamespaceBytesMax));
     }
     const std::size_t begin = result_.namespaces.size();
@@ -208,7 +207,7 @@ class WorkflowBuild {
     task.namespace_name = std::string_view(result_.namespaces).substr(begin);
     task.name = task.namespace_name.substr(prefix);
     if (!result_.index.emplace(task.name, number).second) {
-      return fail(Code::DuplicateTask, fmt::format("task {} is defined twice", quoted(given.name)));
+      return fail(Code::DuplicateTask, fmt::format("task {} is defined twice", shown(given.name)));
     }
     task.function = given.function;
     return take_options(given.name, given.options, task);
@@ -238,11 +237,11 @@ class WorkflowBuild {
       const auto dependency = result_.index.find(name);
       if (dependency == result_.index.end()) {
         return fail(Code::MissingDependency, fmt::format("task {} waits for {}, which is not in the workflow",
-                                                         quoted(task.name), quoted(name)));
+                                                         shown(task.name), shown(name)));
       }
       if (std::exchange(seen_by[dependency->second], number) == number) {
         return fail(Code::DuplicateDependency,
-                    fmt::format("task {} names its dependency {} twice", quoted(task.name), quoted(name)));
+                    fmt::format("task {} names its dependency {} twice", shown(task.name), shown(name)));
       }
       result_.after.push_back(dependency->second);
     }
@@ -254,7 +253,7 @@ class WorkflowBuild {
                         const std::vector<std::uint32_t>& seen_by) {
     if (task.trigger.depth() > kTriggerDepthMax) {
       return fail(Code::InvalidTrigger,
-                  fmt::format("task {}: the trigger rule is nested deeper than {} levels", quoted(task.name),
+                  fmt::format("task {}: the trigger rule is nested deeper than {} levels", shown(task.name),
                               kTriggerDepthMax));
     }
     for (const std::string_view name : task.trigger.task_names()) {
@@ -262,7 +261,7 @@ class WorkflowBuild {
       if (other && seen_by[*other] == number) continue;
       return fail(Code::InvalidTrigger,
                   fmt::format("task {}: the trigger rule asks about {}, which is not one of its dependencies",
-                              quoted(task.name), quoted(name)));
+                              shown(task.name), shown(name)));
     }
     return {};
   }
@@ -311,7 +310,7 @@ class WorkflowBuild {
       result_.warnings.push_back(
           fmt::format("task {} asks for durability memory, and {}, which depends on it, does not: it has the "
                       "pipeline's",
-                      quoted(task.name), quoted(result_.tasks[*keeper].name)));
+                      shown(task.name), shown(result_.tasks[*keeper].name)));
     }
     return {};
   }
@@ -327,7 +326,7 @@ class WorkflowBuild {
         task.signal = number;
       } else if (options.signal_timeout.count() > 0) {
         return fail(Code::InvalidOption,
-                    fmt::format("task {} has a signal_timeout, and no signal", quoted(task.name)));
+                    fmt::format("task {} has a signal_timeout, and no signal", shown(task.name)));
       }
       for (const std::string& name : options.awaits) {
         if (auto wrong = declare_signal(task.name, name, task.awaits.emplace_back())) return wrong;
@@ -347,8 +346,8 @@ class WorkflowBuild {
   Failure declare_signal(std::string_view task, const std::string& name, std::uint32_t& number) {
     if (name.empty() || name.size() > kSignalNameBytesMax) {
       return fail(Code::InvalidOption,
-                  fmt::format("task {}: the signal {} has {} bytes (accepted: 1 to {})", quoted(task),
-                              quoted(name), name.size(), kSignalNameBytesMax));
+                  fmt::format("task {}: the signal {} has {} bytes (accepted: 1 to {})", shown(task),
+                              shown(name), name.size(), kSignalNameBytesMax));
     }
     const auto [place, is_new] =
         result_.signal_index.try_emplace(name, static_cast<std::uint32_t>(result_.signals.size()));
