@@ -19,9 +19,9 @@ using record_format::Kind;
 using record_format::kVarintBytesMax;
 
 constexpr FrameKind kSlice = {.name = "checkpoint slice", .version = 1};
-constexpr std::size_t kHeaderBytesMax = 1 + 2 * kVarintBytesMax;
+constexpr std::size_t kSliceHeaderBytesMax = 1 + 2 * kVarintBytesMax;
 
-std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
+std::unexpected<StoreError> damaged_slice(std::uint64_t first_sequence, std::string_view what) {
   return damaged_frame(kSlice, first_sequence, what);
 }
 
@@ -36,7 +36,7 @@ void CheckpointSliceWriter::begin(std::uint64_t first_sequence) noexcept {
 }
 
 void CheckpointSliceWriter::add(const TransitionGroup& row, std::uint64_t sequence) {
-  if (rows_ == 0) buffer_.resize(kHeaderBytesMax);
+  if (rows_ == 0) buffer_.resize(kSliceHeaderBytesMax);
   const std::span<const std::byte> bytes = row.bytes();
   std::byte number[kVarintBytesMax];
   buffer_.insert(buffer_.end(), number, record_format::put_varint(number, sequence - first_sequence_));
@@ -53,12 +53,12 @@ void CheckpointSliceWriter::add(const TransitionGroup& row, std::uint64_t sequen
 
 std::span<const std::byte> CheckpointSliceWriter::finish() {
   LEAT_CHECK(rows_ > 0);
-  std::byte header[kHeaderBytesMax];
+  std::byte header[kSliceHeaderBytesMax];
   std::byte* out = header;
   *out++ = std::byte{kSlice.version};
   out = record_format::put_varint(out, generation_);
   out = record_format::put_varint(out, rows_);
-  return close_frame(buffer_, kHeaderBytesMax, {header, out}, first_sequence_);
+  return close_frame(buffer_, kSliceHeaderBytesMax, {header, out}, first_sequence_);
 }
 
 std::expected<CheckpointSliceReader, StoreError> CheckpointSliceReader::open(
@@ -70,21 +70,21 @@ std::expected<CheckpointSliceReader, StoreError> CheckpointSliceReader::open(
   reader.first_sequence_ = first_sequence;
   reader.generation_ = in.varint();
   reader.rows_left_ = in.varint();
-  if (!in.ok()) return damaged(first_sequence, "malformed header");
+  if (!in.ok()) return damaged_slice(first_sequence, "malformed header");
   reader.rest_ = in.rest();
   return reader;
 }
 
 std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
   if (rows_left_ == 0) {
-    if (!rest_.empty()) return damaged(first_sequence_, "bytes after its last row");
+    if (!rest_.empty()) return damaged_slice(first_sequence_, "bytes after its last row");
     return nullptr;
   }
   RecordParser in(rest_);
   sequence_ = first_sequence_ + in.varint();
   const std::uint8_t kind = in.u8();
   if (const std::uint64_t generation = in.varint(); generation != generation_) {
-    return damaged(first_sequence_, "rows of two rounds");
+    return damaged_slice(first_sequence_, "rows of two rounds");
   }
   switch (static_cast<Kind>(kind)) {
     case Kind::RoundBegun:
@@ -120,9 +120,9 @@ std::expected<CheckpointRow*, StoreError> CheckpointSliceReader::next() {
       row_ = parse_round_ended(in, generation_);
       break;
     default:
-      return damaged(first_sequence_, "unknown kind of row");
+      return damaged_slice(first_sequence_, "unknown kind of row");
   }
-  if (!in.ok()) return damaged(first_sequence_, "malformed row");
+  if (!in.ok()) return damaged_slice(first_sequence_, "malformed row");
   rest_ = in.rest();
   --rows_left_;
   return &row_;

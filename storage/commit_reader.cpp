@@ -15,7 +15,7 @@ namespace {
 
 using record_format::Kind;
 
-std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
+std::unexpected<StoreError> damaged_commit(std::uint64_t first_sequence, std::string_view what) {
   return std::unexpected(StoreError{StoreErrorCode::Damaged,
                                     "commit " + std::to_string(first_sequence) + ": " + std::string(what)});
 }
@@ -199,13 +199,13 @@ PauseChanged CommitReader::Parser::pause_changed() {
 
 std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_sequence,
                                                            std::span<const std::byte> commit) {
-  if (commit.size() <= record_format::kChecksumBytes) return damaged(first_sequence, "too short");
+  if (commit.size() <= record_format::kChecksumBytes) return damaged_commit(first_sequence, "too short");
   const auto version = static_cast<std::uint8_t>(commit[0]);
   const auto checked = commit.first(commit.size() - record_format::kChecksumBytes);
   // The checksum first: a flipped version byte is damage, not a later leat. Later versions keep its place.
   const std::uint64_t hash = hash_of_commit(commit);
   if (XXH3_64bits_withSeed(checked.data(), checked.size(), first_sequence) != hash) {
-    return damaged(first_sequence, "checksum mismatch");
+    return damaged_commit(first_sequence, "checksum mismatch");
   }
   if (version < record_format::kVersionUnlinked || version > record_format::kVersion) {
     return std::unexpected(StoreError{StoreErrorCode::NewerFormat,
@@ -233,7 +233,7 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
   header.synced = first_sequence - unsynced;
   if (!in.ok() || header.gap > first_sequence || unsynced > first_sequence ||
       header.transitions > std::numeric_limits<std::uint64_t>::max() - first_sequence - 1) {
-    return damaged(first_sequence, "malformed header");
+    return damaged_commit(first_sequence, "malformed header");
   }
   reader.rest_ = in.rest();
   return reader;
@@ -242,8 +242,9 @@ std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_s
 std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
   const std::uint64_t first = header_.first_sequence;
   if (groups_read_ == header_.groups) {
-    if (!rest_.empty()) return damaged(first, "bytes after its last group");
-    if (transitions_read_ != header_.transitions) return damaged(first, "its groups and its header disagree");
+    if (!rest_.empty()) return damaged_commit(first, "bytes after its last group");
+    if (transitions_read_ != header_.transitions)
+      return damaged_commit(first, "its groups and its header disagree");
     return nullptr;
   }
   Parser in(rest_);
@@ -315,9 +316,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
         group_.transitions = std::uint64_t{aside->created.task_count} + aside->created.ready.size();
       break;
     default:
-      return damaged(first, "unknown record kind in group " + std::to_string(groups_read_));
+      return damaged_commit(first, "unknown record kind in group " + std::to_string(groups_read_));
   }
-  if (!in.ok()) return damaged(first, "malformed group " + std::to_string(groups_read_));
+  if (!in.ok()) return damaged_commit(first, "malformed group " + std::to_string(groups_read_));
   rest_ = in.rest();
   group_.bytes = packed.first(packed.size() - rest_.size());
   ++groups_read_;

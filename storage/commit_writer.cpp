@@ -12,7 +12,7 @@ namespace {
 using record_format::kVarintBytesMax;
 
 // Version and link, then epoch, gap, unsynced, transitions, groups, then the base time and that of the sync.
-constexpr std::size_t kHeaderBytesMax = 1 + 8 + 5 * kVarintBytesMax + 8 + kVarintBytesMax;
+constexpr std::size_t kCommitHeaderBytesMax = 1 + 8 + 5 * kVarintBytesMax + 8 + kVarintBytesMax;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ void CommitWriter::begin(std::uint64_t first_sequence, std::uint64_t previous_en
              .gap = first_sequence - previous_end,
              .synced = synced,
              .synced_ns = synced_ns};
-  used_ = kHeaderBytesMax;
+  used_ = kCommitHeaderBytesMax;
 }
 
 std::byte* CommitWriter::take(std::size_t size_max) {
@@ -51,7 +51,7 @@ void CommitWriter::add(std::int64_t time_ns, std::span<const std::byte> record, 
 std::span<const std::byte> CommitWriter::finish() {
   using record_format::put_varint;
   take(record_format::kChecksumBytes);
-  std::byte header[kHeaderBytesMax];
+  std::byte header[kCommitHeaderBytesMax];
   std::byte* out = header;
   *out++ = std::byte{record_format::kVersion};
   out = record_format::put_u64(out, link_);
@@ -65,9 +65,9 @@ std::span<const std::byte> CommitWriter::finish() {
   out = put_varint(out, header_.synced_ns == 0 ? 0 : 1 + record_format::zigzag(synced_at));
 
   const auto header_size = static_cast<std::size_t>(out - header);
-  std::byte* const first = buffer_.data() + kHeaderBytesMax - header_size;
+  std::byte* const first = buffer_.data() + kCommitHeaderBytesMax - header_size;
   std::memcpy(first, header, header_size);
-  const std::size_t checked = used_ - kHeaderBytesMax + header_size;
+  const std::size_t checked = used_ - kCommitHeaderBytesMax + header_size;
   link_ = XXH3_64bits_withSeed(first, checked, header_.first_sequence);
   record_format::put_u64(first + checked, link_);
   return {first, checked + record_format::kChecksumBytes};

@@ -12,7 +12,7 @@
 namespace leat {
 namespace {
 
-constexpr std::size_t kStepBytes = std::size_t{1} << 20;
+constexpr std::size_t kStepContextBytes = std::size_t{1} << 20;
 constexpr std::size_t kStepContexts = 4096;
 constexpr char kListedFirst = 'a';
 constexpr std::size_t kContextKeyBytes = sizeof(std::uint64_t) + sizeof(std::uint32_t);
@@ -137,7 +137,7 @@ std::expected<bool, StoreError> ContextSweeper::step() {
 
 std::expected<void, StoreError> ContextSweeper::note_rows() {
   const std::string end = row_key(oldest_.generation + 1, 0);
-  for (std::size_t read = 0; read < kStepBytes; rows_->Next()) {
+  for (std::size_t read = 0; read < kStepContextBytes; rows_->Next()) {
     if (!rows_->Valid() || rows_->key().compare(end) >= 0) {
       if (!rows_->status().ok())
         return std::unexpected(to_store_error(rows_->status(), "reading the checkpoint"));

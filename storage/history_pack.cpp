@@ -19,9 +19,9 @@ namespace flag = record_format::summary;
 using record_format::kVarintBytesMax;
 
 constexpr FrameKind kPack = {.name = "history of commit", .version = 1};
-constexpr std::size_t kHeaderBytesMax = 1 + 3 * kVarintBytesMax + 16;
+constexpr std::size_t kPackHeaderBytesMax = 1 + 3 * kVarintBytesMax + 16;
 
-std::unexpected<StoreError> damaged(std::uint64_t first_sequence, std::string_view what) {
+std::unexpected<StoreError> damaged_pack(std::uint64_t first_sequence, std::string_view what) {
   return damaged_frame(kPack, first_sequence, what);
 }
 
@@ -84,7 +84,7 @@ void HistoryPackWriter::begin(std::uint64_t first_sequence) noexcept {
 
 void HistoryPackWriter::add(const TransitionGroup& group) {
   if (count_ == 0) {
-    buffer_.resize(kHeaderBytesMax);
+    buffer_.resize(kPackHeaderBytesMax);
     base_ns_ = group.time_ns();
   }
   const std::span<const std::byte> summary = group.summary();
@@ -98,7 +98,7 @@ void HistoryPackWriter::add(const TransitionGroup& group) {
 
 std::span<const std::byte> HistoryPackWriter::finish() {
   LEAT_CHECK(count_ > 0);
-  std::byte header[kHeaderBytesMax];
+  std::byte header[kPackHeaderBytesMax];
   std::byte* out = header;
   *out++ = std::byte{kPack.version};
   out = record_format::put_varint(out, count_);
@@ -107,7 +107,7 @@ std::span<const std::byte> HistoryPackWriter::finish() {
   out = record_format::put_u64(out, static_cast<std::uint64_t>(base_ns_));
   out = record_format::put_u64(out, static_cast<std::uint64_t>(tail_.high_ns));
   const std::span<const std::byte> pack =
-      close_frame(buffer_, kHeaderBytesMax, {header, out}, first_sequence_);
+      close_frame(buffer_, kPackHeaderBytesMax, {header, out}, first_sequence_);
   tail_.count += count_;
   tail_.bytes += pack.size();
   return pack;
@@ -125,14 +125,14 @@ std::expected<HistoryPackReader, StoreError> HistoryPackReader::open(std::uint64
   reader.before_.bytes = in.varint();
   reader.base_ns_ = static_cast<std::int64_t>(in.u64());
   reader.before_.high_ns = static_cast<std::int64_t>(in.u64());
-  if (!in.ok()) return damaged(first_sequence, "malformed header");
+  if (!in.ok()) return damaged_pack(first_sequence, "malformed header");
   reader.rest_ = in.rest();
   return reader;
 }
 
 std::expected<const PipelineSummary*, StoreError> HistoryPackReader::next() {
   if (left_ == 0) {
-    if (!rest_.empty()) return damaged(first_sequence_, "bytes after its last summary");
+    if (!rest_.empty()) return damaged_pack(first_sequence_, "bytes after its last summary");
     return nullptr;
   }
   RecordParser in(rest_);
@@ -154,7 +154,7 @@ std::expected<const PipelineSummary*, StoreError> HistoryPackReader::next() {
   std::ranges::transform(in.raw(summary.id.bytes.size() - known), summary.id.bytes.begin() + known,
                          [](std::byte byte) { return static_cast<std::uint8_t>(byte); });
   summary.error = (bits & flag::kError) != 0 ? in.text() : std::string_view();
-  if (!in.ok()) return damaged(first_sequence_, "malformed summary");
+  if (!in.ok()) return damaged_pack(first_sequence_, "malformed summary");
   rest_ = in.rest();
   --left_;
   return &summary_;

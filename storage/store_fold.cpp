@@ -28,10 +28,6 @@ TransitionReason reason_of(const Successor& successor, TransitionReason ready) {
   return ready;
 }
 
-PauseImages::key_type pause_of(const PipelineImage& pipeline) {
-  return {PauseScope::Pipeline, pipeline.id.to_string()};
-}
-
 }  // namespace
 
 const char* StoreImage::Fold::find(std::uint64_t pipeline_no) {

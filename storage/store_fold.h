@@ -19,6 +19,11 @@ namespace leat {
 inline constexpr char kTooManyTasks[] =
     "names more live tasks than this machine's memory can hold: open the store on a larger one";
 
+/// Where its pause stands among a store's.
+inline PauseImages::key_type pause_of(const PipelineImage& pipeline) {
+  return {PauseScope::Pipeline, pipeline.id.to_string()};
+}
+
 struct StoreImage::State {
   Keep keep;
   std::uint64_t tasks_max = 0;

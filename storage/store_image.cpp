@@ -18,10 +18,6 @@
 namespace leat {
 namespace {
 
-PauseImages::key_type pause_of(const PipelineImage& pipeline) {
-  return {PauseScope::Pipeline, pipeline.id.to_string()};
-}
-
 std::uint32_t open_among(std::span<const TaskImage> tasks) {
   return static_cast<std::uint32_t>(
       std::ranges::count_if(tasks, [](const TaskImage& task) { return !is_terminal(task.state); }));
