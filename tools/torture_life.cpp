@@ -32,7 +32,7 @@ void report(const TortureReport& said) {
     ::_exit(kGood);  // nobody listens any more
 }
 
-/// Kills its process the n-th time that the chosen point is passed.
+/// Kills its process the n-th time that the chosen point is passed; no thread gets past it then.
 ///
 /// Thread-safety: any number of threads.
 class Fate {
@@ -42,12 +42,12 @@ class Fate {
   void pass(std::string_view point) noexcept {
     if (point != at_) return;
     // relaxed: a count
-    if (left_.fetch_sub(1, std::memory_order_relaxed) == 1) ::kill(::getpid(), SIGKILL);
+    if (left_.fetch_sub(1, std::memory_order_relaxed) <= 1) ::kill(::getpid(), SIGKILL);
   }
 
  private:
   const std::string at_;
-  std::atomic<std::uint32_t> left_;
+  std::atomic<std::int64_t> left_;
 };
 
 /// The real store, which may die within a call.
@@ -77,6 +77,25 @@ class FatedStore final : public WrappedStore {
   }
 
  private:
+  Fate& fate_;
+};
+
+/// Lets another executor do the work, and may die between a task's claim (it is Running, with a slot, a permit
+/// and a line on the board) and its function.
+class FatedExecutor final : public TaskExecutor {
+ public:
+  /// @param executor  registered as well, under a key that no route leads to: what it works with comes from there
+  FatedExecutor(std::shared_ptr<TaskExecutor> executor, Fate& fate)
+      : executor_(std::move(executor)), fate_(fate) {}
+
+  void start(const TaskReadyEvent& event, CompletionToken token) override {
+    fate_.pass("claimed");
+    executor_->start(event, std::move(token));
+  }
+  bool brakes() const noexcept override { return false; }
+
+ private:
+  const std::shared_ptr<TaskExecutor> executor_;
   Fate& fate_;
 };
 
@@ -243,11 +262,13 @@ void Life::submit_some() {
 }
 
 int Life::live() {
+  const auto threads = std::make_shared<ThreadTaskExecutor>();
+  const auto fated = std::make_shared<FatedExecutor>(threads, fate_);
   auto runner = Runner::builder()
                     .state_store(std::make_unique<FatedStore>(std::move(store_), fate_))
-                    .default_limits({.max_concurrent = 2, .max_queued = 8})
-                    .register_executor("narrow", std::make_shared<ThreadTaskExecutor>(),
-                                       {.max_concurrent = 1, .max_queued = 1})
+                    .register_executor("default", fated, {.max_concurrent = 2, .max_queued = 8})
+                    .register_executor("narrow", fated, {.max_concurrent = 1, .max_queued = 1})
+                    .register_executor("threads", threads, {.max_concurrent = 1, .max_queued = 1})
                     .workers(2)
                     .checkpoint_after(64 << 10)
                     .log_sink([](Severity, std::string_view) {})

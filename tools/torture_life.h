@@ -8,7 +8,7 @@
 namespace leat::tools {
 
 struct TortureLifeOptions {
-  std::string store;
+  std::string store = {};
   std::uint64_t seed = 0;
   std::string die_at = {};      ///< a named point, see torture_points()
   std::uint32_t die_after = 1;  ///< at its n-th time

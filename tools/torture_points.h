@@ -6,11 +6,12 @@
 
 namespace leat::tools {
 
-inline constexpr std::array<std::string_view, 12> kTorturePoints = {
+inline constexpr std::array<std::string_view, 13> kTorturePoints = {
     "recovering",     // while the store is being read
     "opened",         // everything is registered, nothing has begun
     "submitted",      // a pipeline was submitted, nothing is acknowledged
     "acknowledged",   // it was acknowledged, and nobody was told
+    "claimed",        // a worker has taken a task, and its function has not begun
     "started",        // a task's function begins
     "saved",          // it has run, and its context is set
     "writing",        // a commit is about to be written

@@ -1,0 +1,78 @@
+// Lives of `leat torture`, one by one: where each dies, and what it leaves.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../storage/temporary_directory.h"
+#include "leat/state_store.h"
+#include "torture_child.h"
+#include "torture_points.h"
+
+namespace leat::tools {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = TortureReport::Kind;
+
+constexpr auto kLongestLife = 60s;  // of a life that dies by its own hand
+
+/// A store, and lives on it.
+class TortureLife : public testing::Test {
+ protected:
+  /// @return its status, or -1: it had not died in time and was killed
+  int live(TortureLifeOptions life) {
+    life.store = directory_.store();
+    TortureChild child(LEAT_TOOL, life);
+    EXPECT_TRUE(child.born());
+    heard_.clear();
+    const auto hear = [this](const TortureReport& said) { heard_.push_back(said); };
+    const bool silent = child.listen(hear, std::chrono::steady_clock::now() + kLongestLife);
+    if (!silent) child.signal(SIGKILL);
+    const int status = child.wait();
+    return silent ? status : -1;
+  }
+  auto count(Kind kind) const { return std::ranges::count(heard_, kind, &TortureReport::kind); }
+
+  test::TemporaryDirectory directory_ = test::TemporaryDirectory::without_device();
+  std::vector<TortureReport> heard_;  // from the latest life
+};
+
+constexpr int kKilled = kTortureDeadly + SIGKILL;
+
+class TorturePoint : public TortureLife, public testing::WithParamInterface<std::string_view> {};
+
+TEST_P(TorturePoint, IsWhereALifeDies) {
+  ASSERT_EQ(live({.seed = 1, .die_at = "committed", .die_after = 4}), kKilled);
+  EXPECT_EQ(live({.seed = 2, .die_at = std::string(GetParam())}), kKilled);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TorturePoint, testing::ValuesIn(kTorturePoints),
+                         [](const auto& point) { return std::string(point.param); });
+
+/// Whose tasks dead lives had begun, as the next opening finds it.
+std::size_t tasks_on_board(const std::string& store_path) {
+  auto store = open_rocksdb_store(store_path);
+  return store ? (*store)->board()->left_behind().size() : 0;
+}
+
+TEST_F(TortureLife, ThatDiesAtAClaimLeavesATaskThatIsBegunThoughItsFunctionIsNot) {
+  // A claim at level Memory leaves nothing, and those of this life come first where it carries nothing on.
+  ASSERT_EQ(live({.seed = 1, .die_at = "committed", .die_after = 4}), kKilled);
+  std::size_t begun = 0;
+  for (std::uint64_t seed = 1; seed <= 50 && begun == 0; ++seed) {
+    ASSERT_EQ(live({.seed = seed, .die_at = "claimed"}), kKilled);
+    ASSERT_EQ(count(Kind::Began), 0);
+    begun = tasks_on_board(directory_.store());
+  }
+  EXPECT_GT(begun, 0U);
+}
+
+}  // namespace
+}  // namespace leat::tools

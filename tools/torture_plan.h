@@ -1,0 +1,27 @@
+// How one life of `leat torture` shall go, and how it may end.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <random>
+#include <string>
+
+namespace leat::tools {
+
+struct TorturePlan {
+  std::string point = {};  ///< dies there by its own hand; empty: is killed from outside
+  std::uint32_t passes = 1;
+  std::string trouble = {};
+  std::chrono::microseconds kill_after{0};  ///< from its birth
+  std::chrono::milliseconds freeze{0};      ///< SIGSTOP for so long, before that
+  bool clean = false;                       ///< SIGTERM instead
+
+  static TorturePlan make(std::mt19937_64& random);
+
+  /// @param status  as TortureChild::wait() says it
+  bool may_end_so(int status) const;
+  /// Of a life that went so, for a message.
+  std::string to_string() const;
+};
+
+}  // namespace leat::tools
