@@ -104,9 +104,9 @@ void limit(int resource, rlim_t value) {
   static_cast<void>(::setrlimit(resource, &both));
 }
 
-void make_trouble(const std::string& trouble) {
+void make_trouble(const std::string& trouble, std::uint64_t seed) {
   if (trouble == "files") limit(RLIMIT_NOFILE, 24);
-  if (trouble == "memory") limit(RLIMIT_AS, rlim_t{640} << 20);
+  if (trouble == "memory") limit(RLIMIT_AS, (64 + seed % 256) << 20);  // too little to live, up to plenty
   if (trouble == "size") {
     ::signal(SIGXFSZ, SIG_IGN);  // a write beyond it fails, as on a full disk
     limit(RLIMIT_FSIZE, rlim_t{96} << 10);
@@ -302,7 +302,7 @@ int Life::live() {
 int torture_life(const TortureLifeOptions& options) {
   ::signal(SIGTERM, [](int) { told_to_stop.store(true, std::memory_order_relaxed); });  // relaxed: a flag
   ::signal(SIGPIPE, SIG_IGN);
-  make_trouble(options.trouble);
+  make_trouble(options.trouble, options.seed);
   auto store = open_rocksdb_store(options.store);
   if (!store) return fail(opening_failure(store.error()));
   return Life(options, std::move(*store)).live();

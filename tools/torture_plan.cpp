@@ -39,10 +39,11 @@ TorturePlan TorturePlan::make(std::mt19937_64& random) {
 bool TorturePlan::may_end_so(int status) const {
   if (status == kTortureDeadly + SIGKILL) return true;
   if (clean && (status == kGood || status == kTortureDeadly + SIGTERM)) return true;  // early: not yet caught
-  // Without files, space or memory the store may refuse or fail, and memory may run out anywhere; what was
-  // acknowledged must be there all the same.
-  if (trouble == "files" || trouble == "size") return status == kBadInput || status == kStoreFailure;
-  return trouble == "memory";
+  // Without files, space or memory the store may refuse or fail; what was acknowledged must be there all the
+  // same. Where memory runs out elsewhere, nobody catches that: it aborts.
+  const bool short_of = trouble == "files" || trouble == "size" || trouble == "memory";
+  if (short_of && (status == kBadInput || status == kStoreFailure)) return true;
+  return trouble == "memory" && status == kTortureDeadly + SIGABRT;
 }
 
 std::string TorturePlan::to_string() const {

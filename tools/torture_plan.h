@@ -12,9 +12,9 @@ struct TorturePlan {
   std::string point = {};  ///< dies there by its own hand; empty: is killed from outside
   std::uint32_t passes = 1;
   std::string trouble = {};
-  std::chrono::microseconds kill_after{0};  ///< from its birth
-  std::chrono::milliseconds freeze{0};      ///< SIGSTOP for so long, before that
-  bool clean = false;                       ///< SIGTERM instead
+  std::chrono::microseconds kill_after = {};  ///< from its birth
+  std::chrono::milliseconds freeze = {};      ///< SIGSTOP for so long, before that
+  bool clean = false;                         ///< SIGTERM instead
 
   static TorturePlan make(std::mt19937_64& random);
 
