@@ -32,15 +32,21 @@ void TortureLedger::hear(const TortureReport& said) {
       break;
   }
   ++attempts_;
-  if (!began_.insert(key).second) ++repeats_;
-  const auto before = remembered_.find(said.pipeline);
-  if (before == remembered_.end() || said.task >= before->second.tasks.size()) return;
-  const TaskImage& task = before->second.tasks[said.task];
-  if (is_terminal(task.state) || task.attempt > said.attempt) {
-    wrong_.push_back(
-        fmt::format("attempt {} of task {} of pipeline {} runs again, though its end was remembered",
-                    said.attempt, said.task, said.pipeline.to_string()));
+  const bool again = !began_.insert(key).second;
+  if (again) ++repeats_;
+  const bool was_in_flight = in_flight_.erase(key) != 0;  // once for each death
+  if (has_ended(key) || (again && !was_in_flight)) {
+    wrong_.push_back(fmt::format("attempt {} of task {} of pipeline {} runs again, though {}", said.attempt,
+                                 said.task, said.pipeline.to_string(),
+                                 has_ended(key) ? "its end was remembered" : "it was not in flight"));
   }
+}
+
+bool TortureLedger::has_ended(const AttemptKey& key) const {
+  const auto before = remembered_.find(key.pipeline);
+  if (before == remembered_.end() || key.task >= before->second.tasks.size()) return false;
+  const TaskImage& task = before->second.tasks[key.task];
+  return is_terminal(task.state) || task.attempt > key.attempt;
 }
 
 std::vector<std::string> TortureLedger::check(const std::string& store) {
@@ -60,6 +66,10 @@ std::vector<std::string> TortureLedger::check(const std::string& store) {
   check_completed(now, wrong);
   check_contexts(store, now, wrong);
   remembered_ = std::move(now);
+  in_flight_.clear();
+  for (const AttemptKey& key : began_) {
+    if (remembered_.contains(key.pipeline) && !has_ended(key)) in_flight_.insert(key);
+  }
   return wrong;
 }
 

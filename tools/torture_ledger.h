@@ -43,6 +43,8 @@ class TortureLedger {
     ContextImage context;
   };
 
+  /// As the store remembered it at the death before.
+  bool has_ended(const AttemptKey& key) const;
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
   void check_completed(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
   /// Of the contexts that lie apart in the store: each is what its record has a mark of, and what its task
@@ -55,7 +57,9 @@ class TortureLedger {
   std::set<AttemptKey> began_;
   std::map<AttemptKey, ContextMark> done_;  // with what it saved
   std::map<Uuid, Remembered> remembered_;   // by the store, at the death before
-  std::vector<std::string> wrong_;          // heard since
+  /// Begun, and at the death before not ended in the store: each of them may begin again, once.
+  std::set<AttemptKey> in_flight_;
+  std::vector<std::string> wrong_;  // heard since
   std::uint64_t acknowledgements_ = 0;
   std::uint64_t attempts_ = 0;
   std::uint64_t repeats_ = 0;

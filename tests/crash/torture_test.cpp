@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "../storage/examined_store.h"
 #include "contexts_family.h"
@@ -26,6 +29,12 @@ const std::string kLarge(kContextInlineBytesMax, 'x');
 class TortureLedgerTest : public testing::Test {
  protected:
   void SetUp() override {
+    submit({}, [this](const PipelineHandle& handle) {
+      ASSERT_TRUE(handle.wait());
+      pipeline_ = handle.id();
+    });
+  }
+  void submit(SubmitOptions options, const std::function<void(const PipelineHandle&)>& use) {
     const Workflow workflow = *Workflow::builder("w")
                                    .task("a", [](TaskContext& task) { task.set("text", kLarge); })
                                    .task("b", [](TaskContext&) {}, {.after = {"a"}})
@@ -33,11 +42,17 @@ class TortureLedgerTest : public testing::Test {
     auto runner = Runner::builder().database_url("rocksdb://" + store()).build();
     ASSERT_TRUE(runner) << runner.error().message;
     ASSERT_TRUE(runner->start());
-    const auto handle = runner->submit(workflow);
+    const auto handle = runner->submit(workflow, std::move(options));
     ASSERT_TRUE(handle);
-    ASSERT_TRUE(handle->wait());
-    pipeline_ = handle->id();
+    use(*handle);
     ASSERT_TRUE(runner->stop(std::chrono::seconds(30)));
+  }
+  /// Another pipeline, which does not end: as one that a death has cut off.
+  Uuid submit_for_later() {
+    Uuid id;
+    submit({.start_at = std::chrono::system_clock::now() + std::chrono::hours(1000)},
+           [&id](const PipelineHandle& handle) { id = handle.id(); });
+    return id;
   }
   std::string store() const { return (directory_.path() / "store").string(); }
   void hear_everything() {
@@ -86,6 +101,48 @@ TEST_F(TortureLedgerTest, FindsAnAttemptThatRunsAgainThoughItsEndWasRemembered) 
   ledger_.hear({.kind = Kind::Began, .task = 0, .attempt = 1, .pipeline = pipeline_});
   EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("runs again")));
   EXPECT_EQ(ledger_.repeats(), 1U);
+}
+
+/// Of the first task.
+TortureReport began(const Uuid& pipeline) {
+  return {.kind = Kind::Began, .task = 0, .attempt = 1, .pipeline = pipeline};
+}
+
+TEST_F(TortureLedgerTest, FindsAnAttemptThatRunsTwiceInOneLife) {
+  hear_everything();
+  ledger_.hear(began(pipeline_));
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("though it was not in flight")));
+}
+
+TEST_F(TortureLedgerTest, FindsAnAttemptThatRunsAgainThoughTheStoreDoesNotKnowOfIt) {
+  hear_everything();
+  const Uuid gone = Uuid::make_v7(1, 2, 3);
+  ledger_.hear(began(gone));
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  ledger_.hear(began(gone));
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("though it was not in flight")));
+}
+
+TEST_F(TortureLedgerTest, TakesAsManyRepeatsAsWereInFlightAtTheDeath) {
+  hear_everything();
+  const Uuid cut_off = submit_for_later();
+  ledger_.hear(began(cut_off));
+  for (int death = 1; death <= 2; ++death) {
+    ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+    ledger_.hear(began(cut_off));
+  }
+  EXPECT_THAT(ledger_.check(store()), testing::IsEmpty());
+  EXPECT_EQ(ledger_.repeats(), 2U);
+}
+
+TEST_F(TortureLedgerTest, FindsMoreRepeatsThanWereInFlightAtTheDeath) {
+  hear_everything();
+  const Uuid cut_off = submit_for_later();
+  ledger_.hear(began(cut_off));
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  ledger_.hear(began(cut_off));
+  ledger_.hear(began(cut_off));
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("though it was not in flight")));
 }
 
 TEST_F(TortureLedgerTest, FindsALargeContextThatIsNotWhatItsTaskTold) {
