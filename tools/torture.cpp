@@ -23,19 +23,24 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kLivesOfAStore = 40;  // then a new one, so that a check stays short
 constexpr auto kLongestLife = 20s;  // a life that does not die by then has come to a stand
+constexpr auto kLongestDrain = std::chrono::microseconds(90s);  // likewise one that ends all
 
 /// The observer.
 class Torture {
  public:
   Torture(const TortureOptions& options, std::uint64_t seed) : options_(options), random_(seed) {}
 
-  /// @return whether nothing was found
+  /// One life, and one more where it is its store's last but one. @return whether nothing was found
   bool live_once();
+  /// The last life of a store, which ends all that is left in it. @return whether nothing was found
+  bool drain();
   void summarise(std::uint64_t seed, bool sound) const;
 
  private:
   bool found(const TorturePlan& plan, const std::vector<std::string>& wrong) const;
+  bool live(const TorturePlan& plan);
   bool check(const TorturePlan& plan);
+  void begin_store();
 
   const TortureOptions& options_;
   std::mt19937_64 random_;
@@ -53,26 +58,41 @@ bool Torture::found(const TorturePlan& plan, const std::vector<std::string>& wro
 }
 
 bool Torture::live_once() {
+  const bool sound = live(TorturePlan::make(random_));
+  if (!sound || lives_of_store_ < kLivesOfAStore) return sound;
+  if (!drain()) return false;
+  begin_store();
+  return true;
+}
+
+bool Torture::drain() {
+  return live({.drain = true});
+}
+
+void Torture::begin_store() {
+  std::filesystem::remove_all(options_.store);
+  acknowledgements_ += ledger_.acknowledgements();
+  attempts_ += ledger_.attempts();
+  repeats_ += ledger_.repeats();
+  contexts_ += ledger_.contexts();
+  ledger_ = TortureLedger();
+  lives_of_store_ = 0;
+}
+
+bool Torture::live(const TorturePlan& plan) {
   ++lives_;
-  if (++lives_of_store_ > kLivesOfAStore) {
-    std::filesystem::remove_all(options_.store);
-    acknowledgements_ += ledger_.acknowledgements();
-    attempts_ += ledger_.attempts();
-    repeats_ += ledger_.repeats();
-    contexts_ += ledger_.contexts();
-    ledger_ = TortureLedger();
-    lives_of_store_ = 1;
-  }
-  const auto plan = TorturePlan::make(random_);
+  ++lives_of_store_;
   TortureChild child("/proc/self/exe", {.store = options_.store,
                                         .seed = random_(),
                                         .die_at = plan.point,
                                         .die_after = plan.passes,
-                                        .trouble = plan.trouble});
+                                        .trouble = plan.trouble,
+                                        .drain = plan.drain});
   if (!child.born()) return found(plan, {"no process could be made"});
   const auto hear = [this](const TortureReport& said) { ledger_.hear(said); };
   const auto birth = SteadyClock::now();
-  bool silent = child.listen(hear, birth + (plan.point.empty() ? plan.kill_after : kLongestLife / 10));
+  const auto length = plan.drain ? kLongestDrain : plan.point.empty() ? plan.kill_after : kLongestLife / 10;
+  bool silent = child.listen(hear, birth + length);
   if (!silent && plan.freeze.count() > 0) {
     child.signal(SIGSTOP);
     std::this_thread::sleep_for(plan.freeze);
@@ -94,7 +114,8 @@ bool Torture::live_once() {
 
 bool Torture::check(const TorturePlan& plan) {
   if (!found(plan, ledger_.check(options_.store))) return false;
-  if (lives_ % 8 != 0) return true;
+  if (plan.drain && !found(plan, ledger_.check_ended())) return false;
+  if (lives_ % 8 != 0 && !plan.drain) return true;
   const auto findings = verify_rocksdb_store(options_.store);
   if (!findings)
     return findings.error().code == StoreErrorCode::NotFound || found(plan, {findings.error().message});
@@ -132,6 +153,7 @@ int torture(const TortureOptions& options) {
   do {
     sound = observer.live_once();
   } while (sound && SteadyClock::now() < end);
+  sound = sound && observer.drain();
   observer.summarise(seed, sound);
   return sound ? kGood : kFailed;
 }

@@ -60,7 +60,8 @@ std::vector<std::string> TortureLedger::check(const std::string& store) {
   }
   std::map<Uuid, Remembered> now;
   for (auto& [number, pipeline] : image->take_pipelines()) {
-    now[pipeline.id] = {pipeline.state, std::move(pipeline.tasks), number, std::move(pipeline.context)};
+    now[pipeline.id] = {pipeline.state, std::move(pipeline.tasks), number, std::move(pipeline.context),
+                        pipeline.open_tasks};
   }
   check_pipelines(now, wrong);
   check_completed(now, wrong);
@@ -69,6 +70,16 @@ std::vector<std::string> TortureLedger::check(const std::string& store) {
   in_flight_.clear();
   for (const AttemptKey& key : began_) {
     if (remembered_.contains(key.pipeline) && !has_ended(key)) in_flight_.insert(key);
+  }
+  return wrong;
+}
+
+std::vector<std::string> TortureLedger::check_ended() const {
+  std::vector<std::string> wrong;
+  for (const auto& [id, pipeline] : remembered_) {
+    if (is_terminal(pipeline.state) && pipeline.open_tasks == 0) continue;
+    wrong.push_back(
+        fmt::format("pipeline {} has not ended: it is {}", id.to_string(), to_string(pipeline.state)));
   }
   return wrong;
 }

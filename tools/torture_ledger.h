@@ -21,6 +21,8 @@ class TortureLedger {
   ///
   /// @return what is wrong; empty: nothing
   std::vector<std::string> check(const std::string& store);
+  /// Holds what the latest check() found in the store, after a life that was to end all, against that.
+  std::vector<std::string> check_ended() const;
 
   std::uint64_t acknowledgements() const noexcept { return acknowledgements_; }
   std::uint64_t attempts() const noexcept { return attempts_; }
@@ -41,6 +43,7 @@ class TortureLedger {
     TaskImages tasks;
     std::uint64_t pipeline_no;
     ContextImage context;
+    std::uint32_t open_tasks;
   };
 
   /// As the store remembered it at the death before.

@@ -25,6 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kLongestDrain = 30s;
+
 std::atomic<bool> told_to_stop{false};
 
 void report(const TortureReport& said) {
@@ -201,6 +203,7 @@ class Life {
   std::expected<PipelineHandle, Error> submit_one(Durability level);
   void submit_some();
   void tell_end(const PipelineHandle& handle, Durability level);
+  int drain();
 
   const TortureLifeOptions& options_;
   Fate fate_;
@@ -261,6 +264,20 @@ void Life::submit_some() {
   for (const auto& [handle, level] : handles) tell_end(handle, level);
 }
 
+/// Ends what earlier lives have left, and sees that nothing waits any more, nor holds a slot.
+int Life::drain() {
+  const auto idle = runner_->wait_idle(kLongestDrain);
+  bool rests = true;
+  for (const std::string& key : runner_->executor_keys()) {
+    const ExecutorMetrics metrics = runner_->metrics(key);
+    rests = rests && metrics.parked_tasks + metrics.queued_tasks + metrics.active_tasks == 0;
+  }
+  for (const SlotAudit& slots : runner_->audit()) rests = rests && slots.balanced() && slots.slots_found == 0;
+  const auto drained = runner_->drain(kLongestDrain);
+  if (!runner_->health()) return kStoreFailure;
+  return idle && rests && drained ? kGood : kFailed;
+}
+
 int Life::live() {
   const auto threads = std::make_shared<ThreadTaskExecutor>();
   const auto fated = std::make_shared<FatedExecutor>(threads, fate_);
@@ -287,6 +304,11 @@ int Life::live() {
   std::thread carried_on([this] {
     for (const PipelineHandle& handle : runner_->resumed()) tell_end(handle, Durability::Process);
   });
+  if (options_.drain) {
+    const int status = drain();
+    carried_on.join();
+    return status;
+  }
   while (!told_to_stop.load(std::memory_order_relaxed) && runner_->health()) {  // relaxed: a flag to look at
     submit_some();
     if (options_.trouble == "fork") fork_for_nothing();

@@ -13,10 +13,11 @@ struct TortureLifeOptions {
   std::string die_at = {};      ///< a named point, see torture_points()
   std::uint32_t die_after = 1;  ///< at its n-th time
   std::string trouble = {};     ///< files, size, memory, cpu or fork; empty: none
+  bool drain = false;           ///< submits nothing, and ends all that it finds
 };
 
 /// @pre kTortureReportFd is the pipe to the observer
-/// @return 0 after a clean stop; 2: the store could not be opened; 3: it failed while running
+/// @return 0 after a clean stop; 1: something was left after a drain; 2: the store could not be opened; 3: it failed while running
 int torture_life(const TortureLifeOptions& options);
 
 }  // namespace leat::tools

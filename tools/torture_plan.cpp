@@ -37,6 +37,7 @@ TorturePlan TorturePlan::make(std::mt19937_64& random) {
 }
 
 bool TorturePlan::may_end_so(int status) const {
+  if (drain) return status == kGood;
   if (status == kTortureDeadly + SIGKILL) return true;
   if (clean && (status == kGood || status == kTortureDeadly + SIGTERM)) return true;  // early: not yet caught
   // Without files, space or memory the store may refuse or fail; what was acknowledged must be there all the
@@ -47,6 +48,7 @@ bool TorturePlan::may_end_so(int status) const {
 }
 
 std::string TorturePlan::to_string() const {
+  if (drain) return "was to end all";
   if (!point.empty()) return fmt::format("died at '{}', pass {}", point, passes);
   if (!trouble.empty()) return "had trouble with: " + trouble;
   if (clean) return "was stopped";

@@ -15,6 +15,7 @@ struct TorturePlan {
   std::chrono::microseconds kill_after = {};  ///< from its birth
   std::chrono::milliseconds freeze = {};      ///< SIGSTOP for so long, before that
   bool clean = false;                         ///< SIGTERM instead
+  bool drain = false;                         ///< ends by itself, and what it finds before
 
   static TorturePlan make(std::mt19937_64& random);
 

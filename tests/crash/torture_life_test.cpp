@@ -11,8 +11,11 @@
 #include <vector>
 
 #include "../storage/temporary_directory.h"
+#include "exit_status.h"
 #include "leat/state_store.h"
+#include "leat/store_verifier.h"
 #include "torture_child.h"
+#include "torture_ledger.h"
 #include "torture_points.h"
 
 namespace leat::tools {
@@ -32,7 +35,10 @@ class TortureLife : public testing::Test {
     TortureChild child(LEAT_TOOL, life);
     EXPECT_TRUE(child.born());
     heard_.clear();
-    const auto hear = [this](const TortureReport& said) { heard_.push_back(said); };
+    const auto hear = [this](const TortureReport& said) {
+      heard_.push_back(said);
+      ledger_.hear(said);
+    };
     const bool silent = child.listen(hear, std::chrono::steady_clock::now() + kLongestLife);
     if (!silent) child.signal(SIGKILL);
     const int status = child.wait();
@@ -42,6 +48,7 @@ class TortureLife : public testing::Test {
 
   test::TemporaryDirectory directory_ = test::TemporaryDirectory::without_device();
   std::vector<TortureReport> heard_;  // from the latest life
+  TortureLedger ledger_;              // of all
 };
 
 constexpr int kKilled = kTortureDeadly + SIGKILL;
@@ -55,6 +62,19 @@ TEST_P(TorturePoint, IsWhereALifeDies) {
 
 INSTANTIATE_TEST_SUITE_P(All, TorturePoint, testing::ValuesIn(kTorturePoints),
                          [](const auto& point) { return std::string(point.param); });
+
+TEST_F(TortureLife, ThatIsToEndAllLeavesNothingUndoneAndAWholeStore) {
+  ASSERT_EQ(live({.seed = 1, .die_at = "committed", .die_after = 8}), kKilled);
+  ASSERT_EQ(live({.seed = 2, .die_at = "started", .die_after = 20}), kKilled);
+  ASSERT_THAT(ledger_.check(directory_.store()), testing::IsEmpty());
+  ASSERT_THAT(ledger_.check_ended(), testing::Not(testing::IsEmpty()));
+  EXPECT_EQ(live({.seed = 3, .drain = true}), kGood);
+  EXPECT_THAT(ledger_.check(directory_.store()), testing::IsEmpty());
+  EXPECT_THAT(ledger_.check_ended(), testing::IsEmpty());
+  const auto findings = verify_rocksdb_store(directory_.store());
+  ASSERT_TRUE(findings) << findings.error().message;
+  EXPECT_THAT(*findings, testing::IsEmpty());
+}
 
 /// Whose tasks dead lives had begun, as the next opening finds it.
 std::size_t tasks_on_board(const std::string& store_path) {

@@ -37,6 +37,13 @@ TEST(TorturePlan, ThatIsStoppedEndsWell) {
     EXPECT_FALSE(plan.may_end_so(status)) << status;
 }
 
+TEST(TorturePlan, ThatIsToEndAllEndsWellOrNotAtAll) {
+  const TorturePlan plan{.drain = true};
+  EXPECT_TRUE(plan.may_end_so(kGood));
+  for (const int status : {kFailed, kBadInput, kStoreFailure, by(SIGABRT), by(SIGTERM), by(SIGKILL)})
+    EXPECT_FALSE(plan.may_end_so(status)) << status;
+}
+
 TEST(TorturePlan, ShortOfSomethingEndsAsAStoreThatFails) {
   for (const std::string_view trouble : {"files", "size", "memory"}) {
     const TorturePlan plan{.trouble = std::string(trouble)};

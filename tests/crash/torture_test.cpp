@@ -145,6 +145,19 @@ TEST_F(TortureLedgerTest, FindsMoreRepeatsThanWereInFlightAtTheDeath) {
   EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("though it was not in flight")));
 }
 
+TEST_F(TortureLedgerTest, FindsNothingUndoneWhereAllHasEnded) {
+  hear_everything();
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  EXPECT_THAT(ledger_.check_ended(), testing::IsEmpty());
+}
+
+TEST_F(TortureLedgerTest, FindsAPipelineThatWasLeftUndone) {
+  hear_everything();
+  const Uuid undone = submit_for_later();
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  EXPECT_THAT(ledger_.check_ended(), testing::ElementsAre(HasSubstr(undone.to_string() + " has not ended")));
+}
+
 TEST_F(TortureLedgerTest, FindsALargeContextThatIsNotWhatItsTaskTold) {
   saved_[0] = mark_of("{\"text\":\"another\"}", {});
   hear_everything();
