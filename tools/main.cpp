@@ -176,6 +176,7 @@ void add_torture(CLI::App& app, Command& chosen, AllOptions& all) {
   life->add_option("--die-at", options.die_at)->check(CLI::IsMember(kTorturePoints));
   life->add_option("--die-after", options.die_after);
   life->add_option("--trouble", options.trouble)->check(CLI::IsMember(kTortureTroubles));
+  life->add_option("--hours", options.hours);
   life->add_flag("--drain", options.drain);
 }
 

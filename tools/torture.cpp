@@ -66,7 +66,7 @@ bool Torture::live_once() {
 }
 
 bool Torture::drain() {
-  return live({.drain = true});
+  return live(TorturePlan::to_end_all());
 }
 
 void Torture::begin_store() {
@@ -87,6 +87,7 @@ bool Torture::live(const TorturePlan& plan) {
                                         .die_at = plan.point,
                                         .die_after = plan.passes,
                                         .trouble = plan.trouble,
+                                        .hours = plan.hours,
                                         .drain = plan.drain});
   if (!child.born()) return found(plan, {"no process could be made"});
   const auto hear = [this](const TortureReport& said) { ledger_.hear(said); };

@@ -22,6 +22,7 @@ std::vector<std::string> words_of(const TortureLifeOptions& life) {
   if (!life.die_at.empty())
     words.insert(words.end(), {"--die-at", life.die_at, "--die-after", std::to_string(life.die_after)});
   if (!life.trouble.empty()) words.insert(words.end(), {"--trouble", life.trouble});
+  if (life.hours != 0) words.push_back("--hours=" + std::to_string(life.hours));
   if (life.drain) words.push_back("--drain");
   return words;
 }

@@ -24,6 +24,13 @@ void TortureLedger::hear(const TortureReport& said) {
     case TortureReport::Kind::Done:
       done_[key] = said.saved;
       return;
+    case TortureReport::Kind::Early:
+      // What has begun once need not wait again.
+      if (!has_begun(said.pipeline, said.task)) {
+        wrong_.push_back(fmt::format("task {} of pipeline {} begins before its time", said.task,
+                                     said.pipeline.to_string()));
+      }
+      return;
     case TortureReport::Kind::Wrong:
       wrong_.push_back(fmt::format("task {} of pipeline {} has found another context than was saved",
                                    said.task, said.pipeline.to_string()));
@@ -40,6 +47,11 @@ void TortureLedger::hear(const TortureReport& said) {
                                  said.task, said.pipeline.to_string(),
                                  has_ended(key) ? "its end was remembered" : "it was not in flight"));
   }
+}
+
+bool TortureLedger::has_begun(const Uuid& pipeline, std::uint32_t task) const {
+  const auto first = began_.lower_bound({pipeline, task, 0});
+  return first != began_.end() && first->pipeline == pipeline && first->task == task;
 }
 
 bool TortureLedger::has_ended(const AttemptKey& key) const {

@@ -46,6 +46,7 @@ class TortureLedger {
     std::uint32_t open_tasks;
   };
 
+  bool has_begun(const Uuid& pipeline, std::uint32_t task) const;
   /// As the store remembered it at the death before.
   bool has_ended(const AttemptKey& key) const;
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;

@@ -18,6 +18,7 @@
 #include "exit_status.h"
 #include "leat/leat.h"
 #include "leat/wrapped_store.h"
+#include "torture_clock.h"
 #include "torture_report.h"
 
 namespace leat::tools {
@@ -82,11 +83,12 @@ class FatedStore final : public WrappedStore {
   Fate& fate_;
 };
 
-/// Lets another executor do the work, and may die between a task's claim (it is Running, with a slot, a permit
-/// and a line on the board) and its function.
+/// Lets another executor do the work, and may die between a task's claim (it is Running, with a slot, a
+/// permit and a line on the board) and its function.
 class FatedExecutor final : public TaskExecutor {
  public:
-  /// @param executor  registered as well, under a key that no route leads to: what it works with comes from there
+  /// @param executor  registered as well, under a key that no route leads to: what it works with comes from
+  ///                  there
   FatedExecutor(std::shared_ptr<TaskExecutor> executor, Fate& fate)
       : executor_(std::move(executor)), fate_(fate) {}
 
@@ -141,7 +143,7 @@ std::size_t bulk_bytes(const Uuid& pipeline, std::uint32_t number) {
 /// What the tasks do: they tell, look at what the tasks before them have left, and now and then they fail.
 class Tasks {
  public:
-  explicit Tasks(Fate& fate) : fate_(fate) {}
+  Tasks(Fate& fate, const TortureClock& clock) : fate_(fate), clock_(clock) {}
 
   std::expected<void, TaskError> run(TaskContext& task, std::uint32_t number) {
     const TaskReadyEvent& event = task.event();
@@ -150,6 +152,11 @@ class Tasks {
                        .task = number,
                        .attempt = attempt,
                        .pipeline = event.pipeline_execution_id};
+    if (number == 0 && task.get<std::int64_t>("due").value_or(INT64_MIN) > clock_.latest_unix_ns()) {
+      TortureReport early = said;
+      early.kind = TortureReport::Kind::Early;
+      report(early);
+    }
     report(said);
     fate_.pass("started");
     if (finds_another(task, number)) {
@@ -189,23 +196,40 @@ class Tasks {
   static constexpr std::uint32_t kLast = 4;
 
   Fate& fate_;
+  const TortureClock& clock_;
 };
 
 class Life {
  public:
   Life(const TortureLifeOptions& options, std::unique_ptr<StateStore> store)
-      : options_(options), fate_(options), tasks_(fate_), store_(std::move(store)), random_(options.seed) {}
+      : options_(options),
+        clock_(std::make_shared<TortureClock>(std::chrono::hours(options.hours))),
+        fate_(options),
+        tasks_(fate_, *clock_),
+        store_(std::move(store)),
+        random_(options.seed) {}
 
   int live();
 
  private:
+  struct Submitted {
+    PipelineHandle handle;
+    Durability level;
+    bool later = false;  // it has a start_at
+  };
+
   Workflow workflow();
-  std::expected<PipelineHandle, Error> submit_one(Durability level);
+  std::expected<Runner, Error> build();
+  std::expected<PipelineHandle, Error> submit_one(Durability level, bool later);
   void submit_some();
-  void tell_end(const PipelineHandle& handle, Durability level);
+  void step_clock();
+  /// @return whether no end of it is to come any more: it was told, or the Runner stops
+  bool tell_end(const Submitted& submitted, std::chrono::nanoseconds patience);
+  void tell_ends(std::vector<Submitted>& submitted, std::chrono::nanoseconds patience);
   int drain();
 
   const TortureLifeOptions& options_;
+  const std::shared_ptr<TortureClock> clock_;
   Fate fate_;
   Tasks tasks_;
   std::unique_ptr<StateStore> store_;
@@ -213,6 +237,7 @@ class Life {
   std::optional<Runner> runner_;
   std::optional<Workflow> workflow_;
   Namespace alone_;
+  std::vector<Submitted> later_;
 };
 
 Workflow Life::workflow() {
@@ -229,39 +254,69 @@ Workflow Life::workflow() {
               .build();
 }
 
-std::expected<PipelineHandle, Error> Life::submit_one(Durability level) {
-  if (random_() % 4 != 0) {
+std::expected<PipelineHandle, Error> Life::submit_one(Durability level, bool later) {
+  if (later || random_() % 4 != 0) {
     const std::size_t bytes = random_() % 8 == 0 ? kContextInlineBytesMax + random_() % 20'000 : 0;
-    const std::string context = bytes == 0 ? "{}" : "{\"given\":\"" + bulk(bytes) + "\"}";
-    return runner_->submit_async(*workflow_, {.context = context, .durability = level});
+    SubmitOptions options{.durability = level};
+    if (bytes != 0) options.context = "{\"given\":\"" + bulk(bytes) + "\"}";
+    const std::chrono::nanoseconds now(clock_->unix_ns());
+    if (later) {
+      options.start_at = std::chrono::system_clock::time_point(now + std::chrono::minutes(random_() % 360));
+      options.context = "{\"due\":" + std::to_string(options.start_at->time_since_epoch().count()) + "}";
+    }
+    if (random_() % 16 == 0)
+      options.deadline =
+          std::chrono::system_clock::time_point(now + std::chrono::minutes(1 + random_() % 720));
+    return runner_->submit_async(*workflow_, options);
   }
   auto handle = runner_->dispatcher().dispatch_async(runner_->make_event(alone_, 3), {.durability = level});
   if (handle) return std::move(*handle);
   return std::unexpected(Error{ErrorCode::Storage, std::string(to_string(handle.error().code))});
 }
 
-void Life::tell_end(const PipelineHandle& handle, Durability level) {
-  const auto result = handle.wait(30s);
-  if (!result) return;  // the Runner stops, or its store has failed
+bool Life::tell_end(const Submitted& submitted, std::chrono::nanoseconds patience) {
+  const auto result = submitted.handle.wait(patience);
+  if (!result) return result.error().code != ErrorCode::Timeout;  // the Runner stops, or its store has failed
   fate_.pass("ended");
-  report(
-      {.kind = TortureReport::Kind::Ended, .level = level, .state = result->state, .pipeline = handle.id()});
+  report({.kind = TortureReport::Kind::Ended,
+          .level = submitted.level,
+          .state = result->state,
+          .pipeline = submitted.handle.id()});
+  return true;
+}
+
+void Life::tell_ends(std::vector<Submitted>& submitted, std::chrono::nanoseconds patience) {
+  std::erase_if(submitted, [&](const Submitted& one) { return tell_end(one, patience); });
 }
 
 void Life::submit_some() {
-  std::vector<std::pair<PipelineHandle, Durability>> handles;
+  std::vector<Submitted> submitted;
   for (std::uint64_t count = 1 + random_() % 24; count > 0; --count) {
     const auto level = static_cast<Durability>(random_() % 3);
-    auto handle = submit_one(level);
+    const bool later = random_() % 32 == 0;
+    auto handle = submit_one(level, later);
     fate_.pass("submitted");
-    if (handle) handles.emplace_back(std::move(*handle), level);
+    if (handle) submitted.push_back({std::move(*handle), level, later});
   }
-  for (const auto& [handle, level] : handles) {
+  for (const auto& [handle, level, later] : submitted) {
     if (!handle.acknowledged()) continue;
     fate_.pass("acknowledged");
     report({.kind = TortureReport::Kind::Acknowledged, .level = level, .pipeline = handle.id()});
   }
-  for (const auto& [handle, level] : handles) tell_end(handle, level);
+  for (const Submitted& one : submitted) {
+    if (one.later) {
+      later_.push_back(one);
+    } else {
+      tell_end(one, 30s);
+    }
+  }
+  tell_ends(later_, 0ns);
+}
+
+/// Forward or back; every other time whoever looks at the wall clock once a minute sees it at once.
+void Life::step_clock() {
+  clock_->jump_to(std::chrono::hours(options_.hours) + std::chrono::minutes(random_() % 720) - 360min);
+  if (random_() % 2 == 0) clock_->leap(61s);
 }
 
 /// Ends what earlier lives have left, and sees that nothing waits any more, nor holds a slot.
@@ -278,18 +333,23 @@ int Life::drain() {
   return idle && rests && drained ? kGood : kFailed;
 }
 
-int Life::live() {
+std::expected<Runner, Error> Life::build() {
   const auto threads = std::make_shared<ThreadTaskExecutor>();
   const auto fated = std::make_shared<FatedExecutor>(threads, fate_);
-  auto runner = Runner::builder()
-                    .state_store(std::make_unique<FatedStore>(std::move(store_), fate_))
-                    .register_executor("default", fated, {.max_concurrent = 2, .max_queued = 8})
-                    .register_executor("narrow", fated, {.max_concurrent = 1, .max_queued = 1})
-                    .register_executor("threads", threads, {.max_concurrent = 1, .max_queued = 1})
-                    .workers(2)
-                    .checkpoint_after(64 << 10)
-                    .log_sink([](Severity, std::string_view) {})
-                    .build();
+  return Runner::builder()
+      .state_store(std::make_unique<FatedStore>(std::move(store_), fate_))
+      .clock(clock_)
+      .register_executor("default", fated, {.max_concurrent = 2, .max_queued = 8})
+      .register_executor("narrow", fated, {.max_concurrent = 1, .max_queued = 1})
+      .register_executor("threads", threads, {.max_concurrent = 1, .max_queued = 1})
+      .workers(2)
+      .checkpoint_after(64 << 10)
+      .log_sink([](Severity, std::string_view) {})
+      .build();
+}
+
+int Life::live() {
+  auto runner = build();
   if (!runner) return fail(opening_failure(runner.error()));
   runner_.emplace(std::move(*runner));
   workflow_ = workflow();
@@ -302,8 +362,13 @@ int Life::live() {
   if (!runner_->start()) return kStoreFailure;
   report({.kind = TortureReport::Kind::Opened});
   std::thread carried_on([this] {
-    for (const PipelineHandle& handle : runner_->resumed()) tell_end(handle, Durability::Process);
+    std::vector<Submitted> left;
+    for (const PipelineHandle& handle : runner_->resumed()) left.push_back({handle, Durability::Process});
+    while (!left.empty()) tell_ends(left, 5ms);
   });
+  // The same one in every life; without it the store fails, which shows below.
+  static_cast<void>(
+      runner_->schedule("hourly", *workflow_, {.cron = "0 * * * *", .overlap = Overlap::Allow}));
   if (options_.drain) {
     const int status = drain();
     carried_on.join();
@@ -311,6 +376,7 @@ int Life::live() {
   }
   while (!told_to_stop.load(std::memory_order_relaxed) && runner_->health()) {  // relaxed: a flag to look at
     submit_some();
+    if (options_.trouble == "clock") step_clock();
     if (options_.trouble == "fork") fork_for_nothing();
   }
   const bool healthy = runner_->health().has_value();

@@ -14,6 +14,7 @@ TorturePlan TorturePlan::make(std::mt19937_64& random) {
   const auto pick = [&random](std::size_t count) { return static_cast<std::size_t>(random() % count); };
   TorturePlan plan;
   plan.kill_after = std::chrono::microseconds(1000 + pick(random() % 4 == 0 ? 30'000 : 300'000));
+  if (pick(2) == 0) plan.hours = static_cast<int>(pick(25)) - 12;
   switch (pick(8)) {
     case 0:
     case 1:
@@ -34,6 +35,10 @@ TorturePlan TorturePlan::make(std::mt19937_64& random) {
       break;
   }
   return plan;
+}
+
+TorturePlan TorturePlan::to_end_all() {
+  return {.hours = kTortureHoursOfAll, .drain = true};
 }
 
 bool TorturePlan::may_end_so(int status) const {

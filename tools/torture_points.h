@@ -22,7 +22,7 @@ inline constexpr std::array<std::string_view, 13> kTorturePoints = {
     "ended",          // a pipeline has ended, and nobody was told
 };
 
-inline constexpr std::array<std::string_view, 5> kTortureTroubles = {"files", "size", "memory", "cpu",
-                                                                     "fork"};
+inline constexpr std::array<std::string_view, 6> kTortureTroubles = {"files", "size", "memory",
+                                                                     "cpu",   "fork", "clock"};
 
 }  // namespace leat::tools

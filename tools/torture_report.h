@@ -20,6 +20,7 @@ struct TortureReport {
     Ended,         ///< a pipeline's end reached its level
     Began,         ///< a task's function begins
     Done,          ///< it is about to return success
+    Early,         ///< it is about to begin before the time that it was submitted for
     Wrong,         ///< it has found another context than was saved
   };
   Kind kind = Kind::Opened;

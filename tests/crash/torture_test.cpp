@@ -145,6 +145,22 @@ TEST_F(TortureLedgerTest, FindsMoreRepeatsThanWereInFlightAtTheDeath) {
   EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("though it was not in flight")));
 }
 
+TEST_F(TortureLedgerTest, FindsATaskThatBeginsBeforeItsTime) {
+  hear_everything();
+  const Uuid later = submit_for_later();
+  ledger_.hear({.kind = Kind::Early, .task = 0, .attempt = 1, .pipeline = later});
+  EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("begins before its time")));
+}
+
+TEST_F(TortureLedgerTest, LetsATaskThatHadBegunBeginAgainBeforeItsTime) {
+  hear_everything();
+  const Uuid later = submit_for_later();
+  ledger_.hear(began(later));
+  ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
+  ledger_.hear({.kind = Kind::Early, .task = 0, .attempt = 1, .pipeline = later});
+  EXPECT_THAT(ledger_.check(store()), testing::IsEmpty());
+}
+
 TEST_F(TortureLedgerTest, FindsNothingUndoneWhereAllHasEnded) {
   hear_everything();
   ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
