@@ -24,7 +24,7 @@ run() { # NAME SECONDS
   echo "fuzz_$1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$found.log") inputs, nothing found"
 }
 
-targets=(records route_table store values workflow_file)
+targets=(cron records route_table store values workflow_file)
 if [[ ${1:-} == merge ]]; then
   for name in "${targets[@]}"; do
     "build/asan/tests/fuzz/fuzz_$name" -merge=1 -max_len=1024 "tests/fuzz/corpus/$name" "build/asan/corpus/$name"

@@ -18,6 +18,7 @@
 #include "leat/thread_executor.h"
 #include "leat/uuid.h"
 #include "session.h"
+#include "signal_text.h"
 #include "signal_watch.h"
 #include "workflow_plan.h"
 
@@ -63,42 +64,28 @@ std::expected<Unfinished, Failure> find_unfinished(const std::string& store) {
   return found;
 }
 
-struct Signal {
-  Uuid pipeline;
-  std::string name;
-  std::string value = "true";
-};
-
-std::expected<std::vector<Signal>, Failure> parse_signals(const std::vector<std::string>& words,
-                                                          const Unfinished& unfinished) {
-  std::vector<Signal> signals;
+std::expected<std::vector<SignalText>, Failure> parse_signals(const std::vector<std::string>& words,
+                                                              const Unfinished& unfinished) {
+  std::vector<SignalText> signals;
   for (const std::string& word : words) {
-    const std::size_t colon = word.find(':');
-    const std::size_t equals = word.find('=');
-    const auto id = Uuid::parse(std::string_view(word).substr(0, colon));
-    if (!id || colon == word.npos) {
-      return std::unexpected(
-          Failure{kBadInput, fmt::format("--signal {}: no pipeline's identifier before ':' (accepted: "
-                                         "PIPELINE:NAME or PIPELINE:NAME=JSON)",
-                                         word)});
-    }
+    auto signal = parse_signal(word);
+    if (!signal) return std::unexpected(Failure{kBadInput, std::move(signal.error())});
     const bool known = std::ranges::any_of(
-        unfinished.groups, [&id](const auto& group) { return group.second.names.contains(*id); });
+        unfinished.groups, [&](const auto& group) { return group.second.names.contains(signal->pipeline); });
     if (!known) {
       return std::unexpected(Failure{
           kBadInput, fmt::format("--signal {}: that pipeline is not unfinished here (accepted: those that "
                                  "`leat inspect pipelines` lists so)",
                                  word)});
     }
-    Signal& signal = signals.emplace_back(Signal{*id, word.substr(colon + 1, equals - colon - 1)});
-    if (equals != word.npos) signal.value = word.substr(equals + 1);
+    signals.push_back(*std::move(signal));
   }
   return signals;
 }
 
 /// Sends all signals before anything is waited for: by a Runner to which nobody lends a thread, so that no task
 /// begins.
-std::expected<void, Failure> send(const Unfinished& unfinished, const std::vector<Signal>& signals,
+std::expected<void, Failure> send(const Unfinished& unfinished, const std::vector<SignalText>& signals,
                                   const std::string& store) {
   if (signals.empty()) return {};
   Runner::Builder builder = Runner::builder();
@@ -118,7 +105,7 @@ std::expected<void, Failure> send(const Unfinished& unfinished, const std::vecto
   }
   if (const auto started = runner->start(); !started)
     return std::unexpected(opening_failure(started.error()));
-  for (const Signal& signal : signals) {
+  for (const SignalText& signal : signals) {
     if (const auto sent = runner->signal(signal.pipeline, signal.name, signal.value); !sent)
       return std::unexpected(Failure{kBadInput, fmt::format("--signal: {}", sent.error().message)});
   }

@@ -20,12 +20,12 @@ struct Size {
 constexpr std::array<Size, 7> kSizes = {
     {{"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}}};
 
-/// A number up to its unit. @return none: it does not begin with one
+/// A number up to its unit. @return none: it does not begin with one; "inf" and "nan" are none
 std::optional<std::pair<double, std::string_view>> take_number(std::string_view text) {
   double number = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc{} || text.starts_with('-')) return std::nullopt;
+  if (error != std::errc{} || text.starts_with('-') || !std::isfinite(number)) return std::nullopt;
   return std::pair(number, text.substr(static_cast<std::size_t>(end - text.data())));
 }
 

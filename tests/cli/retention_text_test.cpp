@@ -34,7 +34,8 @@ TEST(RetentionText, AllIsNoLimit) {
 }
 
 TEST(RetentionText, SaysWhatIsAccepted) {
-  for (const char* const text : {"", "7days", "-1", "7d,8d", "1,2", "7d,", ",", "1.5", "9e9GiB", "all,7d"}) {
+  for (const char* const text : {"", "7days", "-1", "7d,8d", "1,2", "7d,", ",", "1.5", "9e9GiB", "all,7d",
+                                 "nanB", "infGiB", "nan", "infd"}) {
     const auto limits = parse_retention(text);
     ASSERT_FALSE(limits) << text;
     EXPECT_NE(limits.error().find("accepted: all"), std::string::npos);
@@ -50,7 +51,7 @@ TEST(MomentText, IsADateATimeOrSoLongAgo) {
 
 TEST(MomentText, SaysWhatIsAccepted) {
   for (const char* const text : {"", "yesterday", "2026-02-30", "2026-1-01", "2026-11-23T24:00:00Z",
-                                 "2026-11-23T15:00:00", "2300-01-01", "-5m"}) {
+                                 "2026-11-23T15:00:00", "2300-01-01", "-5m", "nand", "infh"}) {
     const auto moment = parse_moment(text, 0);
     ASSERT_FALSE(moment) << text;
     EXPECT_NE(moment.error().find("accepted: "), std::string::npos);

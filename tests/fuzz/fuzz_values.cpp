@@ -1,5 +1,5 @@
-// libFuzzer: any bytes as a value: a duration, an identifier, a context, a trigger rule, a name. What is read
-// is written as what is read again.
+// libFuzzer: any bytes as a value: a duration, a moment, limits, a signal, an identifier, a context, a trigger
+// rule, a name. What is read is written as what is read again.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +12,8 @@
 #include "leat/namespace.h"
 #include "leat/trigger_rule.h"
 #include "leat/uuid.h"
+#include "retention_text.h"
+#include "signal_text.h"
 
 namespace {
 
@@ -19,6 +21,30 @@ void require(bool condition, const char* what) {
   if (condition) return;
   std::fprintf(stderr, "fuzz_values: %s\n", what);
   std::abort();
+}
+
+/// What `--keep-events`, `--since` and `--signal` are given.
+void read_command_line_value(std::string_view text) {
+  using namespace leat::tools;
+  if (const auto limits = parse_retention(text)) {
+    require(text == "all" || limits->age_ns || limits->count || limits->bytes,
+            "no limit in a list of limits");
+    require(limits->age_ns.value_or(0) >= 0, "a negative age");
+    require(limits->bytes.value_or(0) < std::uint64_t{1} << 63, "more bytes than were asked for");
+  }
+  constexpr std::int64_t kNow = 1'800'000'000'000'000'000;
+  if (const auto moment = parse_moment(text, kNow)) {
+    // A date stands for itself; so long ago goes with the clock.
+    const auto later = parse_moment(text, kNow + 1);
+    require(later && (*later == *moment || *later == *moment + 1), "a moment that depends on more than now");
+  }
+  if (const auto signal = parse_signal(text)) {
+    const std::string written = signal->pipeline.to_string() + ":" + signal->name + "=" + signal->value;
+    const auto again = parse_signal(written);
+    require(again && again->pipeline == signal->pipeline && again->name == signal->name &&
+                again->value == signal->value,
+            "a signal is not stable");
+  }
 }
 
 }  // namespace
@@ -29,6 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(duration->count() >= 0, "a negative duration");
     require(!leat::tools::format_duration(*duration).empty(), "a duration without a text");
   }
+  read_command_line_value(text);
   if (const auto id = leat::Uuid::parse(text)) {
     require(leat::Uuid::parse(id->to_string()) == id, "an identifier is not stable");
   }
