@@ -70,7 +70,7 @@ bool Checkpointer::checkpoint_some() noexcept {
 
 bool Checkpointer::begin() noexcept {
   if (!journal_->try_reserve(1)) return false;
-  const RoundBegun begun = scheduler_.begin_round(generation_++);
+  const RoundBegun begun = scheduler_.begin_round(generation_++, options_.rows_per_step);
   journal_->publish(make_row(begun), Durability::Process, nullptr, 0);
   phase_.store(Phase::Keeping, std::memory_order_release);  // (1)
   return true;

@@ -22,6 +22,7 @@ class Checkpointer final : public CommitListener, public TimerListener {
   struct Options {
     /// A round begins once the journal has grown by so many bytes, or by the last round's, if that is more.
     std::uint64_t journal_bytes = std::uint64_t{64} << 20;
+    std::size_t rows_per_step = 64;  ///< of pipelines, of idempotency keys: so that nobody waits long
   };
 
   /// @param journal  null: nothing is remembered, and nothing is done

@@ -28,7 +28,7 @@ std::size_t LentThreads::run_some(std::size_t budget) noexcept {
   for (LentWork* const work : works()) {
     const bool tasks = work->kind() == LentWork::Kind::Tasks;
     if (tasks && (!may_begin || begun >= budget)) continue;
-    const std::size_t count = work->run(tasks ? budget - begun : 1);
+    const std::size_t count = work->run(tasks ? budget - begun : kTimersPerTurn);
     if (tasks) begun += count;
     done += count;
   }

@@ -32,7 +32,7 @@ class LentWork {
 
   /// Whether run() would do something; not where all that may do it are at it: they ring when they leave.
   virtual bool has_work() noexcept = 0;
-  /// @param budget  tasks to begin at most; other kinds do one piece
+  /// @param budget  tasks to begin, or timers to fire, at most; other kinds do one piece
   /// @return        how much was done; 0: nothing
   virtual std::size_t run(std::size_t budget) noexcept = 0;
   /// When there will be work by itself, by the steady clock; nothing: never.
@@ -72,6 +72,7 @@ class LentOrder {
 class LentThreads {
  public:
   static constexpr std::size_t kTasksPerTurn = 256;
+  static constexpr std::size_t kTimersPerTurn = 256;
 
   /// @param order  null: round robin, and sleep; outlives this object
   explicit LentThreads(LentOrder* order) noexcept : order_(order) {}

@@ -129,9 +129,9 @@ bool LentTimers::has_work() noexcept {
   return due && *due <= clock_.steady_ns();
 }
 
-std::size_t LentTimers::run(std::size_t) noexcept {
+std::size_t LentTimers::run(std::size_t budget) noexcept {
   if (!has_work()) return 0;
-  timers_.fire(clock_.steady_ns());
+  timers_.fire(clock_.steady_ns(), budget);
   return 1;
 }
 

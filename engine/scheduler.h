@@ -117,8 +117,9 @@ class Scheduler final : public PipelineHost,
 
   /// Begins a round of the checkpoint: notes what must become a row.
   ///
+  /// @param rows_per_step  of pipelines, or of idempotency keys, that one call of keep_some() has published
   /// @return  the round's first row. @pre the store keeps rows; no round is under way
-  RoundBegun begin_round(std::uint64_t generation);
+  RoundBegun begin_round(std::uint64_t generation, std::size_t rows_per_step);
   /// Publishes a bounded number of rows, or asks pipelines to. One thread at a time.
   ///
   /// @param remembered_from  of the store: below it neither events nor history need a workflow
@@ -243,6 +244,7 @@ class Scheduler final : public PipelineHost,
     Phase phase = Phase::Done;
     std::uint64_t generation = 0;
     std::uint64_t minimum = 0;
+    std::size_t rows_per_step = 0;
     std::vector<Registered> registered;     // still to be written, the last one first
     std::vector<std::uint32_t> remembered;  // workflow numbers, as above; twice, for both phases
     std::vector<std::uint32_t> waiting;

@@ -8,13 +8,8 @@
 #include "scheduler.h"
 
 namespace leat {
-namespace {
 
-constexpr std::size_t kPipelinesPerSlice = 64;
-
-}  // namespace
-
-RoundBegun Scheduler::begin_round(std::uint64_t generation) {
+RoundBegun Scheduler::begin_round(std::uint64_t generation, std::size_t rows_per_step) {
   // Before the look at what lives: a pipeline that is not met began later, so that all of it is in the
   // journal from here on.
   const std::uint64_t minimum = journal_->written();
@@ -27,6 +22,7 @@ RoundBegun Scheduler::begin_round(std::uint64_t generation) {
   round_.phase = Round::Phase::Submissions;
   round_.generation = generation;
   round_.minimum = minimum;
+  round_.rows_per_step = rows_per_step;
   round_.registered = {known.rbegin(), known.rend()};
   for (const auto& [number, workflow] : remembered_) round_.remembered.push_back(number);
   // In an order of their own, so that a simulated run does not depend on that of a hash table.
@@ -151,7 +147,7 @@ bool Scheduler::keep_remembered() {
   // (13) acquire: pairs with (11).
   if (!round_.waiting.empty() && rows_due_.load(std::memory_order_acquire) > 0) return false;
   MutexLock lock(mutex_);
-  for (std::size_t count = 0; count < kPipelinesPerSlice && !round_.waiting.empty();) {
+  for (std::size_t count = 0; count < round_.rows_per_step && !round_.waiting.empty();) {
     const auto known = remembered_.find(round_.waiting.back());
     const bool over = known == remembered_.end() || known->second.pipelines.empty() ||
                       known->second.pipelines.rbegin()->first < round_.next_pipeline;
@@ -179,7 +175,7 @@ bool Scheduler::keep_remembered() {
 bool Scheduler::keep_live() {
   std::vector<PipelineHandle> pipelines;
   bool is_over = false;
-  while (pipelines.size() < kPipelinesPerSlice && journal_->try_reserve(1)) {
+  while (pipelines.size() < round_.rows_per_step && journal_->try_reserve(1)) {
     auto pipeline = live_.walk();
     if (!pipeline) {
       journal_->release(1);

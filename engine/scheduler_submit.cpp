@@ -14,7 +14,6 @@ namespace leat {
 namespace {
 
 constexpr std::size_t kSubmissionsMax = std::size_t{1} << 20;
-constexpr int kSubmissionsPerSlice = 256;
 
 /// Unix time; 0: at once.
 std::expected<std::int64_t, Error> start_of(const SubmitOptions& options) {
@@ -239,7 +238,7 @@ void Scheduler::forget_submissions() {
 bool Scheduler::keep_submissions() {
   MutexLock lock(submitting_);
   auto next = submissions_.upper_bound(round_.last_submission);
-  for (int i = 0; i < kSubmissionsPerSlice && next != submissions_.end(); ++i, ++next) {
+  for (std::size_t i = 0; i < round_.rows_per_step && next != submissions_.end(); ++i, ++next) {
     const auto& [key, submission] = *next;
     // At level Memory the key goes with its pipeline.
     const bool kept = !submission.handle || Pipeline::of(*submission.handle).level() != Durability::Memory;

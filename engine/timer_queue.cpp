@@ -76,9 +76,9 @@ bool TimerQueue::cancel(TimerId id) noexcept {
   return true;
 }
 
-std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns) {
+std::optional<std::int64_t> TimerQueue::fire(std::int64_t now_ns, std::size_t most) {
   MutexLock lock(mutex_);
-  while (!heap_.empty() && timers_[heap_.front()].due_ns <= now_ns && !stopped_) {
+  for (; most > 0 && !heap_.empty() && timers_[heap_.front()].due_ns <= now_ns && !stopped_; --most) {
     const Timer timer = timers_[heap_.front()];
     remove(0);
     lock.unlock();

@@ -45,8 +45,9 @@ class TimerQueue {
   bool cancel(TimerId id) noexcept;
 
   /// Tells the listeners of all timers due by `now_ns`, in order of due time, then of scheduling.
-  /// @return when the next one is due; nothing: none is left
-  std::optional<std::int64_t> fire(std::int64_t now_ns);
+  /// @param most  timers at most
+  /// @return      when the next one is due; nothing: none is left
+  std::optional<std::int64_t> fire(std::int64_t now_ns, std::size_t most = SIZE_MAX);
 
   /// Blocks until something is scheduled earlier than `due_ns`, until `due_ns` itself has come (nothing: no
   /// limit), or until stop(). @return false after stop()

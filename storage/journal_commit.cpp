@@ -22,7 +22,7 @@ std::uint64_t Journal::State::pack() noexcept {
   caller = nullptr;
   std::uint64_t end = head;
   const auto packed_bytes = [this] { return writer.size_bytes() + rows.size_bytes() + context_bytes; };
-  while (end - head < cells.size() && packed_bytes() < options.commit_bytes_max) {
+  while (end - head < cells.size() && (end == head || packed_bytes() < options.commit_bytes_max)) {
     const Cell& cell = this->cell(end);
     if (cell.turn.load(std::memory_order_acquire) != end + 1) break;      // (14) pairs with (3) in publish()
     if (caller != nullptr || (cell.brings_writes && end != head)) break;  // a commit of its own

@@ -82,6 +82,8 @@ class Stage {
   std::uint32_t death_per_10000 = 0;   ///< at each place where the process may die
   std::uint32_t fault_per_10000 = 0;   ///< at each place where something else may go wrong
   std::uint64_t checkpoint_bytes = 0;  ///< of the journal, for a round of the checkpoint
+  std::size_t checkpoint_rows = 0;     ///< of pipelines, in one step of a round
+  std::size_t commit_bytes = 0;        ///< with which a commit is closed, and with it a slice of a round
   std::uint64_t memory_budget = 0;     ///< 0: none
   std::function<void()> hear;          ///< notes what was told up to now: the last moment before a death
   std::uint64_t hash = 14695981039346656037U;

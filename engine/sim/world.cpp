@@ -74,6 +74,10 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   stage_.fault_per_10000 = kFaults[stage_.choices.pick(3)];
   constexpr std::uint64_t kCheckpoints[] = {std::uint64_t{64} << 20, 200, 1000};
   stage_.checkpoint_bytes = kCheckpoints[stage_.choices.pick(3)];
+  constexpr std::size_t kRows[] = {64, 1, 3};
+  stage_.checkpoint_rows = kRows[stage_.choices.pick(3)];
+  constexpr std::size_t kCommits[] = {std::size_t{4} << 20, 1, 300};  // 1: a group, or a row, is a commit
+  stage_.commit_bytes = kCommits[stage_.choices.pick(3)];
   constexpr std::uint64_t kBudgets[] = {0, 1, 4000};
   if (stage_.uses(Uses::MemoryBudget)) stage_.memory_budget = kBudgets[stage_.choices.pick(3)];
   stage_.hear = [this] { hear(); };
@@ -118,7 +122,8 @@ void World::be_born() {
   auto& parts = RunnerState::parts(builder);
   parts.order = this;
   parts.stall_after = {};
-  parts.checkpoint.journal_bytes = stage_.checkpoint_bytes;
+  parts.checkpoint = {.journal_bytes = stage_.checkpoint_bytes, .rows_per_step = stage_.checkpoint_rows};
+  parts.journal.commit_bytes_max = stage_.commit_bytes;
   parts.journal.cells =
       std::bit_ceil(2 * std::max(kCellsMin, concurrent * keys.size() + 2));  // half for what is deferred
   const auto refused = [this](const Error& error) {

@@ -35,6 +35,15 @@ TEST(TimerQueue, TellsInOrderOfDueTimeThenOfScheduling) {
   EXPECT_THAT(notes.told, ElementsAre(2, 4, 1, 3));
 }
 
+TEST(TimerQueue, TellsNoMoreThanItIsAskedFor) {
+  LentThreads lent{nullptr};
+  TimerQueue timers(lent);
+  Notes notes;
+  for (const std::uint64_t token : {1, 2, 3}) timers.schedule(5, notes, token);
+  EXPECT_EQ(timers.fire(5, 2), 5) << "the third is due";
+  EXPECT_THAT(notes.told, ElementsAre(1, 2));
+}
+
 TEST(TimerQueue, ATimerThatWasTakenBackIsGoneAndNotTold) {
   LentThreads lent{nullptr};
   TimerQueue timers(lent);

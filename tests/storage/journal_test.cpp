@@ -325,6 +325,15 @@ TEST_F(JournalTest, CommitIsClosedWhenItPassesItsLimit) {
   EXPECT_EQ(journal.commit_some(), 3U);
 }
 
+TEST_F(JournalTest, CommitHasOneGroupWhereTheLimitIsLowerThanAny) {
+  Journal journal(store_, {.cells = 64, .commit_bytes_max = 1});
+  ASSERT_TRUE(journal.try_reserve(2));
+  for (const std::uint64_t number : {1, 2})
+    journal.publish(start_of(number), Durability::Process, nullptr, 0);
+  EXPECT_EQ(journal.commit_some(), 1U);
+  EXPECT_EQ(journal.commit_some(), 1U);
+}
+
 TEST_F(JournalTest, CountsWhatItDid) {
   publish(1, Durability::Disk);
   publish(2, Durability::Disk);
