@@ -123,6 +123,12 @@ void CoroutineRun::drop() noexcept {
   if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
+/// S1, where it takes others to end the wait.
+std::uint64_t CoroutineRun::begin_wait_for_others(bool may_be_cut_short) {
+  if (Pipeline* const pipeline = pipeline_of(event_)) pipeline->waits_for_others(event_.task_number);
+  return begin_wait(may_be_cut_short);
+}
+
 /// S1. @return the wait's number
 std::uint64_t CoroutineRun::begin_wait(bool may_be_cut_short) {
   if (!std::exchange(shared_, true)) {
@@ -238,7 +244,7 @@ bool CoroutineRun::wait_for(std::chrono::nanoseconds time, bool deferred) {
 bool CoroutineRun::wait_until(std::function<bool()> condition, std::chrono::nanoseconds interval) {
   condition_ = std::move(condition);
   time_ = interval;
-  set_timer(begin_wait(true));
+  set_timer(begin_wait_for_others(true));
   if (end_arming(true)) return true;
   if (cut_short_) {
     condition_ = nullptr;
@@ -249,12 +255,12 @@ bool CoroutineRun::wait_until(std::function<bool()> condition, std::chrono::nano
 }
 
 bool CoroutineRun::wait_for(const PipelineHandle& handle, bool deferred) {
-  listening_ = EndWait::listen(*this, handle, begin_wait(true));
+  listening_ = EndWait::listen(*this, handle, begin_wait_for_others(true));
   return end_arming(deferred);
 }
 
 bool CoroutineRun::wait_for(std::coroutine_handle<> relay, bool deferred) {
-  begin_wait(false);
+  begin_wait_for_others(false);
   relay.resume();
   return end_arming(deferred);
 }
@@ -263,7 +269,7 @@ bool CoroutineRun::wait_for(const SignalWait& signal) {
   Pipeline* const pipeline = pipeline_of(event_);
   const auto number = pipeline == nullptr ? std::unexpected(Error{}) : pipeline->find_signal(signal.name);
   if (!number) return false;  // take_signal() says why
-  const std::uint64_t wait = begin_wait(true);
+  const std::uint64_t wait = begin_wait_for_others(true);
   listening_ = SignalListening::listen(*this, *pipeline->signals(), *number, wait);
   if (signal.timeout) {
     time_ = *signal.timeout;

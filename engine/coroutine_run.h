@@ -73,6 +73,7 @@ class CoroutineRun final : public TaskRun, public Resumption, public TimerListen
   void drop() noexcept;
 
   std::uint64_t begin_wait(bool may_be_cut_short);
+  std::uint64_t begin_wait_for_others(bool may_be_cut_short);
   bool end_arming(bool deferred) noexcept;
   void end_wait() noexcept;
   void set_timer(std::uint64_t wait);

@@ -152,7 +152,8 @@ TaskExplanation Scheduler::explain(const TaskReadyEvent& event) {
     return because(Cause::ConcurrencyKey,
                    fmt::format("waits for other pipelines of the key '{}'", gate_.key_of(pipeline)));
   }
-  if (isolation_.holding()) return because(Cause::Suspects, "waits while suspects run alone");
+  if (isolation_.holding() && pipeline.level() != Durability::Memory)
+    return because(Cause::Suspects, "waits while suspects run alone");
   const Lane& lane = lanes_.lane_of(event, executor_of(event));
   const ExecutorMetrics metrics = lane.metrics();
   const std::string figures = fmt::format("'{}': {} of {} attempts run, {} of {} wait, {} are parked",

@@ -26,12 +26,14 @@ void Isolation::all_expected() noexcept {
 }
 
 void Isolation::release(Ready&& task, bool suspect) noexcept {
+  Slots unused;  // goes outside of the mutex
   std::vector<Ready> free;
   {
     const MutexLock lock(mutex_);
     if (!holding()) {
       free.push_back(std::move(task));
     } else if (!suspect) {
+      unused = std::exchange(task.slot, Slots());
       held_.push_back(std::move(task));
     } else {
       suspects_.push_back(std::move(task));

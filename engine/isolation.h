@@ -20,8 +20,9 @@ namespace leat {
 /// Thread-safety: any number of threads; hold() before any other.
 /// Invariants:
 ///   1. While holding, at most one task that was released through here is with its lane, and it is a suspect;
-///      the ends of those before it are in the store.
-///   2. Each suspect that expect() counted is released, and ended, once: the count falls to zero.
+///      the ends of those before it are in the store. One whose coroutine waits for others counts as ended.
+///   2. What is held back has no slot: a lane that is full of it would keep the suspects out.
+///   3. Each suspect that expect() counted is released, and ended, once: the count falls to zero.
 class Isolation {
  public:
   struct Ready {
@@ -45,7 +46,8 @@ class Isolation {
   }
   /// Sends a task to its lane, now or once the suspects have run.
   void release(Ready&& task, bool suspect) noexcept;
-  /// A suspect came back from its lane, so the process lives; its end is published, if it has one.
+  /// A suspect came back from its lane, so the process lives; its end is published, if it has one. Or it waits
+  /// for what others do.
   void suspect_ended() noexcept;
   /// By the committer. The next suspect waits for it: one that kills the process must not find the end of the
   /// one before still on its way to the store, or the innocent is rescued once more.

@@ -158,8 +158,12 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// attempt is back, is a task like others.
   bool take_suspect(std::uint32_t task) noexcept {
     const bool suspect = std::exchange(tasks_[task].suspect, false);
-    tasks_[task].isolated |= suspect;
+    if (suspect) tasks_[task].isolated = true;
     return suspect;
+  }
+  /// By an attempt that is going to wait for what others do: it runs alone no more, or they never could.
+  void waits_for_others(std::uint32_t task) noexcept {
+    if (std::exchange(tasks_[task].isolated, false)) host_.suspect_ended();
   }
   /// What the task is released with. @pre it is Ready, or was when it was released
   TaskReadyEvent event_of(std::uint32_t task) noexcept;

@@ -99,8 +99,7 @@ void Pipeline::give_back(Attempt& attempt) noexcept {
   if (attempt.journal_credits > 0) host_.journal()->release(std::exchange(attempt.journal_credits, 0));
   if (identity_.level != Durability::Memory) {
     if (attempt.line != nullptr) attempt.line->clear();
-    Task& task = tasks_[attempt.task.event.task_number];
-    if (std::exchange(task.isolated, false)) host_.suspect_ended();
+    waits_for_others(attempt.task.event.task_number);
   }
   attempt.settle();
 }

@@ -64,6 +64,105 @@ struct Life {
   }
 };
 
+/// Over lives on one thread, the caller's, of which two end while a task runs.
+class Suspected : public testing::Test {
+ protected:
+  /// A life that begins with what the one before left, and hangs or not.
+  void open(const Workflow& workflow, ExecutorLimits limits = {}) {
+    if (runner_) {
+      ASSERT_TRUE(runner_->flush());
+      const auto left = medium_->after_kill();
+      ASSERT_TRUE(runner_->stop(std::chrono::nanoseconds(0)));
+      medium_ = left;
+    }
+    auto runner = Runner::builder()
+                      .state_store(make_memory_store(medium_))
+                      .lent_threads()
+                      .default_limits(limits)
+                      .log_sink([](Severity, std::string_view) {})
+                      .build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    runner_ = std::make_unique<Runner>(std::move(*runner));
+    ASSERT_TRUE(runner_->register_workflow(workflow));
+    other_ = *runner_->register_task("t::p::w::other", [](TaskContext&) {});
+    ASSERT_TRUE(runner_->start());
+  }
+  void run_all() {
+    while (runner_->run_some(16).value_or(0) > 0) {
+    }
+  }
+
+  std::shared_ptr<MemoryMedium> medium_ = std::make_shared<MemoryMedium>();
+  std::unique_ptr<Runner> runner_;
+  Namespace other_;
+  bool hangs_ = true;
+};
+
+TEST_F(Suspected, FindsASlotWhateverWaitsForItsEnd) {
+  const auto workflow = *Workflow::builder("w")
+                             .task("a",
+                                   [this](TaskContext&) -> Task {
+                                     if (hangs_) co_await sleep_for(std::chrono::hours(1));
+                                   })
+                             .build();
+  open(workflow, {.max_concurrent = 1});
+  ASSERT_TRUE(runner_->submit(workflow));
+  for (int life = 1; life <= 2; ++life) {
+    run_all();
+    open(workflow, {.max_concurrent = 1, .max_queued = 0});
+  }
+  hangs_ = false;
+  const auto other =
+      runner_->dispatcher().dispatch_async(runner_->make_event(other_), {.durability = Durability::Process});
+  ASSERT_TRUE(other) << "it has the only slot";
+  ASSERT_TRUE(runner_->run_until_idle(kLong));
+  EXPECT_EQ(runner_->resumed().at(0).state(), PipelineState::Completed);
+  EXPECT_EQ(other->state(), PipelineState::Completed);
+}
+
+TEST_F(Suspected, DoesNotHoldBackWhatItWaitsFor) {
+  const auto child = *Workflow::builder("child").task("t", [](TaskContext&) {}).build();
+  const auto workflow = *Workflow::builder("w")
+                             .task("a",
+                                   [&](TaskContext& task) -> TryTask {
+                                     if (hangs_) co_await sleep_for(std::chrono::hours(1));
+                                     if (!task.start_child("c", child)) co_return std::unexpected("no child");
+                                     if (!co_await task.signal("c")) co_return std::unexpected("no end");
+                                     co_return {};
+                                   },
+                                   {.children = {"c"}})
+                             .build();
+  open(workflow);
+  ASSERT_TRUE(runner_->submit(workflow));
+  for (int life = 1; life <= 2; ++life) {
+    run_all();
+    open(workflow);
+  }
+  hangs_ = false;
+  run_all();
+  EXPECT_EQ(runner_->resumed().at(0).state(), PipelineState::Completed);
+}
+
+TEST_F(Suspected, HoldsBackNothingAtLevelMemoryNorIsThatSaid) {
+  const auto workflow =
+      *Workflow::builder("w")
+           .task("a", [](TaskContext&) -> Task { co_await sleep_for(std::chrono::hours(1)); })
+           .build();
+  open(workflow, {.max_concurrent = 1});
+  ASSERT_TRUE(runner_->submit(workflow));
+  for (int life = 1; life <= 2; ++life) {
+    run_all();
+    open(workflow, {.max_concurrent = 1});
+  }
+  run_all();
+  const auto at_memory = runner_->submit(workflow, {.durability = Durability::Memory});
+  const auto durable = runner_->submit_async(workflow, {.durability = Durability::Process});
+  ASSERT_TRUE(at_memory && durable);
+  run_all();
+  EXPECT_EQ(runner_->explain(*at_memory, "a")->cause, TaskExplanation::Cause::Queued);
+  EXPECT_EQ(runner_->explain(*durable, "a")->cause, TaskExplanation::Cause::Suspects);
+}
+
 TEST(Isolation, ASuspectBeginsBehindTheCommitOfTheOneBefore) {
   const auto medium = std::make_shared<MemoryMedium>();
   Life crashes;

@@ -62,7 +62,8 @@ struct TaskOptions {
   /// Failed, and what runs is told to stop. A restart of the process begins it anew.
   std::chrono::nanoseconds total_timeout{0};
   /// How often it runs again after its process died with it; then it is Failed (`ABANDONED`) and in
-  /// quarantine, see Runner::quarantined(). At most 1,000. From the second time on it runs alone.
+  /// quarantine, see Runner::quarantined(). At most 1,000. From the second time on it runs alone, until it
+  /// ends, or its coroutine waits for more than time.
   std::uint32_t rescues_max = 3;
   TriggerRule trigger = {};
   std::string executor = {};  ///< an executor key that outweighs the routes; empty: none
