@@ -380,20 +380,6 @@ std::expected<void, StoreError> JournalDb::replay_history(
   return {};
 }
 
-namespace {
-
-/// @return  Damaged where the commit ends at the known end and is another one
-std::expected<JournalEnd, StoreError> end_of(const CommitHeader& header, const JournalEnd& known) {
-  if (known.hash != 0 && header.end_sequence() == known.sequence && header.hash != known.hash) {
-    return std::unexpected(StoreError{
-        StoreErrorCode::Damaged,
-        fmt::format("commit {} is not the one that the superblock remembers", header.first_sequence)});
-  }
-  return JournalEnd{header.end_sequence(), header.hash};
-}
-
-}  // namespace
-
 std::expected<JournalEnd, StoreError> JournalDb::end(const JournalEnd& known) const {
   const std::unique_ptr<rocksdb::Iterator> at = scan(family());
   at->SeekToLast();
@@ -411,37 +397,12 @@ std::expected<JournalEnd, StoreError> JournalDb::check(const JournalEnd& known,
   const auto rounds = marks();
   if (!rounds) return std::unexpected(rounds.error());
   const std::uint64_t from = rounds->newest().minimum;
-  JournalEnd end{.sequence = from};
-  auto done = replay(
-      [&](std::uint64_t sequence, std::span<const std::byte> bytes) -> std::expected<void, StoreError> {
-        const auto commit = CommitReader::open(sequence, bytes);
-        if (!commit) return std::unexpected(commit.error());
-        const CommitHeader& header = commit->header();
-        if (end.sequence != 0 && header.previous_end() != end.sequence) {
-          return std::unexpected(StoreError{
-              StoreErrorCode::Damaged,
-              fmt::format("commits are missing: from number {} to {}", end.sequence, header.previous_end())});
-        }
-        // Without a round the first commit is the store's first.
-        const bool knows_link = end.hash != 0 || end.sequence == 0;
-        if (knows_link && header.link && *header.link != end.hash) {
-          return std::unexpected(
-              StoreError{StoreErrorCode::Damaged,
-                         fmt::format("commit {} is not linked to the one before it", sequence)});
-        }
-        const auto after = end_of(header, known);
-        if (!after) return std::unexpected(after.error());
-        if (told.hash != 0 && after->sequence == told.sequence && after->hash != told.hash) {
-          return std::unexpected(StoreError{
-              StoreErrorCode::Damaged,
-              fmt::format("commit {} is not the one that was acknowledged", header.first_sequence)});
-        }
-        end = *after;
-        return {};
-      },
-      from);
+  JournalWalk walk(from, known, told);
+  auto done = replay([&walk](std::uint64_t sequence,
+                             std::span<const std::byte> bytes) { return walk.step(sequence, bytes); },
+                     from);
   if (!done) return std::unexpected(std::move(done.error()));
-  return end.sequence == 0 ? known : end;
+  return walk.end();
 }
 
 }  // namespace leat

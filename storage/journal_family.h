@@ -24,11 +24,11 @@
 #include <string_view>
 #include <vector>
 
+#include "journal_walk.h"
 #include "leat/checkpoint.h"
 #include "leat/state_store.h"
 #include "leat/store_error.h"
 #include "leat/waiting.h"
-#include "store_directory.h"
 
 namespace leat {
 
@@ -73,14 +73,6 @@ std::uint64_t manifest_digest(const std::string& directory, rocksdb::Env& env, s
 
 /// @param deed  what was tried, and where
 StoreError to_store_error(const rocksdb::Status& status, std::string_view deed);
-
-/// Where a journal ends.
-struct JournalEnd {
-  std::uint64_t sequence = 1;  ///< the number after the last one
-  std::uint64_t hash = 0;      ///< of the last commit; 0: there is none, or it was not kept
-
-  static JournalEnd of(const Superblock& block) { return {block.journal_end, block.journal_hash}; }
-};
 
 /// RocksDB open on a store's directory, closed when destroyed.
 class JournalDb {

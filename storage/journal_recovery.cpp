@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "commit.h"
 #include "journal_family.h"
 
 namespace leat {
@@ -29,9 +28,8 @@ class ClaimCollector final : public rocksdb::WriteBatch::Handler {
     for (const char byte : std::string_view(key.data(), key.size())) {
       sequence = sequence << 8 | static_cast<std::uint8_t>(byte);
     }
-    const auto commit =
-        CommitReader::open(sequence, {reinterpret_cast<const std::byte*>(value.data()), value.size()});
-    if (commit) claim_ = std::max(claim_, commit->header().synced);
+    claim_ = std::max(
+        claim_, claim_of(sequence, {reinterpret_cast<const std::byte*>(value.data()), value.size()}));
     return rocksdb::Status::OK();
   }
 
@@ -84,25 +82,7 @@ std::expected<Promise, StoreError> read_promise(const std::string& directory, co
   if (!block.created) return Promise{};
   const auto floor = read_floor(directory);
   if (!floor) return std::unexpected(floor.error());
-  return Promise{.end_min = std::max(floor->promised(boot), block.journal_end),
-                 .end_max = block.reserved_end,
-                 .last = {floor->promised(boot), floor->promised_hash(boot)}};
-}
-
-std::expected<void, StoreError> check_promise(const std::string& directory, const Promise& promise,
-                                              std::uint64_t end) {
-  if (end < promise.end_min) {
-    return damaged(
-        fmt::format("{}: transitions {} to {} were acknowledged and are missing; put back the missing or "
-                    "altered files, or restore a backup",
-                    directory, end, promise.end_min - 1));
-  }
-  if (end > promise.end_max) {
-    return damaged(
-        fmt::format("{}: the journal ends at {}, the superblock allows no more than {}; restore a backup",
-                    directory, end, promise.end_max));
-  }
-  return {};
+  return Promise::of(block, *floor, boot);
 }
 
 std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::string& directory,

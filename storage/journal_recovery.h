@@ -11,29 +11,17 @@
 #include <string>
 
 #include "leat/store_error.h"
+#include "journal_walk.h"
 #include "rocksdb_store.h"
-#include "journal_family.h"
 #include "store_directory.h"
 
 namespace leat {
-
-/// What must be there, by the superblock and the floor.
-struct Promise {
-  std::uint64_t end_min = 1;
-  std::uint64_t end_max = 1;
-  JournalEnd last = {.sequence = 0};  ///< of an unclosed store: the commit that somebody was told of last
-};
 
 /// Read it before the journal: beside a live writer it only rises.
 ///
 /// @return  Damaged where the floor is needed and cannot be read
 std::expected<Promise, StoreError> read_promise(const std::string& directory, const Superblock& block,
                                                 std::uint64_t boot);
-
-/// @param end  the number after the last one that the journal holds
-/// @return     Damaged, saying which numbers are missing and what to do
-std::expected<void, StoreError> check_promise(const std::string& directory, const Promise& promise,
-                                              std::uint64_t end);
 
 /// Reads the store, without writing, as an opening would recover it.
 ///

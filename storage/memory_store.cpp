@@ -83,8 +83,10 @@ class MemoryStore final : public StateStore {
     LEAT_CHECK(!std::exchange(medium_->open, true));
     epoch_ = ++medium_->epoch;
     next_sequence_ = medium_->used_below;
-    journal_end_ = medium_->commits.empty() ? next_sequence_ : medium_->commits.back().end_sequence;
-    if (!medium_->commits.empty()) journal_hash_ = hash_of_commit(medium_->commits.back().bytes);
+    if (!medium_->commits.empty()) {
+      journal_end_ = medium_->commits.back().end_sequence;
+      journal_hash_ = hash_of_commit(medium_->commits.back().bytes);
+    }
     medium_->synced = medium_->commits.size();
     board_ = std::make_unique<MemoryBoard>(*medium_);
     std::string marks = medium_->marks;

@@ -1,5 +1,12 @@
 #include "sim_store.h"
 
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "commit.h"
+#include "journal_walk.h"
 #include "leat/wrapped_store.h"
 
 namespace leat::sim {
@@ -27,6 +34,8 @@ class SimStore final : public WrappedStore {
       return refuse(StoreErrorCode::DiskFull, "the disk is full");
     }
     if (auto done = store().append_rows(first_sequence, end_sequence, commit, rows); !done) return done;
+    written_ = end_sequence;
+    hash_ = hash_of_commit(commit);
     if (rows.ended) stage_.note("a round of the checkpoint is complete", rows.generation);
     stage_.note("written below", end_sequence);
     stage_.ledger.appended(first_sequence, commit, stage_.clock->latest_unix_ns(), stage_.clock->steady_ns());
@@ -40,7 +49,10 @@ class SimStore final : public WrappedStore {
 
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
     if (stage_.may_die_here("before an acknowledgement")) return dead();
-    return store().acknowledge(end_sequence);
+    if (auto done = store().acknowledge(end_sequence); !done) return done;
+    stage_.floor.written = end_sequence;
+    stage_.floor.written_hash = end_sequence == written_ ? hash_ : 0;
+    return {};
   }
 
   std::expected<void, StoreError> sync() override {
@@ -56,6 +68,8 @@ class SimStore final : public WrappedStore {
     if (auto done = store().sync(); !done) return done;
     stage_.note("synced");
     stage_.ledger.synced();
+    stage_.floor.synced = stage_.floor.written = written_;
+    stage_.floor.synced_hash = stage_.floor.written_hash = hash_;
     if (stage_.may_die_here("after a sync")) return dead();
     return {};
   }
@@ -64,16 +78,52 @@ class SimStore final : public WrappedStore {
     if (!stage_.alive) return dead();
     if (auto done = store().close(); !done) return done;
     stage_.ledger.synced();
+    stage_.superblock.journal_end = written_;
+    stage_.superblock.journal_hash = hash_;
     return {};
   }
 
  private:
   Stage& stage_;
+  std::uint64_t written_ = stage_.superblock.journal_end;
+  std::uint64_t hash_ = stage_.superblock.journal_hash;  // of what is written
 };
+
+/// As recovery_mode() and RocksdbStateStore::begin().
+std::expected<void, StoreError> judge(Stage& stage) {
+  Superblock& block = stage.superblock;
+  std::vector<MemoryMedium::Commit>& commits = stage.medium->commits;
+  Promise promise = {.end_min = block.journal_end, .end_max = block.journal_end};
+  if (!block.clean) promise = Promise::of(block, stage.floor, stage.boot);
+  JournalWalk walk(0, JournalEnd::of(block), promise.last);
+  std::size_t whole = 0;
+  for (; whole < commits.size(); ++whole) {
+    const MemoryMedium::Commit& commit = commits[whole];
+    if (!CommitReader::open(commit.first_sequence, commit.bytes)) break;  // a log is read up to what is no record
+    if (auto stepped = walk.step(commit.first_sequence, commit.bytes); !stepped) return stepped;
+  }
+  for (const MemoryMedium::Commit& behind : std::span(commits).subspan(whole))
+    promise.end_min = std::max(promise.end_min, claim_of(behind.first_sequence, behind.bytes));
+  const JournalEnd end = walk.end();
+  if (auto kept = check_promise("the simulated store", promise, end.sequence); !kept) return kept;
+  if (whole < commits.size()) stage.note("the torn end goes", commits.size() - whole);
+  commits.resize(whole);
+  block.clean = false;
+  block.journal_end = end.sequence;
+  block.journal_hash = end.hash;
+  block.reserved_end = ~std::uint64_t{0};
+  stage.floor = {.synced = end.sequence,
+                 .written = end.sequence,
+                 .boot = stage.boot,
+                 .synced_hash = end.hash,
+                 .written_hash = end.hash};
+  return {};
+}
 
 }  // namespace
 
-std::unique_ptr<StateStore> make_sim_store(Stage& stage) {
+std::expected<std::unique_ptr<StateStore>, StoreError> open_sim_store(Stage& stage) {
+  if (auto judged = judge(stage); !judged) return std::unexpected(std::move(judged.error()));
   return std::make_unique<SimStore>(stage);
 }
 

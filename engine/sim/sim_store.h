@@ -2,6 +2,7 @@
 // call.
 #pragma once
 
+#include <expected>
 #include <memory>
 
 #include "leat/state_store.h"
@@ -9,7 +10,11 @@
 
 namespace leat::sim {
 
-/// @pre the process lives, and the stage's medium is not open
-std::unique_ptr<StateStore> make_sim_store(Stage& stage);
+/// What a death has left is judged as an opening of the store on disk judges it, by the same code: an end that is
+/// torn goes, unless something that was acknowledged goes with it.
+///
+/// @pre     the process lives, and the stage's medium is not open
+/// @return  Damaged
+std::expected<std::unique_ptr<StateStore>, StoreError> open_sim_store(Stage& stage);
 
 }  // namespace leat::sim

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+
 namespace leat::sim {
 
 void Stage::note(std::string_view what, std::uint64_t number) {
@@ -37,10 +41,13 @@ void Stage::die(Death death) {
   if (hear) hear();
   alive = false;
   ++crashes;
-  if (death == Death::PowerCut) lose_unsynced();
+  std::vector<MemoryMedium::Commit> behind;
+  if (death == Death::PowerCut) behind = lose_unsynced();
   medium->open = false;
   medium = what_is_left(death);
   ledger.died(death, *medium);
+  std::ranges::move(behind, std::back_inserter(medium->commits));
+  superblock.clean = medium->clean;
 }
 
 /// A copy that the ghost does not know, which may still write to its own.
@@ -60,15 +67,37 @@ std::shared_ptr<MemoryMedium> Stage::what_is_left(Death death) const {
   return left;
 }
 
-/// The device has written back some of what was not synced, from the front; the last of it may be torn, which
-/// its checksum tells.
-void Stage::lose_unsynced() {
-  const auto unsynced = static_cast<std::uint32_t>(medium->commits.size() - medium->synced);
-  if (unsynced == 0) return;
+/// The device has written back some of what was not synced, from the front; the next of it may be torn, and what
+/// follows that may be there again. The floor may be that of the opening.
+///
+/// @return  from the torn one on
+std::vector<MemoryMedium::Commit> Stage::lose_unsynced() {
+  ++boot;
+  std::vector<MemoryMedium::Commit> behind;
+  std::vector<MemoryMedium::Commit>& commits = medium->commits;
+  const auto unsynced = static_cast<std::uint32_t>(commits.size() - medium->synced);
+  if (unsynced == 0) return behind;
+  if (choices.pick(2) == 1) floor = {.synced = superblock.journal_end, .synced_hash = superblock.journal_hash};
   const std::uint32_t kept = choices.pick(unsynced + 1);
   note_with("unsynced commits kept", kept,
             [&] { return fmt::format("  of {} unsynced commit(s) the first {} survive", unsynced, kept); });
-  medium->commits.resize(medium->synced + kept);
+  const auto next = commits.begin() + static_cast<std::ptrdiff_t>(medium->synced + kept);
+  if (next != commits.end() && choices.pick(2) == 1) {
+    std::move(next, choices.pick(2) == 1 ? commits.end() : next + 1, std::back_inserter(behind));
+    tear(behind.front().bytes);
+  }
+  commits.erase(next, commits.end());
+  return behind;
+}
+
+/// Cut off, or with nothing in some of it; always so that its checksum tells.
+void Stage::tear(std::vector<std::byte>& bytes) {
+  const std::uint32_t place = choices.pick(static_cast<std::uint32_t>(bytes.size()));
+  const bool is_cut = choices.pick(2) == 0;
+  note_with("torn", place, [&] { return fmt::format("  the next one is torn from byte {} on", place); });
+  if (is_cut) return bytes.resize(place);
+  std::fill(bytes.begin() + place, bytes.end() - 1, std::byte{0});
+  bytes.back() = ~bytes.back();
 }
 
 }  // namespace leat::sim

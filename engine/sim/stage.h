@@ -8,12 +8,14 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "choices.h"
 #include "leat/clock.h"
 #include "leat/sim.h"
 #include "leat/state_store.h"
 #include "ledger.h"
+#include "store_directory.h"
 
 namespace leat::sim {
 
@@ -77,6 +79,9 @@ class Stage {
   const std::shared_ptr<VirtualClock> clock = std::make_shared<VirtualClock>();
   Ledger ledger;
   std::shared_ptr<MemoryMedium> medium = std::make_shared<MemoryMedium>();  ///< another after each death
+  Superblock superblock = {.created = true, .clean = true};  ///< of the store, as the one on disk keeps it
+  Floor floor;                                               ///< likewise
+  std::uint64_t boot = 1;                                    ///< of the machine
   bool alive = false;
   std::uint32_t crashes = 0;
   std::uint32_t death_per_10000 = 0;   ///< at each place where the process may die
@@ -92,7 +97,8 @@ class Stage {
  private:
   void mix(std::string_view what, std::uint64_t number) noexcept;
   void write(const std::string& line);
-  void lose_unsynced();
+  std::vector<MemoryMedium::Commit> lose_unsynced();
+  void tear(std::vector<std::byte>& bytes);
   std::shared_ptr<MemoryMedium> what_is_left(Death death) const;
 
   const bool keeps_timeline_;

@@ -26,6 +26,9 @@ struct Plant {
   std::function<std::shared_ptr<SimExecutor>(Stage&)> executor = {};
 };
 
+/// The task that is dispatched alone.
+inline constexpr const char* kAlone = "public::embedded::alone::task";
+
 /// What the ledger holds its pipelines to.
 std::vector<TaskTerms> terms_of(const Workflow& workflow);
 

@@ -250,6 +250,16 @@ TEST_P(StateStoreContract, BoardForgetsWhatWasCleared) {
   EXPECT_TRUE(store_->board()->left_behind().empty());
 }
 
+// It claimed to end where the lost commit had.
+TEST(MemoryStore, EndsWhereItBeganOnceAPowerCutHasTakenItsOnlyCommit) {
+  const auto medium = std::make_shared<MemoryMedium>();
+  ASSERT_TRUE(make_memory_store(medium)->append(1, 2, std::vector<std::byte>(16)));
+  medium->cut_power();
+  const auto store = make_memory_store(medium);
+  EXPECT_EQ(store->journal_end(), 1U);
+  EXPECT_EQ(store->next_sequence(), 2U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, StateStoreContract,
                          testing::Values(Kind{"Memory", [] { return std::make_unique<MemoryGround>(); }},
                                          Kind{"Rocksdb", [] { return std::make_unique<RocksdbGround>(); }}),
