@@ -227,9 +227,23 @@ void Lane::hand_out() noexcept {
       if (!collect_owed()) return;
       continue;
     }
-    push_one(unpack(*task));
+    const std::optional<QueuedTask> queued = unpack(*task);
+    if (!queued) continue;  // the lane is being closed
+    push_one(*queued);
     slot.detach();
   }
+}
+
+void Lane::park(ParkedLine& line, std::uint32_t count, Priority priority, std::string_view tenant) noexcept {
+  lot_.push_line(line, count, priority, tenant, clock_.stopwatch_ns());
+  slots_released();
+}
+
+std::optional<QueuedTask> Lane::unpack(const ParkedTask& task) const noexcept {
+  if (task.line() == nullptr) return task.unpack(listener_);
+  const std::optional<TaskReadyEvent> event = task.line()->next();
+  if (!event) return std::nullopt;
+  return QueuedTask{*event, task.admitted_ns()};
 }
 
 std::vector<ParkedTask> Lane::unpark() {

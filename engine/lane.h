@@ -85,7 +85,10 @@ class Lane final : public SlotListener {
   void set_tenant_weight(std::string_view tenant, std::uint32_t weight) { lot_.set_weight(tenant, weight); }
   /// Takes the parked tasks out, in turn.
   std::vector<ParkedTask> unpark();
-  QueuedTask unpack(const ParkedTask& task) const noexcept { return task.unpack(listener_); }
+  /// @return  nothing: it was of a line from which none comes any more
+  std::optional<QueuedTask> unpack(const ParkedTask& task) const noexcept;
+  /// Parks tasks of a line, in one piece: until slots are free, as admit_or_park().
+  void park(ParkedLine& line, std::uint32_t count, Priority priority, std::string_view tenant) noexcept;
   /// Slots came back, or the executor's own brake may be off: parked tasks get what is free.
   void slots_released() noexcept override;
 

@@ -181,9 +181,22 @@ void LaneTable::carry_on_rest() noexcept {
 }
 
 Lane& LaneTable::lane_of(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor) const noexcept {
-  const ExecutorKeyId key = executor ? *executor : router_.resolve(event.task_namespace, [&event] {
+  return lane_ever(executor ? *executor : router_.resolve(event.task_namespace, [&event] {
     return event.pipeline_execution_id.hash();
+  }));
+}
+
+Lane* LaneTable::lane_of_all(Namespace task, std::optional<ExecutorKeyId> executor) const noexcept {
+  bool split = false;
+  if (!executor) static_cast<void>(router_.resolve(task, 0));  // at hand from here on, unless it is split
+  const ExecutorKeyId key = executor ? *executor : router_.resolve(task, [&split] {
+    split = true;
+    return std::uint64_t{0};
   });
+  return split ? nullptr : &lane_ever(key);
+}
+
+Lane& LaneTable::lane_ever(ExecutorKeyId key) const noexcept {
   // (3) acquire: pairs with (2). A lane whose executor was taken away parks the task.
   Lane* const lane = key < kKeysMax ? ever_[key].load(std::memory_order_acquire) : nullptr;
   LEAT_CHECK(lane != nullptr);  // keys are checked when routes and workflows come
@@ -204,11 +217,12 @@ bool LaneTable::reroute(
   }
   for (Lane* const lane : lanes()) {
     for (const ParkedTask& parked : lane->unpark()) {
-      const QueuedTask task = lane->unpack(parked);
-      if (task.event.adopts) {
-        lane->admit_or_park(task.event, Slots());  // its work is where it is
+      const std::optional<QueuedTask> task = lane->unpack(parked);
+      if (!task) continue;
+      if (task->event.adopts) {
+        lane->admit_or_park(task->event, Slots());  // its work is where it is
       } else {
-        release(task.event, executor_of(task.event), Slots());
+        release(task->event, executor_of(task->event), Slots());
       }
     }
   }

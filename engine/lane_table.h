@@ -76,6 +76,8 @@ class LaneTable {
   void release(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor, Slots slot) noexcept;
   /// Where a Ready task goes now; its executor may have been taken away.
   Lane& lane_of(const TaskReadyEvent& event, std::optional<ExecutorKeyId> executor) const noexcept;
+  /// The same for a task of whichever pipeline. @return  null: its route is split, they go to several
+  Lane* lane_of_all(Namespace task, std::optional<ExecutorKeyId> executor) const noexcept;
   /// Sends every parked task through the routes once more.
   /// @return  false: the table is closed, what is parked waits for the next Runner
   bool reroute(const std::function<std::optional<ExecutorKeyId>(const TaskReadyEvent&)>& executor_of);
@@ -119,6 +121,7 @@ class LaneTable {
     std::unique_ptr<RateLimiter> rate = nullptr;  // null: none was ever set
   };
 
+  Lane& lane_ever(ExecutorKeyId key) const noexcept;
   std::uint32_t worker_count(const ExecutorLimits& limits) const noexcept;
   std::expected<Lane*, Error> bring_back(Lane& lane, std::shared_ptr<TaskExecutor> executor,
                                          const ExecutorLimits& limits) LEAT_REQUIRES(mutex_);

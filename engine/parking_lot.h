@@ -25,7 +25,22 @@
 
 namespace leat {
 
-/// A task as it lies in the lot: only what its pipeline, which it keeps, does not say anyway.
+/// Ready tasks of which somebody else knows which is the next: in the lot they are one entry.
+///
+/// Thread-safety: any number of threads.
+class ParkedLine {
+ public:
+  /// The next one, which leaves the line. @return  nothing: none comes any more, the Runner stops
+  virtual std::optional<TaskReadyEvent> next() noexcept = 0;
+  /// How many of the line stand before a pipeline's task; empty: it is not in the line.
+  virtual std::optional<std::size_t> place_of(const TaskReadyEvent& event) const = 0;
+
+ protected:
+  ~ParkedLine() = default;
+};
+
+/// A task as it lies in the lot: only what its pipeline, which it keeps, does not say anyway. Or several of a
+/// line.
 class ParkedTask {
  public:
   explicit ParkedTask(const QueuedTask& task)
@@ -35,12 +50,23 @@ class ParkedTask {
         task_(task.event.task_number),
         attempt_(static_cast<std::uint32_t>(task.event.attempt) & kAttemptMask),
         adopts_(task.event.adopts) {}
+  /// As many of a line.
+  ParkedTask(ParkedLine& line, std::uint32_t count, std::int64_t admitted_ns)
+      : admitted_ns_(admitted_ns), pipeline_(&line), task_(count), attempt_(0), adopts_(0), of_line_(1) {}
 
   std::int64_t admitted_ns() const noexcept { return admitted_ns_; }
+  /// Null: it is a task.
+  ParkedLine* line() const noexcept { return of_line_ != 0 ? static_cast<ParkedLine*>(pipeline_) : nullptr; }
+  std::uint32_t count() const noexcept { return of_line_ != 0 ? task_ : 1; }
+  /// Takes one out. @pre  several are there
+  ParkedTask split() noexcept {
+    --task_;
+    return {*line(), 1, admitted_ns_};
+  }
   bool is(const TaskReadyEvent& event) const noexcept {
     return pipeline_ == event.origin && task_ == event.task_number && pipeline_ != nullptr;
   }
-  /// @param listener  of the lane: knows the pipeline
+  /// @param listener  of the lane: knows the pipeline. @pre  it is a task
   QueuedTask unpack(const AttemptListener& listener) const noexcept {
     if (alone_ != nullptr) return {*alone_, admitted_ns_};
     QueuedTask task{listener.event_of(pipeline_, task_), admitted_ns_};
@@ -50,14 +76,15 @@ class ParkedTask {
   }
 
  private:
-  static constexpr std::uint32_t kAttemptMask = 0x7fff'ffff;
+  static constexpr std::uint32_t kAttemptMask = 0x3fff'ffff;
 
   std::int64_t admitted_ns_;
-  void* pipeline_;
+  void* pipeline_;                         // or the line
   std::unique_ptr<TaskReadyEvent> alone_;  // of a task that has no pipeline: one dispatched at level Memory
-  std::uint32_t task_;
-  std::uint32_t attempt_ : 31;
+  std::uint32_t task_;                     // or how many
+  std::uint32_t attempt_ : 30;
   std::uint32_t adopts_ : 1;
+  std::uint32_t of_line_ : 1 = 0;
 };
 
 static_assert(sizeof(ParkedTask) <= 32,
@@ -74,15 +101,13 @@ class ParkingLot {
   explicit ParkingLot(std::chrono::nanoseconds aging) noexcept : aging_ns_(aging.count()) {}
 
   void push(const QueuedTask& task) {
-    ParkedTask parked(task);
-    MutexLock lock(mutex_);
-    Level& level = levels_[static_cast<std::size_t>(task.event.priority)];
-    auto& line = level.lines[task.event.task_namespace.tenant()];
-    if (line.empty()) level.turns.push_back({task.event.task_namespace.tenant()});
-    line.push_back(std::move(parked));
-    // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
-    // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
-    count_.fetch_add(1, std::memory_order_seq_cst);
+    push(ParkedTask(task), task.event.priority, task.event.task_namespace.tenant());
+  }
+
+  /// Tasks of a line, in one piece. It stays until they have come out.
+  void push_line(ParkedLine& line, std::uint32_t count, Priority priority, std::string_view tenant,
+                 std::int64_t admitted_ns) {
+    push({line, count, admitted_ns}, priority, tenant);
   }
 
   /// Takes a slot for the task whose turn it is. @return that task, or nothing: none is parked, or
@@ -109,10 +134,14 @@ class ParkingLot {
     const Level& level = levels_[static_cast<std::size_t>(event.priority)];
     const auto line = level.lines.find(event.task_namespace.tenant());
     if (line == level.lines.end()) return std::nullopt;
-    const auto found =
-        std::ranges::find_if(line->second, [&event](const ParkedTask& task) { return task.is(event); });
-    if (found == line->second.end()) return std::nullopt;
-    return static_cast<std::size_t>(found - line->second.begin());
+    std::size_t before = 0;
+    for (const ParkedTask& parked : line->second) {
+      if (parked.is(event)) return before;
+      const auto place = parked.line() == nullptr ? std::nullopt : parked.line()->place_of(event);
+      if (place) return before + *place;
+      before += parked.count();
+    }
+    return std::nullopt;
   }
 
   /// Empties the lot, in turn.
@@ -144,6 +173,18 @@ class ParkingLot {
     return weight == weights_.end() ? 1 : weight->second;
   }
 
+  void push(ParkedTask&& parked, Priority priority, std::string_view tenant) {
+    const std::uint32_t count = parked.count();
+    MutexLock lock(mutex_);
+    Level& level = levels_[static_cast<std::size_t>(priority)];
+    auto& line = level.lines[tenant];
+    if (line.empty()) level.turns.push_back({tenant});
+    line.push_back(std::move(parked));
+    // (3) seq_cst: the task counts as parked before the parking thread looks for a slot once more (1 in
+    // capacity.h); pairs with the look (4) after a slot was given back (2 in capacity.h).
+    count_.fetch_add(count, std::memory_order_seq_cst);
+  }
+
   /// The level whose turn it is; null: nothing is parked.
   Level* first_level() noexcept LEAT_REQUIRES(mutex_) {
     Level* first = nullptr;
@@ -165,8 +206,9 @@ class ParkingLot {
     const std::string_view tenant = turn.tenant;
     if (turn.left == 0) turn.left = weight_of(tenant);
     auto& line = level.lines[tenant];
-    ParkedTask task = std::move(line.front());
-    line.pop_front();
+    const bool is_last = line.front().count() == 1;
+    ParkedTask task = is_last ? std::move(line.front()) : line.front().split();
+    if (is_last) line.pop_front();
     if (line.empty()) {
       level.lines.erase(tenant);
       level.turns.pop_front();

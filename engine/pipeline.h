@@ -54,6 +54,7 @@ class Pipeline final : public CommitListener, public TimerListener {
     bool keyed : 1 = false;         ///< it has a concurrency key, which the host's gate knows
     bool scheduled : 1 = false;     ///< a schedule submitted it: the host knows which, and for which time
     bool is_child : 1 = false;      ///< see set_parent()
+    bool resumed : 1 = false;       ///< an earlier process began it, or was to begin it
     std::int32_t max_attempts = 0;  ///< outweighs the workflow's retry policies; 0: it does not
   };
 
@@ -83,6 +84,10 @@ class Pipeline final : public CommitListener, public TimerListener {
   ///      knows the pipeline
   void restore(PipelineImage&& image, std::span<const BoardLine::Task> starts, const PauseImage& pause,
                const EndAtOnce& end);
+
+  /// The same where nothing of it has begun, and its only first task is Ready: nothing is released, and no
+  /// credit is needed.
+  void restore_waiting(std::int64_t created_ns) noexcept;
 
   // --- waiting in the store alone: see WaitingLines. Whether its row would say all that it is ---
   bool may_be_set_aside(const PipelineTraits& traits) const noexcept;
@@ -154,6 +159,7 @@ class Pipeline final : public CommitListener, public TimerListener {
   /// Whether it has a concurrency key.
   bool keyed() const noexcept { return identity_.keyed; }
   bool scheduled() const noexcept { return identity_.scheduled; }
+  bool resumed() const noexcept { return identity_.resumed; }
   /// Whether the task is to be released as a suspect: once. A retry, released before the suspect's late
   /// attempt is back, is a task like others.
   bool take_suspect(std::uint32_t task) noexcept {

@@ -105,6 +105,13 @@ void Pipeline::remake(std::int64_t created_ns) noexcept {
   acknowledge(0);
 }
 
+void Pipeline::restore_waiting(std::int64_t created_ns) noexcept {
+  created_ns_ = created_ns;
+  make_roots_ready();
+  acknowledge(0);
+  drain();
+}
+
 void Pipeline::go_on() noexcept {
   drain();
 }

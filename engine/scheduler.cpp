@@ -369,6 +369,7 @@ void Scheduler::ended(Pipeline& pipeline) noexcept {
     pipeline.leave_front();
   }
   if (pipeline.has_kin()) part(pipeline);
+  if (pipeline.resumed()) resumed_.one_ended();
   // (8) release: who sees 0 sees what the tasks did; pairs with (9) in idle().
   unfinished_.fetch_sub(1, std::memory_order_release);
 }
@@ -422,6 +423,7 @@ void Scheduler::interrupt() {
 void Scheduler::abandon(bool threads_gone) noexcept {
   if (threads_gone) lanes_.gate().clear();
   waiting_.close();
+  for (Backlog* const backlog : backlogs()) backlog->close();
   for (Pipeline* const pipeline : waiting_.out()->take_all()) {
     lives(*pipeline);
     pipeline->go_on();  // who has just told it something is answered
@@ -435,7 +437,6 @@ void Scheduler::abandon(bool threads_gone) noexcept {
   isolation_.clear();
   forget_submissions();
   gate_.clear();
-  MutexLock lock(mutex_);
   resumed_.clear();
 }
 
@@ -453,11 +454,6 @@ std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
   std::vector<UnfinishedWorkflow> result;
   for (auto& [number, workflow] : ordered) result.push_back(std::move(workflow));
   return result;
-}
-
-std::vector<PipelineHandle> Scheduler::resumed() const {
-  MutexLock lock(mutex_);
-  return resumed_;
 }
 
 bool Scheduler::idle() const noexcept {

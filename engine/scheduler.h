@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backlog.h"
 #include "concurrency_gate.h"
 #include "continuations.h"
 #include "crash_traces.h"
@@ -42,6 +43,7 @@
 #include "pipeline_list.h"
 #include "quarantine.h"
 #include "registered_workflow.h"
+#include "resumed_pipelines.h"
 #include "schedule_table.h"
 #include "timer_queue.h"
 #include "waiting_lines.h"
@@ -155,7 +157,7 @@ class Scheduler final : public PipelineHost,
   /// Of a pipeline that lives, or waits for its version.
   std::expected<void, Error> cancel(const Uuid& pipeline);
   std::vector<UnfinishedWorkflow> unfinished() const;
-  std::vector<PipelineHandle> resumed() const;
+  std::vector<PipelineHandle> resumed();
   std::vector<PipelineHandle> live() const { return live_.all(); }
   /// Every pipeline has ended.
   bool idle() const noexcept;
@@ -248,7 +250,8 @@ class Scheduler final : public PipelineHost,
     std::vector<Registered> registered;     // still to be written, the last one first
     std::vector<std::uint32_t> remembered;  // workflow numbers, as above; twice, for both phases
     std::vector<std::uint32_t> waiting;
-    std::uint64_t next_pipeline = 0;  // of waiting.back()'s
+    std::size_t backlog = 0;          // behind those: the index of the one that is written
+    std::uint64_t next_pipeline = 0;  // of waiting.back()'s, or of the backlog
     std::vector<std::pair<std::string, std::uint32_t>> keys;
     std::vector<PauseImages::key_type> pauses;
     std::string last_submission;  // that has its row
@@ -337,6 +340,8 @@ class Scheduler final : public PipelineHost,
   void forget_ended_keys(std::int64_t now_ns) LEAT_REQUIRES(submitting_);
   void forget_if_ended(const std::string& key, std::int64_t now_ns) LEAT_REQUIRES(submitting_);
   std::optional<PipelineHandle> find_resumed(const Uuid& id) const;
+  std::optional<PipelineHandle> find_in_backlog(const Uuid& id) const;
+  std::vector<Backlog*> backlogs() const;
   void remember_submissions(const SubmissionImages& submissions);
   void forget_submissions();
   bool keep_submissions();
@@ -349,6 +354,7 @@ class Scheduler final : public PipelineHost,
   void keep_row(TransitionGroup&& row) noexcept;
   bool keep_definition(std::uint64_t remembered_from);
   bool keep_remembered();
+  bool keep_backlogs() LEAT_REQUIRES(mutex_);
   bool keep_live();
   bool keep_quarantine();
   bool reserve_one();
@@ -360,6 +366,12 @@ class Scheduler final : public PipelineHost,
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);
   bool adopt_resident(const Registered& workflow, bool may_wait, bool& freed);
+  struct LeftInBacklog;
+  LeftInBacklog leave_in_backlog(const Registered& workflow, Backlog::Images& images);
+  bool may_stay_image(const RegisteredWorkflow& workflow, const PipelineImage& image) const
+      LEAT_REQUIRES(mutex_);
+  Pipeline* make_waiting(const Registered& workflow, PipelineImage&& image);
+  Pipeline& make_resumed(const Registered& workflow, const PipelineImage& image);
   std::expected<void, Error> adopt_freed();
   bool try_adopt_freed();
   static std::size_t credits_of(const PipelineImage& image);
@@ -428,7 +440,8 @@ class Scheduler final : public PipelineHost,
   std::uint32_t next_workflow_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::uint32_t next_key_no_ LEAT_GUARDED_BY(mutex_) = 1;
   std::vector<std::unique_ptr<Chunk>> chunk_storage_ LEAT_GUARDED_BY(mutex_);
-  std::vector<PipelineHandle> resumed_ LEAT_GUARDED_BY(mutex_);
+  ResumedPipelines resumed_;
+  std::vector<std::unique_ptr<Backlog>> backlogs_ LEAT_GUARDED_BY(mutex_);
   // Calls of adopt() that hold pipelines which are neither remembered nor live.
   std::uint32_t adopting_ LEAT_GUARDED_BY(mutex_) = 0;
   Round round_;  // of the one thread that keeps

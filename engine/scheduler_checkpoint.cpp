@@ -166,9 +166,29 @@ bool Scheduler::keep_remembered() {
     ++count;
   }
   if (!round_.waiting.empty()) return true;
-  if (adopting_ > 0) return false;  // what they hold is met as live ones
+  if (adopting_ > 0) return false;  // what they hold is met in a backlog, or as live ones
+  if (round_.backlog < backlogs_.size()) return keep_backlogs();
   live_.begin_walk();
   round_.phase = Round::Phase::Live;
+  return true;
+}
+
+/// What leaves them meanwhile is met as a live one.
+bool Scheduler::keep_backlogs() {
+  bool has_room = true;
+  for (std::size_t count = 0; has_room && count < kPipelinesPerSlice; ++count) {
+    const auto keep = [&](const PipelineImage& pipeline) {
+      std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline, nullptr});
+      has_room = journal_->try_reserve(rows.size());
+      for (TransitionGroup& row : rows) {
+        if (has_room) keep_row(std::move(row));
+      }
+    };
+    const auto number = backlogs_[round_.backlog]->look(round_.next_pipeline, keep);
+    if (!has_room) return count > 0;
+    round_.next_pipeline = number ? *number + 1 : 0;
+    if (!number && ++round_.backlog == backlogs_.size()) return true;
+  }
   return true;
 }
 

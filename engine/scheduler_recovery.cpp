@@ -34,6 +34,20 @@ ConcurrencyGate::Joins joins_as(const PipelineImage& image, std::int64_t now_ns)
 
 }  // namespace
 
+/// Of what is carried on, those that stay images, and how many of them stand before each of the others: so
+/// all are parked in the order of their submission.
+struct Scheduler::LeftInBacklog {
+  Lane* lane = nullptr;
+  std::string_view tenant = {};
+  Backlog* backlog = nullptr;  // null: none does
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> before = {};  // by pipeline_no, the last one first
+
+  void park_up_to(std::uint64_t pipeline_no) {
+    for (; !before.empty() && before.back().first <= pipeline_no; before.pop_back())
+      lane->park(*backlog, before.back().second, Priority::Normal, tenant);
+  }
+};
+
 void Scheduler::remember(StoreImage&& image, InFlightBoard* board, bool closed) {
   remember_submissions(image.submissions());
   schedules_.remember(image);
@@ -109,8 +123,10 @@ bool Scheduler::adopt_resident(const Registered& workflow, bool may_wait, bool& 
     ++adopting_;
   }
   const Adopting adopting(*this);
+  LeftInBacklog left = leave_in_backlog(workflow, images);
   for (; !images.empty(); images.erase(images.begin())) {
     PipelineImage& image = images.begin()->second;
+    left.park_up_to(image.pipeline_no);
     std::vector<BoardLine::Task> starts;
     {
       MutexLock lock(mutex_);
@@ -131,7 +147,109 @@ bool Scheduler::adopt_resident(const Registered& workflow, bool may_wait, bool& 
     record_starts(image, starts);
     if (!carry_on(workflow, std::move(image), starts, {}, freed)) return false;
   }
+  left.park_up_to(~std::uint64_t{0});
   return true;
+}
+
+Scheduler::LeftInBacklog Scheduler::leave_in_backlog(const Registered& workflow, Backlog::Images& images) {
+  const auto roots = workflow->workflow.roots();
+  if (images.size() < Backlog::kMin || roots.size() != 1 || waiting_.in_use() || isolation_.holding() ||
+      !workflow->signals.empty() || workflow->limits_waiting || workflow->limits_age) {
+    return {};
+  }
+  const RegisteredWorkflow::Task& root = workflow->tasks[roots.front()];
+  LeftInBacklog left{.lane = lanes_.lane_of_all(root.name, root.executor), .tenant = root.name.tenant()};
+  if (left.lane == nullptr) return {};
+  const MutexLock lock(mutex_);
+  Backlog::Images others;
+  std::uint32_t count = 0;
+  for (auto next = images.begin(); next != images.end();) {
+    const auto image = next++;
+    if (may_stay_image(*workflow, image->second)) {
+      ++count;
+      continue;
+    }
+    if (count > 0) left.before.emplace_back(image->first, std::exchange(count, 0));
+    others.insert(others.end(), images.extract(image));
+  }
+  if (images.size() < Backlog::kMin) {
+    images.merge(others);
+    return {};
+  }
+  if (count > 0) left.before.emplace_back(~std::uint64_t{0}, count);
+  std::ranges::reverse(left.before);
+  // relaxed: before anything of them can end
+  unfinished_.fetch_add(images.size(), std::memory_order_relaxed);
+  left.backlog = backlogs_
+                     .emplace_back(std::make_unique<Backlog>(
+                         workflow, std::move(images),
+                         [this](const Registered& its, PipelineImage&& image) {
+                           return make_waiting(its, std::move(image));
+                         }))
+                     .get();
+  images = std::move(others);
+  return left;
+}
+
+/// Whether the image says no more than that it was submitted.
+bool Scheduler::may_stay_image(const RegisteredWorkflow& workflow, const PipelineImage& image) const {
+  const std::uint32_t root = workflow.workflow.roots().front();
+  const auto is_plain = [&image, root](std::uint32_t number) {
+    const TaskImage& task = image.tasks[number];
+    return task.state == (number == root ? TaskState::Ready : TaskState::NotStarted) && task.attempt == 1 &&
+           task.rescues == 0 && task.key_no == 0 && task.retry_at_ns == 0 && task.error.empty();
+  };
+  bool plain = image.state == PipelineState::Pending && image.priority == Priority::Normal &&
+               (image.traits.untouched() || *image.traits == TraitsImage()) &&
+               !unrecorded_starts_.contains(image.pipeline_no);
+  for (std::uint32_t task = 0; plain && task < image.tasks.size(); ++task) plain = is_plain(task);
+  return plain;
+}
+
+/// Under the mutex of its backlog, so that nobody sees it as neither image nor pipeline.
+Pipeline* Scheduler::make_waiting(const Registered& workflow, PipelineImage&& image) {
+  Pipeline& pipeline = make_resumed(workflow, image);
+  pipeline.restore_waiting(image.created_ns);  // first: from add_live() on it is told things
+  const PipelineHandle handle = pipeline.handle();
+  if (!add_live(pipeline)) {
+    pipeline.abandon(true);
+    return nullptr;
+  }
+  unfinished_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: it has been counted as an image, too
+  resumed_.add(handle);
+  return &pipeline;
+}
+
+Pipeline& Scheduler::make_resumed(const Registered& workflow, const PipelineImage& image) {
+  return Pipeline::make(*this, workflow,
+                        {.id = image.id,
+                         .pipeline_no = image.pipeline_no,
+                         .level = image.level,
+                         .priority = image.priority,
+                         .keyed = !image.traits->concurrency_key.empty(),
+                         .scheduled = !image.traits->schedule.empty(),
+                         .is_child = !image.traits->parent.empty(),
+                         .resumed = true},
+                        {image.context, ContextPlace::of_pipeline(image.pipeline_no)});
+}
+
+std::vector<Backlog*> Scheduler::backlogs() const {
+  const MutexLock lock(mutex_);
+  std::vector<Backlog*> all;
+  for (const auto& backlog : backlogs_) all.push_back(backlog.get());
+  return all;
+}
+
+std::optional<PipelineHandle> Scheduler::find_in_backlog(const Uuid& id) const {
+  for (Backlog* const backlog : backlogs()) {
+    if (auto made = backlog->make(id)) return made;
+  }
+  return std::nullopt;
+}
+
+std::vector<PipelineHandle> Scheduler::resumed() {
+  for (Backlog* const backlog : backlogs()) backlog->make_all();
+  return resumed_.all();
 }
 
 /// That carrying it on takes.
@@ -156,15 +274,7 @@ bool Scheduler::carry_on(const Registered& workflow, PipelineImage&& image,
     if (ends) freed |= parents_waiting_.erase(image.pipeline_no) > 0;
   }
   const std::size_t credits = credits_of(image);
-  Pipeline& pipeline = Pipeline::make(*this, workflow,
-                                      {.id = image.id,
-                                       .pipeline_no = image.pipeline_no,
-                                       .level = image.level,
-                                       .priority = image.priority,
-                                       .keyed = !image.traits->concurrency_key.empty(),
-                                       .scheduled = !image.traits->schedule.empty(),
-                                       .is_child = !image.traits->parent.empty()},
-                                      {image.context, ContextPlace::of_pipeline(image.pipeline_no)});
+  Pipeline& pipeline = make_resumed(workflow, image);
   if (pipeline.keyed())
     gate_.join(pipeline, image.traits->concurrency_key, joins_as(image, clock_.unix_ns()));
   const PipelineHandle handle = pipeline.handle();
@@ -178,10 +288,7 @@ bool Scheduler::carry_on(const Registered& workflow, PipelineImage&& image,
     pipeline.abandon(true);
     return false;
   }
-  if (!ends) {
-    MutexLock lock(mutex_);
-    resumed_.push_back(handle);
-  }
+  if (!ends) resumed_.add(handle);
   if (pipeline.has_kin() && !ends) freed |= join_kin(pipeline, *traits);
   pipeline.restore(std::move(image), starts, pause, end);
   return true;

@@ -211,9 +211,8 @@ void Scheduler::forget_if_ended(const std::string& key, std::int64_t now_ns) {
 }
 
 std::optional<PipelineHandle> Scheduler::find_resumed(const Uuid& id) const {
-  MutexLock lock(mutex_);
-  const auto found = std::ranges::find(resumed_, id, &PipelineHandle::id);
-  return found == resumed_.end() ? std::nullopt : std::optional(*found);
+  if (auto waits = find_in_backlog(id)) return waits;
+  return resumed_.find(id);
 }
 
 /// What the store remembers. @pre nothing runs yet

@@ -175,6 +175,7 @@ std::expected<std::size_t, Error> Scheduler::fail_unfinished(std::string_view wo
 }
 
 std::expected<void, Error> Scheduler::cancel(const Uuid& pipeline) {
+  if (auto waits = find_in_backlog(pipeline)) return waits->cancel();
   if (auto live = live_.find(pipeline)) return live->cancel();
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
   std::pair<std::uint32_t, std::uint64_t> place;
@@ -194,7 +195,8 @@ std::expected<void, Error> Scheduler::cancel(const Uuid& pipeline) {
     if (freed) return adopt_freed();
     if (*ended) return {};
   }
-  if (auto live = live_.find(pipeline)) return live->cancel();  // carried on meanwhile
+  if (auto waits = find_in_backlog(pipeline)) return waits->cancel();  // carried on meanwhile
+  if (auto live = live_.find(pipeline)) return live->cancel();
   return fail(ErrorCode::NotFound, "no pipeline " + pipeline.to_string() +
                                        " lives here: it has ended, waits in the store alone, or never was");
 }

@@ -336,7 +336,9 @@ class Runner {
   std::string metrics_text() const;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
-  /// Handles of the unfinished pipelines of registered workflows that the store held at opening.
+  /// Handles of the unfinished pipelines of registered workflows that the store held at opening. Where they are
+  /// more than 1,000, those that have ended since are left out by and by. A handle of what only waits for its
+  /// turn costs the memory of its pipeline (300 bytes), which takes less until somebody asks.
   std::vector<PipelineHandle> resumed() const;
 
   /// The store's first error; empty until it has Failed.

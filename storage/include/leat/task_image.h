@@ -68,6 +68,7 @@ class Rare {
     return value_ == nullptr ? none : *value_;
   }
   const T* operator->() const noexcept { return &**this; }
+  bool untouched() const noexcept { return value_ == nullptr; }
   T& touch() {
     if (value_ == nullptr) value_ = std::make_unique<T>();
     return *value_;
