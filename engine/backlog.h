@@ -37,7 +37,7 @@ class Backlog final : public ParkedLine {
   /// Has a pipeline live, of which nothing is released; it may be told things at once.
   /// @return  null: the Runner stops
   using Make = std::function<Pipeline*(const std::shared_ptr<const RegisteredWorkflow>&, PipelineImage&&)>;
-  static constexpr std::size_t kMin = 1'000;  // with fewer of a workflow it is not worth it
+  static constexpr std::size_t kMin = 1'000;  // with fewer of a workflow it is not worth it; tests have others
 
   Backlog(std::shared_ptr<const RegisteredWorkflow> workflow, Images&& images, Make make)
       : workflow_(std::move(workflow)), make_(std::move(make)), images_(std::move(images)) {}

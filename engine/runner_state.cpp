@@ -32,7 +32,8 @@ RunnerState::RunnerState(Runner::Builder::Parts parts, std::unique_ptr<Namespace
       lent_watch(watchdog, *clock),
       scheduler(*clock, *rng, timers, journal.get(), *names, *router, lanes, lent, continuations,
                 {store.get(), parts.memory_budget,
-                 [this](std::string_view line) { log(Severity::Error, line); }}),
+                 [this](std::string_view line) { log(Severity::Error, line); }},
+                parts.backlog_min),
       checkpointer(*clock, timers, store.get(), journal.get(), scheduler, parts.checkpoint, log),
       dispatcher(*router, lanes, scheduler) {}
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "backlog.h"
 #include "checkpointer.h"
 #include "completion.h"
 #include "continuations.h"
@@ -45,6 +46,7 @@ struct Runner::Builder::Parts {
   std::unique_ptr<StateStore> store;
   Checkpointer::Options checkpoint;
   std::uint64_t memory_budget = 0;
+  std::size_t backlog_min = Backlog::kMin;
   std::optional<Retention> events;
   Retention history;
   std::function<void(Severity, std::string_view)> log;

@@ -13,7 +13,8 @@ namespace leat {
 
 Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
                      Router& router, LaneTable& lanes, LentThreads& lent,
-                     std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting)
+                     std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting,
+                     std::size_t backlog_min)
     : clock_(clock),
       rng_(rng),
       timers_(timers),
@@ -26,6 +27,7 @@ Scheduler::Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journa
       isolation_(lanes, journal),
       schedules_(clock, timers, journal, *this),
       waiting_(clock, timers, journal, *this, waiting),
+      backlog_min_(backlog_min),
       ids_(clock, rng),
       chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)) {}
 

@@ -58,7 +58,8 @@ class Scheduler final : public PipelineHost,
  public:
   Scheduler(Clock& clock, Rng& rng, TimerQueue& timers, Journal* journal, NamespaceTable& names,
             Router& router, LaneTable& lanes, LentThreads& lent,
-            std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting);
+            std::shared_ptr<Continuations> continuations, const WaitingOptions& waiting,
+            std::size_t backlog_min);
 
   /// What the store remembers; before anything is registered. What it left Running, or on the board, died
   /// with a process: a stop makes it Ready.
@@ -404,6 +405,7 @@ class Scheduler final : public PipelineHost,
   ScheduleTable schedules_;
   Quarantine quarantine_;
   WaitingLines waiting_;
+  const std::size_t backlog_min_;
   InFlightBoard* board_ = nullptr;
   bool closed_cleanly_ = false;
   bool suspects_remembered_ = false;  // tasks that are to run alone

@@ -176,7 +176,7 @@ bool Scheduler::keep_remembered() {
 /// What leaves them meanwhile is met as a live one.
 bool Scheduler::keep_backlogs() {
   bool has_room = true;
-  for (std::size_t count = 0; has_room && count < kPipelinesPerSlice; ++count) {
+  for (std::size_t count = 0; has_room && count < round_.rows_per_step; ++count) {
     const auto keep = [&](const PipelineImage& pipeline) {
       std::vector<TransitionGroup> rows = make_rows(PipelineKept{round_.generation, pipeline, nullptr});
       has_room = journal_->try_reserve(rows.size());

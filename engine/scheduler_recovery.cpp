@@ -153,7 +153,7 @@ bool Scheduler::adopt_resident(const Registered& workflow, bool may_wait, bool& 
 
 Scheduler::LeftInBacklog Scheduler::leave_in_backlog(const Registered& workflow, Backlog::Images& images) {
   const auto roots = workflow->workflow.roots();
-  if (images.size() < Backlog::kMin || roots.size() != 1 || waiting_.in_use() || isolation_.holding() ||
+  if (images.size() < backlog_min_ || roots.size() != 1 || waiting_.in_use() || isolation_.holding() ||
       !workflow->signals.empty() || workflow->limits_waiting || workflow->limits_age) {
     return {};
   }
@@ -172,7 +172,7 @@ Scheduler::LeftInBacklog Scheduler::leave_in_backlog(const Registered& workflow,
     if (count > 0) left.before.emplace_back(image->first, std::exchange(count, 0));
     others.insert(others.end(), images.extract(image));
   }
-  if (images.size() < Backlog::kMin) {
+  if (images.size() < backlog_min_) {
     images.merge(others);
     return {};
   }

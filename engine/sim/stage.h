@@ -90,6 +90,7 @@ class Stage {
   std::size_t checkpoint_rows = 0;     ///< of pipelines, in one step of a round
   std::size_t commit_bytes = 0;        ///< with which a commit is closed, and with it a slice of a round
   std::uint64_t memory_budget = 0;     ///< 0: none
+  std::size_t backlog_min = 0;         ///< of pipelines that have not begun, see Backlog
   std::function<void()> hear;          ///< notes what was told up to now: the last moment before a death
   std::uint64_t hash = 14695981039346656037U;
   std::string timeline;

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "backlog.h"
 #include "leat/context.h"
 #include "leat/waiting.h"
 #include "runner_state.h"
@@ -67,6 +68,8 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   stage_.commit_bytes = kCommits[stage_.choices.pick(3)];
   constexpr std::uint64_t kBudgets[] = {0, 1, 4000};
   if (stage_.uses(Uses::MemoryBudget)) stage_.memory_budget = kBudgets[stage_.choices.pick(3)];
+  constexpr std::size_t kBacklogs[] = {Backlog::kMin, 1, 2};
+  stage_.backlog_min = kBacklogs[stage_.choices.pick(3)];
   stage_.hear = [this] { hear(); };
   schedule_over_ = schedule_gone_ = !stage_.uses(Uses::Schedules);
 }
@@ -115,6 +118,7 @@ void World::be_born() {
   parts.order = this;
   parts.stall_after = {};
   parts.checkpoint = {.journal_bytes = stage_.checkpoint_bytes, .rows_per_step = stage_.checkpoint_rows};
+  parts.backlog_min = stage_.backlog_min;
   parts.journal.commit_bytes_max = stage_.commit_bytes;
   parts.journal.cells =
       std::bit_ceil(2 * std::max(kCellsMin, concurrent * keys.size() + 2));  // half for what is deferred
