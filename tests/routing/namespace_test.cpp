@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -49,6 +51,14 @@ TEST(NamespaceTable, GivesOneNameOneHandleAndADenseNumber) {
     EXPECT_EQ(names.find("a::b::c::t" + std::to_string(i)), handles[i]);
   }
   EXPECT_FALSE(names.find("a::b::c::unknown").valid());
+}
+
+TEST(RouteError, SaysOfEachCodeSomethingOfItsOwn) {
+  std::set<std::string_view> said;
+  for (int code = 0; code <= static_cast<int>(RouteErrorCode::TooManyRules); ++code)
+    said.insert(describe(static_cast<RouteErrorCode>(code)));
+  EXPECT_EQ(said.size(), static_cast<std::size_t>(RouteErrorCode::TooManyRules) + 1);
+  EXPECT_FALSE(said.contains("is refused")) << "a code without words";
 }
 
 TEST(NamespaceTable, HashesByNumber) {

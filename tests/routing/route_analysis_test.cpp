@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "leat/router.h"
 
 namespace leat {
 namespace {
@@ -39,6 +42,21 @@ TEST(RouteExplain, FallsBackToTheDefault) {
   const Explanation explanation = *explain(RoutingConfig("cpu").with_rule("a", "b"), "c");
   EXPECT_FALSE(explanation.winner.has_value());
   EXPECT_EQ(explanation.destination, "cpu");
+}
+
+TEST(RouteExplain, SaysThatNoSegmentIsLeftForAStar) {
+  const Explanation explanation =
+      *explain(RoutingConfig("cpu").with_rule("**::d::*::**::e", "b"), "a::b::c::d");
+  ASSERT_EQ(explanation.mismatches.size(), 1u);
+  EXPECT_EQ(explanation.mismatches[0].reason, "no segment is left for '*'");
+}
+
+TEST(RouteExplain, OfARouterIsThatOfItsRules) {
+  NamespaceTable names;
+  const auto router = *Router::make(RoutingConfig("cpu").with_rule("a::**", "b"), names);
+  const Explanation explanation = *router->explain("a::x");
+  EXPECT_EQ(explanation.winner, 1u);
+  EXPECT_EQ(explanation.destination, "b");
 }
 
 TEST(RouteExplain, RefusesAName) {
@@ -120,6 +138,21 @@ TEST(RouteLint, NamesExecutorKeysThatNoRuleLeadsTo) {
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_EQ(findings[0].kind, FindingKind::UnroutedKey);
   EXPECT_THAT(findings[0].message, HasSubstr("'spare'"));
+}
+
+TEST(RouteLint, OfARouterIsThatOfItsRules) {
+  NamespaceTable names;
+  const auto router = *Router::make(RoutingConfig().with_rule("a::**", "x").with_rule("a::**", "y"), names);
+  const auto findings = router->lint();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].kind, FindingKind::Duplicate);
+}
+
+TEST(RouteLint, HasAWordForEachKind) {
+  const std::vector<std::string_view> words = {"duplicate",    "shadowed",     "never-matches",
+                                               "single-colon", "unrouted-key", "undecided"};
+  for (std::size_t kind = 0; kind < words.size(); ++kind)
+    EXPECT_EQ(to_string(static_cast<FindingKind>(kind)), words[kind]);
 }
 
 TEST(RouteLint, SaysUndecidedInsteadOfGuessing) {
