@@ -37,6 +37,13 @@ TEST_F(FileBoardTest, SaysWhatItSaidBefore) {
   EXPECT_EQ((*board)->left_behind().front().task().attempt, 2U);
 }
 
+TEST_F(FileBoardTest, IsNotMadeWhereThereIsNoDirectory) {
+  const auto board = FileBoard::open((directory_.path() / "absent").string());
+  ASSERT_FALSE(board);
+  EXPECT_EQ(board.error().code, StoreErrorCode::Io);
+  EXPECT_THAT(board.error().message, testing::HasSubstr("absent/BOARD"));
+}
+
 TEST_F(FileBoardTest, IsReadWithoutAHeaderAsItBegan) {
   const std::string bytes = left_behind();
   replace(std::string_view(bytes).substr(std::size_t{64} << 10));

@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "leat/durability.h"
 #include "leat/store_error.h"
+#include "leat/store_health.h"
+#include "leat/store_image.h"
 #include "leat/uuid.h"
 
 namespace leat::test {
@@ -61,6 +64,20 @@ TEST(States, NamesAreThoseOfTheEnumerators) {
   EXPECT_EQ(to_string(PipelineState::Pending), "Pending");
   EXPECT_EQ(to_string(PipelineState::Paused), "Paused");
   EXPECT_EQ(to_string(StoreErrorCode::NewerFormat), "NewerFormat");
+}
+
+TEST(States, NamesOfReasonsAreThoseOfTheEnumerators) {
+  const std::vector<std::string_view> names = {
+      "Created", "Dependencies", "Started",     "Result",   "Retry",  "Rescue", "Interrupted",
+      "Cancel",  "Abandoned",    "TriggerRule", "Deadline", "Signal", "GivenUp"};
+  for (std::size_t reason = 0; reason < names.size(); ++reason)
+    EXPECT_EQ(to_string(static_cast<TransitionReason>(reason)), names[reason]);
+}
+
+TEST(States, NamesOfAStoresHealthAreThoseOfTheEnumerators) {
+  const std::vector<std::string_view> names = {"Healthy", "Degraded", "ReadOnly", "Failed"};
+  for (std::size_t health = 0; health < names.size(); ++health)
+    EXPECT_EQ(to_string(static_cast<StoreHealth>(health)), names[health]);
 }
 
 TEST(Durability, WordsAreReadBack) {
