@@ -51,8 +51,8 @@ std::expected<void, StoreError> JournalWalk::step(std::uint64_t sequence, std::s
   if (!commit) return std::unexpected(commit.error());
   const CommitHeader& header = commit->header();
   if (end_.sequence != 0 && header.previous_end() != end_.sequence) {
-    return damaged(fmt::format("commits are missing: from number {} to {}", end_.sequence,
-                               header.previous_end()));
+    return damaged(
+        fmt::format("commits are missing: from number {} to {}", end_.sequence, header.previous_end()));
   }
   // Without a round the first commit is the store's first.
   const bool knows_link = end_.hash != 0 || end_.sequence == 0;

@@ -41,7 +41,7 @@ std::expected<void, StoreError> check_promise(const std::string& directory, cons
 /// Goes through the commits of a journal: each must be whole, follow the one before it and be linked to it.
 class JournalWalk {
  public:
-  /// @param from   where it begins, the minimum of a round of the checkpoint; 0: with the store's first commit
+  /// @param from   where it begins, the minimum of a round of the checkpoint; 0: with the first commit
   /// @param known  where the journal once ended
   /// @param told   the last commit that somebody was told of
   JournalWalk(std::uint64_t from, const JournalEnd& known, const JournalEnd& told) noexcept

@@ -258,7 +258,8 @@ ExecutionResult SimExecutor::call(const TaskFunction& function, const TaskReadyE
 
 /// Looks whether the attempt could not read what it was to begin with.
 void SimExecutor::missed(const TaskContext& context, const TaskReadyEvent& event) {
-  if (const auto& error = context.load_error(); error && stage_.alive) {
+  const auto& error = context.load_error();
+  if (error && !is_refusal(error->message) && stage_.alive) {
     stage_.ledger.context_missing(key_of(event), error->message);
   }
 }

@@ -1,7 +1,10 @@
 #include "sim_store.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -49,6 +52,7 @@ class SimStore final : public WrappedStore {
 
   std::expected<void, StoreError> acknowledge(std::uint64_t end_sequence) override {
     if (stage_.may_die_here("before an acknowledgement")) return dead();
+    if (goes_wrong(Faults::FailedCall, "an acknowledgement")) return refused();
     if (auto done = store().acknowledge(end_sequence); !done) return done;
     stage_.floor.written = end_sequence;
     stage_.floor.written_hash = end_sequence == written_ ? hash_ : 0;
@@ -60,6 +64,8 @@ class SimStore final : public WrappedStore {
     if (stage_.strikes(Faults::SlowSync, 500)) {
       stage_.clock->advance(std::int64_t{1 + stage_.choices.pick(3000)} * 1'000'000);
       stage_.note("a slow sync");
+      if (stage_.meanwhile) stage_.meanwhile();
+      if (!stage_.alive) return dead();
     }
     if (stage_.strikes(Faults::FailedSync, stage_.fault_per_10000)) {
       stage_.note("a sync fails");
@@ -76,6 +82,7 @@ class SimStore final : public WrappedStore {
 
   std::expected<void, StoreError> close() override {
     if (!stage_.alive) return dead();
+    if (goes_wrong(Faults::FailedCall, "a close")) return refused();
     if (auto done = store().close(); !done) return done;
     stage_.ledger.synced();
     stage_.superblock.journal_end = written_;
@@ -83,7 +90,48 @@ class SimStore final : public WrappedStore {
     return {};
   }
 
+  std::expected<bool, StoreError> tidy() override {
+    if (goes_wrong(Faults::FailedCall, "a tidying up")) return refused();
+    return store().tidy();
+  }
+
+  std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
+    if (read_goes_wrong("the journal")) return refused();
+    return store().replay_from(sequence, visit);
+  }
+  std::expected<void, StoreError> replay_rows(std::uint64_t generation, const Visitor& visit) override {
+    if (read_goes_wrong("the checkpoint")) return refused();
+    return store().replay_rows(generation, visit);
+  }
+  std::expected<std::string, StoreError> read_context(const ContextPlace& place) override {
+    if (read_goes_wrong("a context")) return refused();
+    return store().read_context(place);
+  }
+  std::expected<std::vector<WaitingBounds>, StoreError> waiting_lines() override {
+    if (read_goes_wrong("the lines of who waits")) return refused();
+    return store().waiting_lines();
+  }
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const WaitingVisitor& visit) override {
+    if (read_goes_wrong("who waits")) return refused();
+    return store().replay_waiting(line, from, visit);
+  }
+
  private:
+  /// A call takes long, or fails before anything is done.
+  bool goes_wrong(Faults fault, const char* what) {
+    if (stage_.looks || !stage_.alive || !stage_.may_crash()) return false;
+    if (stage_.strikes(fault, stage_.fault_per_10000)) {
+      stage_.clock->advance(std::int64_t{1 + stage_.choices.pick(3000)} * 1'000'000);
+      stage_.note_with("slow", 0, [&] { return fmt::format("{} takes long", what); });
+    }
+    if (!stage_.strikes(fault, stage_.fault_per_10000)) return false;
+    stage_.note_with("refused", 0, [&] { return fmt::format("{} fails", what); });
+    return true;
+  }
+  bool read_goes_wrong(const char* what) { return goes_wrong(Faults::FailedRead, what); }
+  static std::unexpected<StoreError> refused() { return refuse(StoreErrorCode::Io, kRefusal); }
+
   Stage& stage_;
   std::uint64_t written_ = stage_.superblock.journal_end;
   std::uint64_t hash_ = stage_.superblock.journal_hash;  // of what is written
@@ -99,7 +147,8 @@ std::expected<void, StoreError> judge(Stage& stage) {
   std::size_t whole = 0;
   for (; whole < commits.size(); ++whole) {
     const MemoryMedium::Commit& commit = commits[whole];
-    if (!CommitReader::open(commit.first_sequence, commit.bytes)) break;  // a log is read up to what is no record
+    if (!CommitReader::open(commit.first_sequence, commit.bytes))
+      break;  // a log is read up to what is no record
     if (auto stepped = walk.step(commit.first_sequence, commit.bytes); !stepped) return stepped;
   }
   for (const MemoryMedium::Commit& behind : std::span(commits).subspan(whole))

@@ -10,8 +10,8 @@
 
 namespace leat::sim {
 
-/// What a death has left is judged as an opening of the store on disk judges it, by the same code: an end that is
-/// torn goes, unless something that was acknowledged goes with it.
+/// What a death has left is judged as an opening of the store on disk judges it, by the same code: an end
+/// that is torn goes, unless something that was acknowledged goes with it.
 ///
 /// @pre     the process lives, and the stage's medium is not open
 /// @return  Damaged

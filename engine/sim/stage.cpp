@@ -67,8 +67,8 @@ std::shared_ptr<MemoryMedium> Stage::what_is_left(Death death) const {
   return left;
 }
 
-/// The device has written back some of what was not synced, from the front; the next of it may be torn, and what
-/// follows that may be there again. The floor may be that of the opening.
+/// The device has written back some of what was not synced, from the front; the next of it may be torn, and
+/// what follows that may be there again. The floor may be that of the opening.
 ///
 /// @return  from the torn one on
 std::vector<MemoryMedium::Commit> Stage::lose_unsynced() {
@@ -77,7 +77,8 @@ std::vector<MemoryMedium::Commit> Stage::lose_unsynced() {
   std::vector<MemoryMedium::Commit>& commits = medium->commits;
   const auto unsynced = static_cast<std::uint32_t>(commits.size() - medium->synced);
   if (unsynced == 0) return behind;
-  if (choices.pick(2) == 1) floor = {.synced = superblock.journal_end, .synced_hash = superblock.journal_hash};
+  if (choices.pick(2) == 1)
+    floor = {.synced = superblock.journal_end, .synced_hash = superblock.journal_hash};
   const std::uint32_t kept = choices.pick(unsynced + 1);
   note_with("unsynced commits kept", kept,
             [&] { return fmt::format("  of {} unsynced commit(s) the first {} survive", unsynced, kept); });

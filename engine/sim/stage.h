@@ -44,6 +44,13 @@ class VirtualClock final : public Clock {
   std::int64_t latest_ns_ = kUnixNs + kBeginNs;
 };
 
+/// What a store says whose call goes wrong.
+inline constexpr const char* kRefusal = "the simulated store refuses";
+/// Whether an error says that: nothing is lost, and somebody tries again.
+inline bool is_refusal(const std::string& message) noexcept {
+  return message.find(kRefusal) != std::string::npos;
+}
+
 /// Thread-safety: one thread.
 /// Invariant: after die() nothing that happens is seen by anybody: the process unwinds as a ghost.
 class Stage {
@@ -69,6 +76,9 @@ class Stage {
   bool strikes(Faults fault, std::uint32_t per_10000) { return choices.happens(may(fault) ? per_10000 : 0); }
   bool uses(Uses one) const noexcept { return contains(options.uses, one); }
 
+  /// Whether something that ends or replaces the process may come now: each run has a bounded number of them.
+  bool may_crash() const noexcept { return crashes < options.crashes_max; }
+
   /// The process ends, here and now.
   void die(Death death);
   /// Ends the process here where fate wants it. @return whether it is dead now
@@ -91,6 +101,8 @@ class Stage {
   std::size_t commit_bytes = 0;        ///< with which a commit is closed, and with it a slice of a round
   std::uint64_t memory_budget = 0;     ///< 0: none
   std::size_t backlog_min = 0;         ///< of pipelines that have not begun, see Backlog
+  bool looks = false;                  ///< the simulator itself reads the store: nothing goes wrong
+  std::function<void()> meanwhile;     ///< others go on while a sync is in flight
   std::function<void()> hear;          ///< notes what was told up to now: the last moment before a death
   std::uint64_t hash = 14695981039346656037U;
   std::string timeline;

@@ -71,11 +71,13 @@ World::World(const Workflow& workflow, Stage& stage, std::uint64_t seed, const I
   constexpr std::size_t kBacklogs[] = {Backlog::kMin, 1, 2};
   stage_.backlog_min = kBacklogs[stage_.choices.pick(3)];
   stage_.hear = [this] { hear(); };
+  stage_.meanwhile = [this] { go_on_meanwhile(); };
   schedule_over_ = schedule_gone_ = !stage_.uses(Uses::Schedules);
 }
 
 World::~World() {
   stage_.hear = nullptr;
+  stage_.meanwhile = nullptr;
 }
 
 void World::run() {
@@ -123,7 +125,7 @@ void World::be_born() {
   parts.journal.cells =
       std::bit_ceil(2 * std::max(kCellsMin, concurrent * keys.size() + 2));  // half for what is deferred
   const auto refused = [this](const Error& error) {
-    const bool sick = runner_ != nullptr && !runner_->health();
+    const bool sick = (runner_ != nullptr && !runner_->health()) || is_refusal(error.message);
     if (stage_.alive && !sick) stage_.ledger.violate(Rule::Opens, error.message);
     if (stage_.alive) stage_.die(Death::Kill);
   };
@@ -205,7 +207,53 @@ void World::act() {
   state.lent.help(stage_.clock->steady_ns(), 0);
 }
 
+/// Takes a look at what can be done. @return how much it is, an executor's end included
+std::uint32_t World::count_ready(const std::vector<LentWork*>& works, bool may_begin) {
+  ready_.clear();
+  for (LentWork* const work : works) {
+    if (work->kind() == LentWork::Kind::Watch || (!may_begin && work->kind() == LentWork::Kind::Tasks))
+      continue;
+    if (work->has_work()) ready_.push_back(work);
+  }
+  const auto due = executor_->due_ns();
+  const bool ends = due && *due <= stage_.clock->steady_ns();
+  return static_cast<std::uint32_t>(ready_.size() + (ends ? 1 : 0));
+}
+
+void World::do_one(std::uint32_t chosen) {
+  if (chosen >= ready_.size()) return executor_->end_one();
+  LentWork& work = *ready_[chosen];
+  stage_.note_with(work.name(), 0, [&] { return fmt::format("  step: {}", work.name()); });
+  work.run(1);
+}
+
+/// A sync is in flight: others go on, though none that would wait for the committer, which stands below them
+/// on the stack.
+void World::go_on_meanwhile() {
+  if (works_ == nullptr || runner_ == nullptr || meanwhile_) return;
+  Journal& journal = *RunnerState::of(*runner_).journal;
+  const std::size_t credits = 2 * (workflow_.tasks().size() + 2);  // what a step takes at most
+  meanwhile_ = true;
+  for (std::uint32_t left = stage_.choices.pick(4); left > 0 && stage_.alive && !stage_.ledger.violation();
+       --left) {
+    if (!journal.try_reserve(credits)) break;
+    journal.release(credits);
+    const std::uint32_t count = count_ready(*works_, may_begin_ && !has_children_);
+    if (count == 0) break;
+    do_one(stage_.choices.pick(count));
+  }
+  meanwhile_ = false;
+}
+
 void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
+  const auto* const around = std::exchange(works_, &works);
+  const bool may_begin_around = std::exchange(may_begin_, may_begin);
+  step(works, may_begin);
+  works_ = around;
+  may_begin_ = may_begin_around;
+}
+
+void World::step(const std::vector<LentWork*>& works, bool may_begin) {
   const bool outermost = std::exchange(outermost_, false);
   ++steps_;
   if (!stage_.alive) {  // a ghost unwinds: nothing of this is seen by anybody
@@ -224,15 +272,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     stage_.clock->jump(seconds * 1'000'000'000);
     earliest_ns_ = std::min(earliest_ns_, stage_.clock->unix_ns());
   }
-  std::vector<LentWork*> ready;
-  for (LentWork* const work : works) {
-    if (work->kind() == LentWork::Kind::Watch || (!may_begin && work->kind() == LentWork::Kind::Tasks))
-      continue;
-    if (work->has_work()) ready.push_back(work);
-  }
-  const auto due = executor_->due_ns();
-  const bool ends = due && *due <= stage_.clock->steady_ns();
-  const auto count = static_cast<std::uint32_t>(ready.size() + (ends ? 1 : 0));
+  const std::uint32_t count = count_ready(works, may_begin);
   const bool slow = stage_.choices.happens(300);  // time passes though there is work
   if (count == 0 || slow) {
     if (let_time_pass(works) || count > 0) return;
@@ -247,14 +287,7 @@ void World::help(const std::vector<LentWork*>& works, bool may_begin) noexcept {
     stage_.ledger.violate(Rule::Progress, "nothing can be done, and not every pipeline has ended");
     return stage_.die(Death::Kill);
   }
-  const std::uint32_t chosen = stage_.choices.pick(count);
-  if (chosen < ready.size()) {
-    stage_.note_with(ready[chosen]->name(), 0,
-                     [&] { return fmt::format("  step: {}", ready[chosen]->name()); });
-    ready[chosen]->run(1);
-  } else {
-    executor_->end_one();
-  }
+  do_one(stage_.choices.pick(count));
 }
 
 /// @return whether something is due
@@ -386,6 +419,7 @@ std::uint64_t World::waiting_alone() const {
 }
 
 void World::look_at_engine(RunnerState& state, bool idle) {
+  stage_.looks = true;
   std::vector<LaneView> lanes;
   for (Lane* const lane : state.lanes.lanes()) {
     const std::uint64_t parked = lane->parked();
@@ -415,6 +449,7 @@ void World::look_at_engine(RunnerState& state, bool idle) {
   }
   stage_.ledger.look_at(pipelines, settled, settled ? rows_in(*state.store) : std::set<Uuid>());
   if (settled && stage_.uses(Uses::Schedules)) stage_.ledger.look_at(runner_->schedules());
+  stage_.looks = false;
 }
 
 }  // namespace leat::sim

@@ -53,6 +53,10 @@ class World final : public LentOrder {
   void live();
   void bury();
   bool let_time_pass(const std::vector<LentWork*>& works);
+  void step(const std::vector<LentWork*>& works, bool may_begin);
+  void go_on_meanwhile();
+  std::uint32_t count_ready(const std::vector<LentWork*>& works, bool may_begin);
+  void do_one(std::uint32_t chosen);
   void act();
   void submit();
   void submit_workflow();
@@ -95,8 +99,12 @@ class World final : public LentOrder {
   bool schedule_over_ = false;  // its removal has been asked for, or nobody makes one
   bool schedule_gone_ = false;
   std::uint32_t schedule_looks_ = 0;
-  bool outermost_ = false;        // the next help() is not within another
-  std::int64_t earliest_ns_ = 0;  // that the wall clock has shown to this process
+  bool outermost_ = false;                         // the next help() is not within another
+  const std::vector<LentWork*>* works_ = nullptr;  // of the help() that is under way
+  bool may_begin_ = false;                         // likewise
+  bool meanwhile_ = false;                         // a sync is in flight, and others go on
+  std::vector<LentWork*> ready_;                   // what can be done now
+  std::int64_t earliest_ns_ = 0;                   // that the wall clock has shown to this process
   std::uint64_t steps_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Every invariant of the simulator speaks about a planted bug, where a part can be replaced by a broken one. Of
-// the others the ledger is shown what must never be: ledger_test.cpp.
+// Every invariant of the simulator speaks about a planted bug, where a part can be replaced by a broken one.
+// Of the others the ledger is shown what must never be: ledger_test.cpp.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -72,6 +72,38 @@ class SkipsItsLastSlice final : public WrappedStore {
       return ++read == slices && slices > 1 ? std::expected<void, StoreError>() : visit(first, slice);
     });
   }
+};
+
+/// Says nothing of a read that fails.
+class HidesFailedReads final : public WrappedStore {
+ public:
+  using WrappedStore::WrappedStore;
+  std::expected<void, StoreError> replay_rows(std::uint64_t generation, const Visitor& visit) override {
+    static_cast<void>(store().replay_rows(generation, visit));
+    return {};
+  }
+  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
+                                                 const WaitingVisitor& visit) override {
+    static_cast<void>(store().replay_waiting(line, from, visit));
+    return {};
+  }
+};
+
+/// Takes note of whether attempts begin while it syncs.
+class WatchesItsSyncs final : public WrappedStore {
+ public:
+  WatchesItsSyncs(std::unique_ptr<StateStore> real, Stage& stage, bool& begun)
+      : WrappedStore(std::move(real)), stage_(stage), begun_(begun) {}
+  std::expected<void, StoreError> sync() override {
+    const std::uint64_t before = stage_.ledger.attempts();
+    auto done = store().sync();
+    begun_ |= stage_.ledger.attempts() > before;
+    return done;
+  }
+
+ private:
+  Stage& stage_;
+  bool& begun_;
 };
 
 /// Loses every third row of pipelines that wait in it alone.
@@ -163,7 +195,7 @@ Plant executor() {
 }
 
 std::optional<Rule> spoken(const Plant& plant, Faults faults, Uses uses = Uses::None) {
-  const Options options{.seeds = 300,
+  const Options options{.seeds = 1'000,
                         .first_seed = seeded_generator()() % 1'000'000'000,
                         .faults = faults,
                         .uses = uses,
@@ -194,12 +226,26 @@ TEST(Invariants, ARecoveryThatSkipsItsLastPageIsFound) {
 }
 
 TEST(Invariants, ARecoveryThatSkipsTheLastSliceOfTheCheckpointIsFound) {
-  const auto rule = spoken(store<SkipsItsLastSlice>(), Faults::Kill);
+  const auto rule = spoken(store<SkipsItsLastSlice>(), Faults::Kill, Uses::Priorities);
   EXPECT_TRUE(rule == Rule::Opens || rule == Rule::RestartEquality);
 }
 
 TEST(Invariants, ARowOfAPipelineInTheStoreThatIsLostIsFound) {
   EXPECT_EQ(spoken(store<LosesRows>(), Faults::None, Uses::MemoryBudget), Rule::RestartEquality);
+}
+
+TEST(Invariants, AFailedReadThatNobodyIsToldOfIsFound) {
+  const auto rule = spoken(store<HidesFailedReads>(), Faults::Kill | Faults::FailedRead, Uses::MemoryBudget);
+  EXPECT_TRUE(rule == Rule::Opens || rule == Rule::RestartEquality);
+}
+
+TEST(Invariants, OthersGoOnWhileASyncIsInFlight) {
+  bool begun = false;
+  const Plant plant{.store = [&begun](std::unique_ptr<StateStore> real, Stage& stage) {
+    return std::make_unique<WatchesItsSyncs>(std::move(real), stage, begun);
+  }};
+  EXPECT_EQ(spoken(plant, Faults::SlowSync), std::nullopt);
+  EXPECT_TRUE(begun);
 }
 
 TEST(Invariants, AStoreThatDoesNotOpenAgainIsFound) {

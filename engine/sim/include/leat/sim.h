@@ -25,17 +25,19 @@ enum class Faults : std::uint32_t {
   None = 0,
   Kill = 1 << 0,      ///< the process dies: what was written survives
   PowerCut = 1 << 1,  ///< the machine dies: what was not synced is lost, in part or all, the last write torn
-  SlowSync = 1 << 2,  ///< a sync takes up to seconds
-  FailedSync = 1 << 3,  ///< a sync reports an error
-  LostReport = 1 << 4,  ///< a write is done and reported as failed
-  DiskFull = 1 << 5,    ///< a write is refused
-  TaskFails = 1 << 6,   ///< an attempt fails, before or after its function has run
-  TaskThrows = 1 << 7,  ///< the executor throws, before or after the function has run
-  TaskHangs = 1 << 8,   ///< an attempt ends only when it is told to stop, or never
-  TaskLate = 1 << 9,    ///< an attempt ends after its time-out, or twice
-  Cancel = 1 << 10,     ///< a pipeline is cancelled
-  ClockJump = 1 << 11,  ///< the wall clock jumps by up to an hour
-  CleanStop = 1 << 12,  ///< the Runner is stopped in time, and started again
+  SlowSync = 1 << 2,  ///< a sync takes up to seconds, and others go on meanwhile
+  FailedSync = 1 << 3,   ///< a sync reports an error
+  LostReport = 1 << 4,   ///< a write is done and reported as failed
+  DiskFull = 1 << 5,     ///< a write is refused
+  TaskFails = 1 << 6,    ///< an attempt fails, before or after its function has run
+  TaskThrows = 1 << 7,   ///< the executor throws, before or after the function has run
+  TaskHangs = 1 << 8,    ///< an attempt ends only when it is told to stop, or never
+  TaskLate = 1 << 9,     ///< an attempt ends after its time-out, or twice
+  Cancel = 1 << 10,      ///< a pipeline is cancelled
+  ClockJump = 1 << 11,   ///< the wall clock jumps by up to an hour
+  CleanStop = 1 << 12,   ///< the Runner is stopped in time, and started again
+  FailedRead = 1 << 13,  ///< a read of the store takes up to seconds, or fails: while it is opened, or later
+  FailedCall = 1 << 14,  ///< likewise what is no read and no write: to acknowledge, to tidy up, to close
 };
 constexpr Faults operator|(Faults a, Faults b) noexcept {
   return static_cast<Faults>(static_cast<std::uint32_t>(a) | static_cast<std::uint32_t>(b));
@@ -43,7 +45,7 @@ constexpr Faults operator|(Faults a, Faults b) noexcept {
 constexpr bool contains(Faults all_of_them, Faults one) noexcept {
   return (static_cast<std::uint32_t>(all_of_them) & static_cast<std::uint32_t>(one)) != 0;
 }
-inline constexpr Faults all = static_cast<Faults>((1 << 13) - 1);
+inline constexpr Faults all = static_cast<Faults>((1 << 15) - 1);
 
 /// What a run makes use of besides submitting the workflow. A bit each.
 enum class Uses : std::uint32_t {
@@ -126,10 +128,10 @@ struct Options {
   Uses uses = Uses::None;
   std::uint32_t pipelines = 2;    ///< executions of the workflow in each run, and tasks dispatched alone
   std::uint32_t crashes_max = 4;  ///< in each run; a failed store and a clean stop count as well
-  std::vector<Durability> levels = {Durability::Disk};             ///< each pipeline has one of these
-  ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};  ///< of each executor key
-  std::string context = "{}";                                      ///< the initial context
-  std::uint64_t steps_max = 100'000;                               ///< of one run; more are no progress
+  std::vector<Durability> levels = {Durability::Disk};  ///< each pipeline has one of these
+  ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};///< of each executor key
+  std::string context = "{}";                           ///< the initial context
+  std::uint64_t steps_max = 100'000;                    ///< of one run; more are no progress
   /// Called before each run: puts the world that the tasks change back to its beginning.
   std::function<void()> reset = {};
 };
