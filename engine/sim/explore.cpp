@@ -187,6 +187,10 @@ Report replay(const Workflow& workflow, const Options& options, std::uint64_t se
   return replay_with(workflow, options, seed, std::move(schedule), invariant, {});
 }
 
+ExecutorLimits few_at_once() {
+  return {.max_concurrent = 2, .max_queued = 2};
+}
+
 std::string_view to_string(Rule rule) noexcept {
   constexpr std::array<std::string_view, 18> kNames = {"AcknowledgedKept", "NothingInvented",
                                                        "TransitionTable",  "OneEnd",

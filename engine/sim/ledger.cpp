@@ -432,9 +432,23 @@ std::vector<PipelineView> Ledger::pipelines() const {
   std::vector<PipelineView> views;
   for (const Uuid& id : order_) {
     const Seen& seen = pipelines_.at(id);
-    views.push_back({id, seen.acknowledged, seen.end, seen.tasks});
+    PipelineView& view = views.emplace_back(id, seen.acknowledged, seen.end, seen.tasks);
+    for (std::uint32_t task = 0; task < seen.tasks.size(); ++task) {
+      const bool completed = seen.tasks[task] == TaskState::Completed;
+      view.contexts.push_back(completed ? context_left(id, task) : std::string_view());
+    }
   }
   return views;
+}
+
+/// What the latest attempt that an executor called done has left.
+std::string_view Ledger::context_left(const Uuid& pipeline, std::uint32_t task) const {
+  for (auto run = runs_.upper_bound({pipeline, task, UINT32_MAX}); run != runs_.begin();) {
+    const auto& [key, made] = *--run;
+    if (key.pipeline != pipeline || key.task != task) break;
+    if (made.completed) return made.saved ? std::string_view(*made.saved) : std::string_view();
+  }
+  return {};
 }
 
 bool Ledger::over() const {

@@ -252,6 +252,7 @@ class Ledger {
   const PipelineImage* find(const StoreImage& image, const Uuid& pipeline) const;
   const TaskTerms& terms_of(const Seen& seen, std::uint32_t task) const;
   bool ended(const Uuid& pipeline, const Seen& seen) const;
+  std::string_view context_left(const Uuid& pipeline, std::uint32_t task) const;
   void check_gates(const AttemptKey& key, Seen& seen, std::int64_t latest_ns);
   void check_completed(const Transition& made, const Run& run);
   void check_failed(const Transition& made, const Seen& seen, std::int64_t latest_ns, std::int64_t steady_ns);

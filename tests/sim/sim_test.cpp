@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "../engine/seed.h"
+#include "leat/context.h"
 #include "workflows.h"
 
 namespace leat::sim {
@@ -152,6 +154,29 @@ TEST(Sim, WithoutCrashesATaskRunsOnce) {
   EXPECT_FALSE(explore(account.order(), options, account.charged_once()).failure);
 }
 
+TEST(Sim, AnInvariantSeesWhatEachCompletedTaskHasLeft) {
+  const auto workflow = *Workflow::builder("counted")
+                             .task("count", [](TaskContext& task) { task.set("rows", 3); })
+                             .task("empty", [](TaskContext&) {}, {.after = {"count"}})
+                             .build();
+  std::uint64_t seen = 0;
+  expect_sound(explore(workflow, with(300), [&](const Moment& now) -> std::optional<std::string> {
+    for (const PipelineView& pipeline : now.pipelines) {
+      for (std::uint32_t task = 0; task < pipeline.tasks.size(); ++task) {
+        const std::string_view left = pipeline.contexts[task];
+        const bool counted = task == 0 && pipeline.tasks[task] == TaskState::Completed;
+        if (counted == left.empty())
+          return "task " + std::to_string(task) + " has left: " + std::string(left);
+        if (!counted) continue;
+        if (Context::parse(left)->get<std::int64_t>("rows") != 3) return "not three rows";
+        ++seen;
+      }
+    }
+    return std::nullopt;
+  }));
+  EXPECT_GT(seen, 0U);
+}
+
 TEST(Sim, AMinimisedScheduleFailsAgain) {
   Account account;
   const Options options = account.options(Faults::Kill | Faults::PowerCut);
@@ -177,14 +202,14 @@ TEST(Sim, ASuspectWhoseAttemptIsLateHoldsNobodyBackForEver) {
 }
 
 TEST(Sim, EveryInvariantHoldsWithAllThatAWorkflowCanBeGiven) {
-  Options options = with(2000);
+  Options options = with(1200);
   options.uses = everything_used;
   options.pipelines = 5;
   expect_sound(explore(everything(), options));
 }
 
 TEST(Sim, ShortMemoryHoldsEveryInvariant) {
-  Options options = with(2000);
+  Options options = with(1200);
   options.uses = Uses::MemoryBudget | Uses::Pauses | Uses::Priorities | Uses::IdempotencyKeys;
   options.pipelines = 6;
   expect_sound(explore(everything(), options));

@@ -121,6 +121,9 @@ enum class Rule : std::uint8_t {
 /// @return the enumerator's name
 std::string_view to_string(Rule rule) noexcept;
 
+/// Two attempts at once, and two tasks that wait for them: so few that there is a crowd.
+ExecutorLimits few_at_once();
+
 struct Options {
   std::uint64_t seeds = 1'000;
   std::uint64_t first_seed = 1;
@@ -129,7 +132,7 @@ struct Options {
   std::uint32_t pipelines = 2;    ///< executions of the workflow in each run, and tasks dispatched alone
   std::uint32_t crashes_max = 4;  ///< in each run; a failed store and a clean stop count as well
   std::vector<Durability> levels = {Durability::Disk};  ///< each pipeline has one of these
-  ExecutorLimits limits = {.max_concurrent = 2, .max_queued = 2};///< of each executor key
+  ExecutorLimits limits = few_at_once();                ///< of each executor key
   std::string context = "{}";                           ///< the initial context
   std::uint64_t steps_max = 100'000;                    ///< of one run; more are no progress
   /// Called before each run: puts the world that the tasks change back to its beginning.
@@ -142,6 +145,9 @@ struct PipelineView {
   bool acknowledged;                 ///< the submission has reached its level
   std::optional<PipelineState> end;  ///< where its end has been acknowledged
   std::vector<TaskState> tasks;
+  /// By task: the context that a Completed one has left, as JSON text; empty: the task set nothing, or is not
+  /// Completed. Valid during the call.
+  std::vector<std::string_view> contexts;
 };
 
 /// A moment of a run, between two steps.
@@ -152,6 +158,11 @@ struct Moment {
   std::span<const PipelineView> pipelines;
 };
 
+/// ```cpp
+/// if (const std::string_view counted = pipeline.contexts[1]; !counted.empty()) {
+///   if (leat::Context::parse(counted)->get<std::int64_t>("rows") != 3) return "rows are missing";
+/// }
+/// ```
 /// @return what is wrong; nothing: the invariant holds
 using Invariant = std::function<std::optional<std::string>(const Moment&)>;
 
