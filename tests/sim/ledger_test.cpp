@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "commit.h"
 
 namespace leat::sim {
 namespace {
@@ -351,6 +355,87 @@ TEST_F(ScheduleLedgerTest, FindsAnAcknowledgedScheduleThatIsLost) {
 TEST_F(ScheduleLedgerTest, FindsAScheduleThatIsInMemoryAlone) {
   ledger_.look_at(std::vector<ScheduleInfo>(1));
   EXPECT_EQ(spoken(), Rule::RestartEquality);
+}
+
+/// A task that waits for a signal, 10 ns at most, and one that waits for none. Both are in the store.
+class SignalLedgerTest : public testing::Test {
+ protected:
+  static constexpr std::int64_t kCreatedNs = 5;
+
+  SignalLedgerTest() {
+    constexpr std::string_view kTasks[] = {"waits", "does not"};
+    ledger_.submitted(id_, {.level = Durability::Disk});
+    append({kCreatedNs, WorkflowDefined{.workflow_no = 1, .name = "t::p::w", .version = 1, .tasks = kTasks}});
+    append({kCreatedNs, PipelineCreated{.pipeline_no = 1, .id = id_, .workflow_no = 1, .task_count = 2}});
+  }
+  void append(const TransitionGroup& group) {
+    writer_.begin(next_, next_, 1, next_);
+    writer_.add(group);
+    const auto commit = writer_.finish();
+    ledger_.appended(next_, commit, INT64_MAX, INT64_MAX);
+    medium_.commits.push_back({next_, writer_.end_sequence(), {commit.begin(), commit.end()}});
+    next_ = writer_.end_sequence();
+  }
+  void signal() { append({6, PipelineSignalled{.pipeline_no = 1, .name = "go", .value = "true"}}); }
+  void end_wait(TaskState to, std::uint32_t task = 0, std::int64_t latest_ns = INT64_MAX) {
+    ledger_.transition({id_, task, 1, TaskState::NotStarted, to}, latest_ns);
+  }
+  std::optional<Rule> spoken() const {
+    return ledger_.violation() ? std::optional(ledger_.violation()->rule) : std::nullopt;
+  }
+
+  const Uuid id_ = Uuid::make_v7(1, 1, 1);
+  Ledger ledger_{{{.signal = "go", .signal_timeout_ns = 10}, {}}};
+  MemoryMedium medium_;
+
+ private:
+  CommitWriter writer_;
+  std::uint64_t next_ = 1;
+};
+
+TEST_F(SignalLedgerTest, FindsATaskThatIsReadyBeforeItsSignal) {
+  end_wait(TaskState::Ready);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(SignalLedgerTest, AcceptsATaskThatIsReadyWithItsSignal) {
+  signal();
+  end_wait(TaskState::Ready);
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(SignalLedgerTest, FindsAFailureBeforeTheTimeForItsSignalHasPassed) {
+  end_wait(TaskState::Failed, 0, kCreatedNs + 9);
+  EXPECT_EQ(spoken(), Rule::NotTooEarly);
+}
+
+TEST_F(SignalLedgerTest, AcceptsAFailureOnceTheTimeForItsSignalHasPassed) {
+  end_wait(TaskState::Failed, 0, kCreatedNs + 10);
+  EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(SignalLedgerTest, FindsAFailureForASignalThatHasCome) {
+  signal();
+  end_wait(TaskState::Failed);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(SignalLedgerTest, FindsAFailureForASignalThatItsTaskDoesNotWaitFor) {
+  end_wait(TaskState::Failed, 1);
+  EXPECT_EQ(spoken(), Rule::NothingInvented);
+}
+
+TEST_F(SignalLedgerTest, FindsAnAcknowledgedSignalThatIsLost) {
+  ledger_.signalled(id_, "go");
+  ledger_.died(Death::PowerCut, medium_);
+  EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
+}
+
+TEST_F(SignalLedgerTest, AcceptsAnAcknowledgedSignalThatIsKept) {
+  signal();
+  ledger_.signalled(id_, "go");
+  ledger_.died(Death::PowerCut, medium_);
+  EXPECT_EQ(spoken(), std::nullopt);
 }
 
 TEST_F(LedgerTest, FindsTwoPipelinesOfOneIdempotencyKey) {
