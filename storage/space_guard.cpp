@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace leat {
@@ -16,6 +17,11 @@ constexpr std::uint64_t kRingBytes = 16 * kMiB;   // a full ring of usual groups
 constexpr std::uint64_t kTableBytes = 32 * kMiB;  // a full write buffer, see journal_families()
 constexpr std::uint64_t kGateBytes = 64 * kMiB;   // two write buffers, on their way into tables
 constexpr std::uint64_t kSlackBytes = 256 << 10;  // what others may take between a look and a write
+// A look is a system call, and there may be a thousand writes in this time. With so much free nobody fills
+// the device before the next look: that would be 50 GB a second.
+constexpr std::int64_t kLookNs = 5'000'000;
+constexpr std::uint64_t kPlentyBytes = 256 * kMiB;
+constexpr std::uint64_t kUnlookedBytesMax = 16 * kMiB;
 
 /// A file whose growth is guarded.
 class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
@@ -52,22 +58,33 @@ class GuardedFile final : public rocksdb::FSWritableFileOwnerWrapper {
   std::uint64_t size_bytes_ = 0;
 };
 
+std::uint64_t free_bytes_of(const std::string& directory) noexcept {
+  struct statvfs status {};
+  if (::statvfs(directory.c_str(), &status) != 0) return ~std::uint64_t{0};  // the write itself will tell
+  return std::uint64_t{status.f_bavail} * status.f_frsize;
+}
+
+std::int64_t steady_ns() noexcept {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
 SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory)
-    : FileSystemWrapper(below), directory_(std::move(directory)), reserve_path_(directory_ + "/RESERVE") {
+    : SpaceGuard(below, directory,
+                 {.free_bytes = [directory] { return free_bytes_of(directory); }, .steady_ns = &steady_ns}) {}
+
+SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory, Asked asked)
+    : FileSystemWrapper(below),
+      directory_(std::move(directory)),
+      reserve_path_(directory_ + "/RESERVE"),
+      asked_(std::move(asked)) {
   struct statvfs status {};
   const bool known = ::statvfs(directory_.c_str(), &status) == 0;
   const std::uint64_t whole = known ? std::uint64_t{status.f_blocks} * status.f_frsize : 0;
   // A small device keeps most of its room for the store.
   gate_bytes_ = std::min(kGateBytes, whole / 8);
   reserve_bytes_max_ = whole / 16;
-}
-
-std::uint64_t SpaceGuard::free_bytes() const noexcept {
-  struct statvfs status {};
-  if (::statvfs(directory_.c_str(), &status) != 0) return ~std::uint64_t{0};  // the write itself will tell
-  return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 void SpaceGuard::take_reserve(std::uint64_t commit_bytes) noexcept {
@@ -126,12 +143,26 @@ SpaceGuard::Space SpaceGuard::look() noexcept {
   return space;
 }
 
+/// Whether there is room for so many bytes more.
+bool SpaceGuard::has_plenty(std::uint64_t bytes) noexcept {
+  const std::int64_t now = asked_.steady_ns();
+  // relaxed, here and below: hints; a look that two calls make is one too many, and what one does not count
+  // of the other's is within the slack of what plenty is
+  const std::int64_t looked_ns = looked_ns_.load(std::memory_order_relaxed);
+  const std::uint64_t unlooked = unlooked_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (looked_ns != INT64_MIN && now - looked_ns < kLookNs && unlooked < kUnlookedBytesMax) return true;
+  const std::uint64_t free_bytes = asked_.free_bytes();
+  unlooked_bytes_.store(bytes, std::memory_order_relaxed);
+  looked_ns_.store(free_bytes >= kPlentyBytes ? now : INT64_MIN, std::memory_order_relaxed);
+  return free_bytes >= bytes + kSlackBytes;
+}
+
 rocksdb::IOStatus SpaceGuard::guarded(std::uint64_t bytes, const std::function<rocksdb::IOStatus()>& call,
                                       const std::function<bool()>& untouched) {
   // relaxed: hints; what a call finds, it finds on the device
   const bool reserved = reserve_bytes_.load(std::memory_order_relaxed) > 0;
   const std::uint64_t frees = frees_.load(std::memory_order_relaxed);
-  if (reserved && free_bytes() < bytes + kSlackBytes) free_reserve();
+  if (reserved && !has_plenty(bytes)) free_reserve();
   rocksdb::IOStatus status = call();
   if (!status.IsNoSpace()) return status;
   free_reserve();

@@ -89,6 +89,56 @@ TEST_F(SpaceGuardTest, AReserveThatNobodyKnewOfIsRoomAllTheSame) {
   give_up_reserve();
 }
 
+/// On a device of which the test says how much is free.
+class SpaceGuardLooks : public testing::Test {
+ protected:
+  void SetUp() override { guard_.take_reserve(0); }
+  void write(std::uint64_t bytes) {
+    EXPECT_TRUE(guard_
+                    .guarded(
+                        bytes, [] { return rocksdb::IOStatus::OK(); }, [] { return true; })
+                    .ok());
+  }
+  bool has_reserve() const { return std::filesystem::exists(directory_.path() / "RESERVE"); }
+
+  static constexpr std::int64_t kMs = 1'000'000;
+  std::uint64_t free_bytes_ = 1024 * kMiB;
+  std::int64_t now_ns_ = 0;
+  int looks_ = 0;
+  TemporaryDirectory directory_ = TemporaryDirectory::without_device();
+  SpaceGuard guard_{
+      rocksdb::FileSystem::Default(),
+      directory_.path().string(),
+      {.free_bytes = [this] { return ++looks_, free_bytes_; }, .steady_ns = [this] { return now_ns_; }}};
+};
+
+TEST_F(SpaceGuardLooks, AreFewWhereThereIsPlentyOfRoom) {
+  for (int i = 0; i < 1'000; ++i) write(4'000);
+  EXPECT_EQ(looks_, 1);
+}
+
+TEST_F(SpaceGuardLooks, AreOneForEachWriteWhereThereIsNotPlenty) {
+  free_bytes_ = 200 * kMiB;
+  for (int i = 0; i < 10; ++i) write(4'000);
+  EXPECT_EQ(looks_, 10);
+}
+
+TEST_F(SpaceGuardLooks, FindADeviceThatOthersHaveFilledAFewMillisecondsLater) {
+  write(4'000);
+  free_bytes_ = 0;
+  now_ns_ += 5 * kMs;
+  write(4'000);
+  EXPECT_FALSE(has_reserve());
+}
+
+TEST_F(SpaceGuardLooks, FindADeviceThatWritesHaveFilledWithoutAClock) {
+  write(4'000);
+  free_bytes_ = 10 * kMiB;
+  write(12 * kMiB);
+  write(12 * kMiB);
+  EXPECT_FALSE(has_reserve());
+}
+
 std::uint64_t free_bytes(const std::filesystem::path& place) {
   struct statvfs status {};
   EXPECT_EQ(::statvfs(place.c_str(), &status), 0);
