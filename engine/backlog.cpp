@@ -35,11 +35,11 @@ std::optional<TaskReadyEvent> Backlog::next() noexcept {
 
 std::optional<std::size_t> Backlog::place_of(const TaskReadyEvent& event) const {
   const MutexLock lock(mutex_);
-  const auto made = std::ranges::find(made_, event.origin, [](Pipeline* each) { return static_cast<void*>(each); });
+  const auto made =
+      std::ranges::find(made_, event.origin, [](Pipeline* each) { return static_cast<void*>(each); });
   if (made == made_.end()) return std::nullopt;
-  return static_cast<std::size_t>(
-      std::distance(made_.begin(), made) +
-      std::distance(images_.begin(), images_.lower_bound((*made)->number())));
+  return static_cast<std::size_t>(std::distance(made_.begin(), made) +
+                                  std::distance(images_.begin(), images_.lower_bound((*made)->number())));
 }
 
 void Backlog::make_all() {

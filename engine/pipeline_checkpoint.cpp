@@ -60,6 +60,8 @@ PipelineImage Pipeline::image() noexcept {
   }
   if (rare_ != nullptr && rare_->start_at_ns != 0) image.traits.touch().start_at_ns = rare_->start_at_ns;
   if (identity_.is_child) image.traits.touch().parent = parent();
+  if (identity_.max_attempts > 1)
+    image.traits.touch().attempts_max = static_cast<std::uint32_t>(identity_.max_attempts);
   if (last_completed_ != kNone) image.last_completed = last_completed_;
   const auto count = static_cast<std::uint32_t>(workflow_->tasks.size());
   for (std::uint32_t task = 0; task < count; ++task) image.tasks.push_back(image_of(task));

@@ -266,7 +266,8 @@ std::expected<PipelineHandle, DispatchError> Scheduler::submit_alone(const TaskR
                         {.level = level,
                          .max_attempts = event.max_attempts,
                          .slot = std::move(slot),
-                         .traits = {.priority = event.priority}});
+                         .traits = {.priority = event.priority,
+                                    .attempts_max = static_cast<std::uint32_t>(event.max_attempts)}});
   if (!pipeline) {
     const bool failed = journal_ != nullptr && journal_->failure() != nullptr;
     return std::unexpected(

@@ -180,13 +180,11 @@ Scheduler::LeftInBacklog Scheduler::leave_in_backlog(const Registered& workflow,
   std::ranges::reverse(left.before);
   // relaxed: before anything of them can end
   unfinished_.fetch_add(images.size(), std::memory_order_relaxed);
-  left.backlog = backlogs_
-                     .emplace_back(std::make_unique<Backlog>(
-                         workflow, std::move(images),
-                         [this](const Registered& its, PipelineImage&& image) {
-                           return make_waiting(its, std::move(image));
-                         }))
-                     .get();
+  const auto make = [this](const Registered& its, PipelineImage&& image) {
+    return make_waiting(its, std::move(image));
+  };
+  left.backlog =
+      backlogs_.emplace_back(std::make_unique<Backlog>(workflow, std::move(images), make)).get();
   images = std::move(others);
   return left;
 }
@@ -229,7 +227,8 @@ Pipeline& Scheduler::make_resumed(const Registered& workflow, const PipelineImag
                          .keyed = !image.traits->concurrency_key.empty(),
                          .scheduled = !image.traits->schedule.empty(),
                          .is_child = !image.traits->parent.empty(),
-                         .resumed = true},
+                         .resumed = true,
+                         .max_attempts = static_cast<std::int32_t>(image.traits->attempts_max)},
                         {image.context, ContextPlace::of_pipeline(image.pipeline_no)});
 }
 

@@ -143,7 +143,8 @@ std::vector<TransitionGroup> TransitionGroup::Row::make(const PipelineKept& reco
         .signals = signals,
         .keeps_start = pipeline.traits->start_at_ns != 0,
         .parent = pipeline.traits->parent.link(),
-        .child_ends = child_ends};
+        .child_ends = child_ends,
+        .attempts_max = pipeline.traits->attempts_max};
     out.u8(static_cast<std::uint8_t>(
         static_cast<unsigned>(pipeline.level) | state | (pipeline.context.empty() ? 0U : flag::kContext) |
         (pipeline.finished_ns != 0 ? flag::kFinished : 0U) | (traits.empty() ? 0U : flag::kTraits)));
@@ -363,7 +364,8 @@ PipelineImage parse_pipeline_kept(RecordParser& in) {
                                .scheduled_ns = traits.firing.time_ns,
                                .deadline_ns = traits.deadline_ns,
                                .start_at_ns = traits.start_at_ns,
-                               .parent = ParentImage(traits.parent)};
+                               .parent = ParentImage(traits.parent),
+                               .attempts_max = traits.attempts_max};
     if (!decode_signals(traits.signals, pipeline.traits.touch().signals) ||
         !decode_signals(traits.child_ends, pipeline.traits.touch().child_ends)) {
       in.fail();

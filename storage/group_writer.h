@@ -141,6 +141,7 @@ class TransitionGroup::Writer {
       text(traits.parent.name);
     }
     if ((more & record_format::more::kChildEnds) != 0) text(traits.child_ends);
+    if ((more & record_format::more::kAttempts) != 0) varint(traits.attempts_max);
     if (urgency == kNoUrgency) return;
     u8(urgency);
     if (traits.deadline_ns != 0) u64(static_cast<std::uint64_t>(traits.deadline_ns));
@@ -170,6 +171,7 @@ class TransitionGroup::Writer {
     if (traits.keeps_start) flags |= flag::kKeepsStart;
     if (!traits.parent.pipeline.is_nil()) flags |= flag::kParent;
     if (!traits.child_ends.empty()) flags |= flag::kChildEnds;
+    if (traits.attempts_max > 1) flags |= flag::kAttempts;
     return flags;
   }
 

@@ -137,6 +137,7 @@
 //                           2: the start, above, is remembered
 //             parent        4: whose child it is: 16 bytes id, varint pipeline_no, varint depth, text name
 //             text          8: in rows: ends of children that are signals to be, as signals
+//             varint       16: attempts of each task, at most, whatever its workflow says: from 2
 //           urgency        64: how urgent it is:
 //             u8           Priority | 4 deadline | 8 redriven
 //             i64          deadline, where flagged: Unix time in ns
@@ -301,7 +302,8 @@ inline constexpr std::uint8_t kSignals = 1;
 inline constexpr std::uint8_t kKeepsStart = 2;
 inline constexpr std::uint8_t kParent = 4;
 inline constexpr std::uint8_t kChildEnds = 8;
-inline constexpr std::uint8_t kAll = kSignals | kKeepsStart | kParent | kChildEnds;
+inline constexpr std::uint8_t kAttempts = 16;
+inline constexpr std::uint8_t kAll = kSignals | kKeepsStart | kParent | kChildEnds | kAttempts;
 }  // namespace more
 
 namespace signalled {

@@ -196,6 +196,10 @@ inline PipelineTraits RecordParser::traits() {
       if (traits.parent.pipeline.is_nil() || traits.parent.name.empty()) fail();
     }
     if ((more & record_format::more::kChildEnds) != 0) traits.child_ends = text();
+    if ((more & record_format::more::kAttempts) != 0) {
+      traits.attempts_max = number(std::numeric_limits<std::int32_t>::max());
+      if (traits.attempts_max < 2) fail();
+    }
   }
   if ((bits & flag::kUrgency) != 0) {
     namespace urgency = record_format::urgency;

@@ -212,7 +212,8 @@ const char* StoreImage::Fold::begin_image(PipelineImage& image, const PipelineCr
                                  .scheduled_ns = record.traits.firing.time_ns,
                                  .deadline_ns = record.traits.deadline_ns,
                                  .start_at_ns = record.traits.keeps_start ? record.traits.start_at_ns : 0,
-                                 .parent = ParentImage(record.traits.parent)};
+                                 .parent = ParentImage(record.traits.parent),
+                                 .attempts_max = record.traits.attempts_max};
     if (!decode_signals(record.traits.signals, pipeline_->traits.touch().signals))
       return "takes over no signals";
   }

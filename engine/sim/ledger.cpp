@@ -276,7 +276,6 @@ void Ledger::check_kept(Death death) {
     Seen& seen = pipelines_[id];
     if (seen.lost) continue;
     const PipelineImage* const stored = find(written_, id);
-    seen.resumed = true;
     const bool must = seen.acknowledged && survives(seen.terms.level, death);
     // Whoever has begun in a dead process is under way if the store says so.
     seen.inside = stored != nullptr && std::ranges::any_of(stored->tasks, [](const TaskImage& task) {

@@ -54,7 +54,6 @@ struct TaskTerms {
   std::int64_t queue_timeout_ns = 0;
   std::int64_t total_timeout_ns = 0;
   std::uint32_t rescues_max = 3;
-  std::int32_t attempts_resumed = 0;  ///< in all, once its process has died; 0: as before
   std::string signal = {};            ///< that it waits for; empty: none
   std::int64_t signal_timeout_ns = 0;
 };
@@ -227,7 +226,6 @@ class Ledger {
     bool cancelled = false;
     bool lost = false;     // a death took it, as it may
     bool inside = false;   // of its concurrency key: it has begun
-    bool resumed = false;  // an earlier process began it
     bool late = false;     // its deadline had passed when this process began
     std::optional<PipelineState> end = {};
     std::vector<TaskState> tasks = {};

@@ -82,10 +82,7 @@ bool Ledger::may_follow(const Seen& seen, const AttemptKey& failed, const Execut
 }
 
 bool Ledger::may_be_last(const Seen& seen, const AttemptKey& failed, const ExecutionResult& failure) const {
-  const std::int32_t attempts = terms_of(seen, failed.task).attempts_resumed;
-  const bool forgotten =
-      seen.resumed && attempts > 0 && static_cast<std::int32_t>(failed.attempt) >= attempts;
-  return forgotten || !may_follow(seen, failed, failure);
+  return !may_follow(seen, failed, failure);
 }
 
 /// Whether the run-time limit of the attempt has passed.

@@ -85,8 +85,7 @@ void World::submit_alone() {
   const SubmissionTerms terms{.level = level,
                               .tasks = std::make_shared<const std::vector<TaskTerms>>(
                                   1, TaskTerms{.name = kAlone,
-                                               .retry = {.max_attempts = attempts_max},
-                                               .attempts_resumed = 1})};  // the store does not know them
+                                               .retry = {.max_attempts = attempts_max}})};
   TaskReadyEvent event = runner_->make_event(alone_, attempts_max);
   event.priority = choose_priority();
   const auto handle = runner_->dispatcher().dispatch_async(event, {.durability = terms.level});

@@ -97,7 +97,8 @@ TEST_F(BacklogTest, RunsInTheOrderOfSubmission) {
 TEST_F(BacklogTest, KeepsTheOrderAmongThoseThatAreMadeAtOnce) {
   build();
   for (int i = 0; i < kMany; ++i) {
-    submit(i, i % 100 == 50 ? SubmitOptions{.deadline = std::chrono::system_clock::now() + 1h} : SubmitOptions());
+    submit(i, i % 100 == 50 ? SubmitOptions{.deadline = std::chrono::system_clock::now() + 1h}
+                            : SubmitOptions());
   }
   die();
   build();

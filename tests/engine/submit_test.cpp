@@ -316,6 +316,84 @@ TEST_F(Submitting, WithAMaximumAgeCountsFromALaterStartAcrossARestart) {
   EXPECT_EQ(runner_->resumed().at(0).wait(kLong)->state, PipelineState::Failed);
 }
 
+/// A task that is dispatched alone, fails, and is to be tried three times.
+class DispatchedAlone : public Submitting {
+ protected:
+  void open_with_task(std::uint64_t checkpoint_after = 1 << 20) {
+    auto runner = Runner::builder()
+                      .state_store(make_memory_store(medium_))
+                      .clock(clock_)
+                      .lent_threads()
+                      .checkpoint_after(checkpoint_after)
+                      .build();
+    ASSERT_TRUE(runner) << runner.error().message;
+    runner_ = std::make_unique<Runner>(std::move(*runner));
+    ASSERT_TRUE(runner_->register_workflow(workflow_));
+    task_ = *runner_->register_task("public::embedded::alone::fails",
+                               [this](TaskContext&) -> std::expected<void, TaskError> {
+                                 ++ran_;
+                                 return std::unexpected("no luck");
+                               });
+    ASSERT_TRUE(runner_->start());
+  }
+  void dispatch() {
+    ASSERT_TRUE(runner_->dispatcher().dispatch(runner_->make_event(task_, 3)));
+  }
+  void run_attempts() {
+    for (int i = 0; i < 5; ++i) {
+      run_all();
+      clock_->pass(1h);
+    }
+  }
+
+  Namespace task_;
+};
+
+TEST_F(DispatchedAlone, HasAsManyAttemptsAfterARestart) {
+  open_with_task();
+  dispatch();
+  close();
+  open_with_task();
+  run_attempts();
+  EXPECT_EQ(ran_, 3);
+}
+
+TEST_F(DispatchedAlone, IsTriedAgainOnlyAsOftenAsIsLeftAfterARestart) {
+  open_with_task();
+  dispatch();
+  run_all();
+  EXPECT_EQ(ran_, 1);
+  close();
+  clock_->pass(1h);
+  open_with_task();
+  run_attempts();
+  EXPECT_EQ(ran_, 3);
+}
+
+TEST_F(DispatchedAlone, HasAsManyAttemptsAfterARoundOfTheCheckpoint) {
+  open_with_task(1);
+  dispatch();
+  const auto generation = [this] {
+    return make_memory_store(medium_->after_kill())->checkpoints().newest().generation;
+  };
+  for (const std::uint64_t before = generation(); generation() < before + 2;) {
+    run_all();  // fails once, and waits
+    ASSERT_TRUE(runner_->submit(workflow_, {.start_at = clock_->after(24h)}));
+    clock_->pass(1ms);
+  }
+  const int before = ran_;
+  EXPECT_EQ(before, 1);
+  ran_ = 0;
+  close();
+  clock_->pass(1h);
+  open_with_task();
+  for (int i = 0; i < 3; ++i) {
+    run_all();
+    clock_->pass(1h);
+  }
+  EXPECT_EQ(ran_, 2);
+}
+
 TEST_F(Submitting, RefusesAKeyOrAWindowThatCannotBe) {
   open();
   EXPECT_EQ(runner_->submit(workflow_, {.idempotency_key = std::string(257, 'k')}).error().code,

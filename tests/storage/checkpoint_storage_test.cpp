@@ -40,7 +40,8 @@ PipelineImage sample_pipeline() {
   pipeline.created_ns = 1'700'000'000'000'000'001;
   pipeline.finished_ns = pipeline.created_ns - 5;  // the clock was set back
   pipeline.context = "{\"a\":1}";
-  pipeline.traits.touch() = {.concurrency_key = "customer-7", .schedule = "nightly", .scheduled_ns = -7};
+  pipeline.traits.touch() = {
+      .concurrency_key = "customer-7", .schedule = "nightly", .scheduled_ns = -7, .attempts_max = 4};
   pipeline.last_completed = 0;
   pipeline.tasks.resize(200);
   pipeline.tasks[0].state = TaskState::Completed;

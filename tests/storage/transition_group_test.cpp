@@ -163,6 +163,20 @@ TEST(TransitionGroup, PipelineCreatedByAScheduleIsReadBack) {
   EXPECT_EQ(record.traits.firing.cursor_ns, 9);
 }
 
+TEST(TransitionGroup, TheAttemptsOfATaskDispatchedAloneAreReadBack) {
+  Packed packed(TransitionGroup(
+      kNoon, PipelineCreated{.pipeline_no = 1, .task_count = 1, .traits = {.attempts_max = 300}}));
+  EXPECT_EQ(packed.only<PipelineCreated>().traits.attempts_max, 300U);
+}
+
+TEST(TransitionGroup, OneAttemptAloneTakesNoByte) {
+  const PipelineCreated plain{.pipeline_no = 1, .task_count = 1};
+  const PipelineCreated one{.pipeline_no = 1, .task_count = 1, .traits = {.attempts_max = 1}};
+  const PipelineCreated two{.pipeline_no = 1, .task_count = 1, .traits = {.attempts_max = 2}};
+  EXPECT_EQ(TransitionGroup(kNoon, one).bytes().size(), TransitionGroup(kNoon, plain).bytes().size());
+  EXPECT_EQ(TransitionGroup(kNoon, two).bytes().size(), TransitionGroup(kNoon, plain).bytes().size() + 3);
+}
+
 TEST(TransitionGroup, ScheduleChangedIsReadBack) {
   Packed packed(TransitionGroup(kNoon, ScheduleChanged{.name = "nightly",
                                                        .version = 300,
@@ -408,7 +422,8 @@ TEST(Commit, HostileBytesUnderARightChecksumAreReadWithinBounds) {  // row 195
       TransitionGroup(kNoon, PipelineCreated{.pipeline_no = 2,
                                              .task_count = 1,
                                              .traits = {.concurrency_key = "k",
-                                                        .firing = {.schedule = "s", .version = 2}}}));
+                                                        .firing = {.schedule = "s", .version = 2},
+                                                        .attempts_max = 3}}));
   int refused = 0;
   for (int round = 0; round < 20000; ++round) {
     std::vector<std::byte> bytes = packed.bytes();

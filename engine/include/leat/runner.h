@@ -220,7 +220,7 @@ class Runner {
   }
   /// An event with fresh identifiers for a registered task.
   ///
-  /// @param max_attempts  counts the first try; not remembered across a restart: then 1 applies
+  /// @param max_attempts  counts the first try; remembered above level Memory
   TaskReadyEvent make_event(Namespace task, std::int32_t max_attempts = 1) noexcept;
   /// One for each place of `events`, at half the price: for Dispatcher::dispatch_bulk().
   void make_events(Namespace task, std::span<TaskReadyEvent> events, std::int32_t max_attempts = 1) noexcept;
@@ -336,9 +336,9 @@ class Runner {
   std::string metrics_text() const;
 
   std::vector<UnfinishedWorkflow> unfinished() const;
-  /// Handles of the unfinished pipelines of registered workflows that the store held at opening. Where they are
-  /// more than 1,000, those that have ended since are left out by and by. A handle of what only waits for its
-  /// turn costs the memory of its pipeline (300 bytes), which takes less until somebody asks.
+  /// Handles of the unfinished pipelines of registered workflows that the store held at opening. Where they
+  /// are more than 1,000, those that have ended since are left out by and by. A handle of what only waits for
+  /// its turn costs the memory of its pipeline (300 bytes), which takes less until somebody asks.
   std::vector<PipelineHandle> resumed() const;
 
   /// The store's first error; empty until it has Failed.

@@ -65,6 +65,7 @@ struct TraitsImage {
   SignalValues signals = {};      ///< that have come
   ParentImage parent = {};        ///< empty: it is nobody's child
   SignalValues child_ends = {};   ///< children have ended so, and that has not come as a signal yet
+  std::uint32_t attempts_max = 0;  ///< of each task, whatever its workflow says; 0: nothing is said
 
   friend bool operator==(const TraitsImage&, const TraitsImage&) = default;
 };

@@ -106,12 +106,13 @@ struct PipelineTraits {
   bool keeps_start = false;       ///< something is reckoned from start_at_ns on, which rows hold then
   ParentLink parent = {};
   std::string_view child_ends = {};  ///< of children, that are to be told as signals yet; in rows alone
+  std::uint32_t attempts_max = 0;    ///< of each task, whatever its workflow says; below 2: nothing is said
 
   bool empty() const noexcept {
     return concurrency_key.empty() && start_at_ns == 0 && idempotency_key.empty() &&
            firing.schedule.empty() && tasks_done.empty() && priority == Priority::Normal &&
            deadline_ns == 0 && redriven == QuarantineLeft() && signals.empty() && parent.pipeline.is_nil() &&
-           child_ends.empty();
+           child_ends.empty() && attempts_max < 2;
   }
 };
 
