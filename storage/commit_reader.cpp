@@ -35,6 +35,11 @@ class CommitReader::Parser : public RecordParser {
   PipelineSignalled pipeline_signalled(std::vector<Successor>& successors);
   PauseChanged pause_changed();
   GroupRecord waiting(std::vector<Successor>& successors, std::vector<std::uint32_t>& ready);
+
+  /// The record of a group that takes sequence numbers, or may. @return  false: the kind is none of those
+  bool take_numbered(Kind kind, CommitReader& of);
+  /// The same of one that takes none.
+  bool take_unnumbered(Kind kind, CommitReader& of);
 };
 
 PipelineCreated CommitReader::Parser::pipeline_created(std::vector<Successor>& successors,
@@ -197,6 +202,72 @@ PauseChanged CommitReader::Parser::pause_changed() {
   return record;
 }
 
+bool CommitReader::Parser::take_numbered(Kind kind, CommitReader& of) {
+  const auto take = [&of](const auto& record, std::uint64_t transitions) {
+    of.group_.record = record;
+    of.group_.transitions = transitions;
+    return true;
+  };
+  switch (kind) {
+    case Kind::PipelineCreated: {
+      const PipelineCreated record = pipeline_created(of.successors_, of.ready_);
+      return take(record, std::uint64_t{record.task_count} + record.ready.size());
+    }
+    case Kind::TaskStarted:
+      return take(task_started(), 1);
+    case Kind::TaskStartedBy: {
+      TaskStarted record = task_started();
+      record.worker = number();
+      record.waited_ns = varint();
+      return take(record, 1);
+    }
+    case Kind::TaskEnded: {
+      const TaskEnded record = task_ended(of.group_.time_ns, of.successors_);
+      return take(record, 1 + record.successors.size());
+    }
+    case Kind::PipelineChanged: {
+      const PipelineChanged record = pipeline_changed(of.successors_);
+      return take(record, record.successors.size());
+    }
+    case Kind::PipelineSignalled: {
+      const PipelineSignalled record = pipeline_signalled(of.successors_);
+      return take(record, record.successors.size());
+    }
+    case Kind::GroupsLeftOut: {
+      const std::uint64_t transitions = varint();
+      return take(GroupsLeftOut{transitions}, transitions);
+    }
+    case Kind::Waiting: {
+      const GroupRecord record = waiting(of.successors_, of.ready_);
+      const auto* const aside = std::get_if<PipelineSetAside>(&record);
+      if (aside == nullptr) return take(record, 0);
+      return take(record, std::uint64_t{aside->created.task_count} + aside->created.ready.size());
+    }
+    default:
+      return false;
+  }
+}
+
+bool CommitReader::Parser::take_unnumbered(Kind kind, CommitReader& of) {
+  GroupRecord& record = of.group_.record;
+  switch (kind) {
+    case Kind::WorkflowDefined:
+      return record = workflow_defined(of.names_), true;
+    case Kind::KeyDefined:
+      return record = key_defined(), true;
+    case Kind::TaskReferred:
+      return record = task_referred(), true;
+    case Kind::PauseChanged:
+      return record = pause_changed(), true;
+    case Kind::ScheduleChanged:
+      return record = schedule_changed(), true;
+    case Kind::QuarantineLeft:
+      return record = quarantine_left(), true;
+    default:
+      return false;
+  }
+}
+
 std::expected<CommitReader, StoreError> CommitReader::open(std::uint64_t first_sequence,
                                                            std::span<const std::byte> commit) {
   if (commit.size() <= record_format::kChecksumBytes) return damaged_commit(first_sequence, "too short");
@@ -251,73 +322,9 @@ std::expected<const DecodedGroup*, StoreError> CommitReader::next() {
   group_.time_ns = record_format::sum(header_.base_ns, in.zigzag());
   group_.transitions = 0;
   const std::span<const std::byte> packed = in.rest();
-  switch (static_cast<Kind>(in.u8())) {
-    case Kind::WorkflowDefined:
-      group_.record = in.workflow_defined(names_);
-      break;
-    case Kind::KeyDefined:
-      group_.record = in.key_defined();
-      break;
-    case Kind::PipelineCreated: {
-      const PipelineCreated record = in.pipeline_created(successors_, ready_);
-      group_.transitions = std::uint64_t{record.task_count} + record.ready.size();
-      group_.record = record;
-      break;
-    }
-    case Kind::TaskStarted:
-      group_.transitions = 1;
-      group_.record = in.task_started();
-      break;
-    case Kind::TaskStartedBy: {
-      TaskStarted record = in.task_started();
-      record.worker = in.number();
-      record.waited_ns = in.varint();
-      group_.transitions = 1;
-      group_.record = record;
-      break;
-    }
-    case Kind::TaskEnded: {
-      const TaskEnded record = in.task_ended(group_.time_ns, successors_);
-      group_.transitions = 1 + record.successors.size();
-      group_.record = record;
-      break;
-    }
-    case Kind::PipelineChanged: {
-      const PipelineChanged record = in.pipeline_changed(successors_);
-      group_.transitions = record.successors.size();
-      group_.record = record;
-      break;
-    }
-    case Kind::TaskReferred:
-      group_.record = in.task_referred();
-      break;
-    case Kind::PipelineSignalled: {
-      const PipelineSignalled record = in.pipeline_signalled(successors_);
-      group_.transitions = record.successors.size();
-      group_.record = record;
-      break;
-    }
-    case Kind::PauseChanged:
-      group_.record = in.pause_changed();
-      break;
-    case Kind::GroupsLeftOut:
-      group_.transitions = in.varint();
-      group_.record = GroupsLeftOut{group_.transitions};
-      break;
-    case Kind::ScheduleChanged:
-      group_.record = in.schedule_changed();
-      break;
-    case Kind::QuarantineLeft:
-      group_.record = in.quarantine_left();
-      break;
-    case Kind::Waiting:
-      group_.record = in.waiting(successors_, ready_);
-      if (const auto* aside = std::get_if<PipelineSetAside>(&group_.record))
-        group_.transitions = std::uint64_t{aside->created.task_count} + aside->created.ready.size();
-      break;
-    default:
-      return damaged_commit(first, "unknown record kind in group " + std::to_string(groups_read_));
-  }
+  const auto kind = static_cast<Kind>(in.u8());
+  if (!in.take_numbered(kind, *this) && !in.take_unnumbered(kind, *this))
+    return damaged_commit(first, "unknown record kind in group " + std::to_string(groups_read_));
   if (!in.ok()) return damaged_commit(first, "malformed group " + std::to_string(groups_read_));
   rest_ = in.rest();
   group_.bytes = packed.first(packed.size() - rest_.size());

@@ -1,5 +1,5 @@
-// The state store in RocksDB: one writer, one WAL record per group commit, synced by SyncWAL() alone. Private:
-// includes RocksDB.
+// The state store in RocksDB: one writer, one WAL record per group commit, synced by SyncWAL() alone.
+// Private: includes RocksDB.
 #pragma once
 
 #include <fmt/format.h>

@@ -145,7 +145,8 @@ std::expected<void, StoreError> RocksdbStateStore::append_rows(std::uint64_t fir
   rocksdb::WriteOptions options;
   options.sync = false;  // sync() alone syncs: the two ways are never mixed
   options.disableWAL = false;
-  // A family that its owner drops meanwhile takes the writes to it along. Found in the log, they would end all.
+  // A family that its owner drops meanwhile takes the writes to it along. Found in the log, they would end
+  // all.
   options.ignore_missing_column_families = rows.caller != nullptr;
   if (status.ok()) status = journal_.db().Write(options, &batch_);
   if (!status.ok()) return fail(to_store_error(status, deed("writing to")));
@@ -267,8 +268,8 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
 
 namespace {
 
-/// Commits in a caller's database without leat's directory beside it: nobody knows what is missing of them. Asked
-/// before the directory is made.
+/// Commits in a caller's database without leat's directory beside it: nobody knows what is missing of them.
+/// Asked before the directory is made.
 std::expected<void, StoreError> check_vouched(const JournalDb& journal, const std::string& directory) {
   const auto block = read_superblock(directory);
   if (block || block.error().code != StoreErrorCode::NotFound) return {};

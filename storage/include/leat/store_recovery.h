@@ -31,8 +31,8 @@ std::expected<StoreImage, StoreError> recover_unfinished(
 
 /// As open_rocksdb_store() of <leat/state_store.h>.
 ///
-/// @param torn  called within the opening, with one line, where the log ends in a torn record; nothing that was
-///              acknowledged is missing then
+/// @param torn  called within the opening, with one line, where the log ends in a torn record; nothing that
+///              was acknowledged is missing then
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     const std::string& directory, const StoreOptions& options,
     const std::function<void(std::string_view line)>& torn);

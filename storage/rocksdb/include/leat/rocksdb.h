@@ -23,10 +23,10 @@ namespace leat {
 /// Writes to the caller's own column families, for SubmitOptions::writes: they survive with the submission,
 /// at its level, or neither does. Each such submission is a group commit of its own.
 ///
-/// Refused, with nothing written: more than puts, deletes and merges; writes to leat's families or to one that
-/// open_in() was not given, or that has timestamps; merges without a merge_operator; ranges that end before
-/// they begin. A family that is dropped takes the writes to it along. What the batch is limited to (max_bytes)
-/// counts for the caller's writes alone.
+/// Refused, with nothing written: more than puts, deletes and merges; writes to leat's families or to one
+/// that open_in() was not given, or that has timestamps; merges without a merge_operator; ranges that end
+/// before they begin. A family that is dropped takes the writes to it along. What the batch is limited to
+/// (max_bytes) counts for the caller's writes alone.
 struct RocksdbWrites final : public CallerWrites {
   rocksdb::WriteBatch batch;
 };
@@ -59,8 +59,8 @@ class RocksdbStore {
       rocksdb::DB& db, std::span<rocksdb::ColumnFamilyHandle* const> families) const;
 
   /// Proves that leat's part is whole, as verify_rocksdb_store() does: every commit and what follows from it.
-  /// Reads all of it and writes nothing, takes no lock: the store may be open. Whether the files of the database are as
-  /// they were written, RocksDB's own checksums tell as far as leat's families are read.
+  /// Reads all of it and writes nothing, takes no lock: the store may be open. Whether the files of the
+  /// database are as they were written, RocksDB's own checksums tell as far as leat's families are read.
   ///
   /// @return  what is wrong, most fundamental first; empty: nothing. Or Refused as by open_in(), NotFound,
   ///          NewerFormat, Io
