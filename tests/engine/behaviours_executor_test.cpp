@@ -6,6 +6,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "behaviours.h"
 #include "capacity.h"
@@ -44,6 +45,15 @@ TEST(BehavioursDispatcher, AFullExecutorIsNotReplacedByAnIdleOne) {  // rows 11,
   EXPECT_EQ(runner.metrics("idle").total_executed, 0U);
 }
 
+TEST(BehavioursDispatcher, WithoutAnExecutorHasNoCapacity) {  // row 13
+  Runner runner = make_started_runner();
+  EXPECT_TRUE(runner.dispatcher().has_capacity());
+  ASSERT_TRUE(runner.unregister_executor("default"));
+  EXPECT_FALSE(runner.dispatcher().has_capacity());
+  ASSERT_TRUE(runner.register_executor("other", std::make_shared<ThreadTaskExecutor>()));
+  EXPECT_TRUE(runner.dispatcher().has_capacity());
+}
+
 TEST(BehavioursDispatcher, EachEndIsWrittenOnce) {  // row 16
   const auto medium = std::make_shared<MemoryMedium>();
   const auto workflow =
@@ -57,7 +67,11 @@ TEST(BehavioursDispatcher, EachEndIsWrittenOnce) {  // row 16
               ElementsAre("a ->NotStarted 1", "b ->NotStarted 1", "a NotStarted->Ready 1",
                           "a Ready->Running 1", "a Running->Completed 1", "b NotStarted->Ready 1",
                           "b Ready->Running 1", "b Running->Completed 1"));
-  EXPECT_EQ(seen.only().state, PipelineState::Completed);
+  std::vector<PipelineState> ends;
+  StoreImage image(StoreImage::Keep::Unfinished);
+  image.on_finish([&](const PipelineImage& pipeline) { ends.push_back(pipeline.state); });
+  for (const auto& commit : medium->commits) ASSERT_TRUE(image.apply(commit.first_sequence, commit.bytes));
+  EXPECT_THAT(ends, ElementsAre(PipelineState::Completed));
 }
 
 // --- executor ---

@@ -5,17 +5,20 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "behaviours.h"
 #include "eventually.h"
+#include "leat/store_recovery.h"
 
 namespace leat::behaviours {
 namespace {
 
 using testing::ElementsAre;
+using testing::Pair;
 
 // --- scheduler ---
 
@@ -49,7 +52,23 @@ TEST(BehavioursScheduler, APipelineBeginsWithAllItsTasksAtOnce) {  // rows 43, 4
     if (!first.pipelines().empty()) break;
   }
   ASSERT_EQ(first.pipelines().size(), 1U);
-  EXPECT_EQ(first.pipelines().begin()->second.tasks.size(), 2U);
+  const PipelineImage& created = first.pipelines().begin()->second;
+  EXPECT_EQ(created.state, PipelineState::Pending);
+  EXPECT_EQ(created.open_tasks, 2U);
+  for (const TaskImage& task : created.tasks) EXPECT_EQ(task.attempt, 1U);
+  std::vector<std::string> transitions = read(medium).transitions;
+  transitions.resize(3);
+  EXPECT_THAT(transitions, ElementsAre("t1 ->NotStarted 1", "t2 ->NotStarted 1", "t1 NotStarted->Ready 1"));
+}
+
+TEST(BehavioursScheduler, ATaskRunsOrIsSkippedAsAKeyOfItsContextIsThereOrNot) {  // row 69
+  const auto workflow =
+      *Workflow::builder("w")
+           .task("t", nothing, {.trigger = *TriggerRule::context_value("k", TriggerOperator::Exists)})
+           .build();
+  Runner runner = make_started_runner();
+  EXPECT_EQ(run(runner, workflow, R"({"k":null})").completed, 1U);
+  EXPECT_EQ(run(runner, workflow, R"({"other":1})").skipped, 1U);
 }
 
 TEST(BehavioursScheduler, ATriggerRuleIsJudgedOnceAllDependenciesHaveEnded) {  // rows 47, 48, 50
@@ -307,6 +326,11 @@ TEST(BehavioursRecovery, AnAbandonedTaskSaysSo) {  // rows 169, 172
     ASSERT_TRUE(runner.register_workflow(*workflow));
     ASSERT_TRUE(runner.start());
     EXPECT_EQ(runner.resumed()[0].wait(kLong)->state, PipelineState::Failed);
+    // A plain failure is none of these.
+    EXPECT_EQ(run(runner, *Workflow::builder("x").task("t", fails, {.retry = kOnce}).build()).failed, 1U);
+    const auto abandoned = runner.quarantined();
+    ASSERT_EQ(abandoned.size(), 1U);
+    EXPECT_EQ(abandoned[0].pipeline, runner.resumed()[0].id());
   }
   EXPECT_EQ(runs, 4);
   EXPECT_THAT(std::string(read(medium).only().tasks[0].error), testing::StartsWith("ABANDONED:"));
@@ -323,6 +347,30 @@ TEST(BehavioursStatus, OnlyWhatIsNeverLeftIsTerminal) {  // row 194
   for (const auto state : {PipelineState::Pending, PipelineState::Running, PipelineState::Paused}) {
     EXPECT_FALSE(is_terminal(state));
   }
+}
+
+TEST(BehavioursEventLog, AStateAndItsEventAreWrittenAtOnceWhereverTheJournalEnds) {  // row 198
+  const auto medium = std::make_shared<MemoryMedium>();
+  {
+    Runner runner = make_started_runner(medium);
+    run(runner, *Workflow::builder("w").task("a", nothing).task("b", fails, {.retry = kOnce}).build());
+  }
+  std::map<std::uint32_t, TaskState> told;
+  StoreImage image(StoreImage::Keep::Everything);
+  for (const auto& commit : medium->commits) {
+    ASSERT_TRUE(image.apply(commit.first_sequence, commit.bytes,
+                            [&](const TransitionEvent& event) { told[event.task] = event.to; }));
+    const auto cut = std::make_shared<MemoryMedium>(*medium);
+    std::erase_if(cut->commits,
+                  [&](const auto& later) { return later.first_sequence > commit.first_sequence; });
+    cut->open = cut->clean = false;
+    const auto left = recover_unfinished(*make_memory_store(cut));
+    ASSERT_TRUE(left) << left.error().message;
+    for (const auto& [number, pipeline] : left->pipelines()) {
+      for (const auto& [task, state] : told) EXPECT_EQ(pipeline.tasks[task].state, state);
+    }
+  }
+  EXPECT_THAT(told, ElementsAre(Pair(0, TaskState::Completed), Pair(1, TaskState::Failed)));
 }
 
 TEST(BehavioursEventLog, SequencesRiseStrictlyAcrossRestarts) {  // row 198

@@ -17,7 +17,6 @@ namespace {
 
 const std::map<int, std::string> kNotApplicable = {
     {5, "Skipped is a task's state, never a result: no task is claimed elsewhere"},
-    {13, "every Runner has an executor"},
     {15, "a store belongs to one process, so that no other claims a task"},
     {19, "slots belong to lanes: one executor under two keys is two lanes"},
     {44, "a workflow is registered by its submission"},

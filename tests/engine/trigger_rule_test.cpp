@@ -167,6 +167,7 @@ INSTANTIATE_TEST_SUITE_P(
     Rows, TriggerOperators,
     testing::Values(
         OperatorCase{69, Operator::Exists, R"({"k":null})", "null", true},
+        OperatorCase{69, Operator::Exists, R"({"other":null})", "null", false},
         OperatorCase{74, Operator::Exists, R"({"k":"alice"})", "null", true},
         OperatorCase{75, Operator::Exists, "{}", "null", false},
         OperatorCase{76, Operator::NotExists, "{}", "null", true},
