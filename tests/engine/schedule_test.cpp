@@ -269,6 +269,12 @@ TEST(ScheduleMisfire, CatchUpFiresForEveryTimeMissed) {  // row 199
   }
 }
 
+TEST(ScheduleMisfire, CatchUpRunsTheLatestTimeAloneWhereEachCancelsTheOneBefore) {
+  const ScheduleOptions options{
+      .cron = "@hourly", .overlap = Overlap::CancelOther, .misfire = Misfire::CatchUp};
+  EXPECT_THAT(fired_after_five_hours(options), ElementsAre(at("17:00:00")));
+}
+
 TEST(ScheduleMisfire, CatchUpRunsOneAfterTheOtherAndLeavesOutWhatComesMeanwhile) {  // row 199
   Stage first;
   first.start();

@@ -27,7 +27,8 @@ enum class Misfire : std::uint8_t {
   FireOnce,  ///< all that are due begin one pipeline, which stands for the first of them
   Skip,      ///< those later than misfire_after are left out
   CatchUp,   ///< each begins one, in order; of more than catch_up_max only the latest ones. With Skip and
-             ///< QueueOne each when the one before has ended, and times that come meanwhile are left out
+             ///< QueueOne each when the one before has ended, and times that come meanwhile are left out; with
+             ///< CancelOther each cancels the one before, so that the latest runs alone
 };
 
 /// @return  its word in stores and on the command line: skip, allow, queue_one, cancel_other
