@@ -384,6 +384,8 @@ class Scheduler final : public PipelineHost,
                                             const Pipeline::EndAtOnce& end, bool& freed);
   void look_at_deadlines() noexcept;
   bool end_overdue() noexcept;
+  std::vector<std::uint64_t> remembered_of(std::uint32_t workflow_no) const;
+  std::expected<bool, Error> recall(std::uint32_t workflow_no);
   bool note_child_end(const Word& word);
   std::optional<PipelineHandle> begin(Registered workflow, const Uuid& id, Beginning&& how);
   bool set_aside(Pipeline& pipeline, const Beginning& how);

@@ -5,6 +5,7 @@
 // ends as any other does: its key is free, its parent is told, its summary is what the journal folds to.
 #include <algorithm>
 #include <chrono>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "attempt.h"
 #include "check.h"
 #include "leat/namespace.h"
+#include "leat/waiting.h"
 #include "refusal.h"
 #include "scheduler.h"
 #include "store_failure.h"
@@ -134,6 +136,48 @@ std::expected<bool, Error> Scheduler::end_remembered(std::uint32_t workflow_no, 
   return true;
 }
 
+std::vector<std::uint64_t> Scheduler::remembered_of(std::uint32_t workflow_no) const {
+  const MutexLock lock(mutex_);
+  std::vector<std::uint64_t> numbers;
+  const auto known = remembered_.find(workflow_no);
+  if (known == remembered_.end()) return numbers;
+  for (const auto& [pipeline_no, image] : known->second.pipelines) numbers.push_back(pipeline_no);
+  return numbers;
+}
+
+/// Has some of a workflow's pipelines that wait in the store alone remembered. @return  false: there are none
+std::expected<bool, Error> Scheduler::recall(std::uint32_t workflow_no) {
+  if (!journal_->reserve(1)) return journal_closed();
+  {
+    const MutexLock lock(mutex_);
+    ++adopting_;  // until they are remembered, no round of the checkpoint finds them
+  }
+  const Adopting adopting(*this);
+  const auto rows = waiting_.take_out(workflow_no);
+  if (!rows || rows->empty()) journal_->release(1);
+  if (!rows) return fail(ErrorCode::Storage, rows.error().message);
+  const MutexLock lock(mutex_);
+  auto& pipelines = remembered_.at(workflow_no).pipelines;
+  for (const std::string& row : *rows) {
+    const bool read =
+        decode_waiting(std::as_bytes(std::span(row)), [&](auto created_ns, const auto& created) {
+          PipelineImage& image = pipelines[created.pipeline_no];
+          image.pipeline_no = created.pipeline_no;
+          image.id = created.id;
+          image.workflow_no = workflow_no;
+          image.open_tasks = created.task_count;
+          image.created_ns = created_ns;
+          image.context = created.context;
+          image.level = created.level;
+          image.priority = created.traits.priority;
+          image.tasks.resize(created.task_count);
+          for (const std::uint32_t task : created.ready) image.tasks[task].state = TaskState::Ready;
+        });
+    LEAT_CHECK(read);  // its checksum was right
+  }
+  return !rows->empty();
+}
+
 std::expected<std::size_t, Error> Scheduler::fail_unfinished(std::string_view workflow, std::uint64_t version,
                                                              std::string_view reason) {
   if (!accepting()) return fail(ErrorCode::Stopped, "the Runner has not started, or is stopping");
@@ -142,31 +186,35 @@ std::expected<std::size_t, Error> Scheduler::fail_unfinished(std::string_view wo
                                                 " bytes (accepted: 1 to " + std::to_string(kReasonBytesMax) +
                                                 ")");
   }
-  bool known = false;
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> pipelines;
+  std::vector<std::uint32_t> numbers;
   {
     const MutexLock lock(mutex_);
     if (workflows_.contains(version))
       return fail(ErrorCode::InvalidState,
                   "that version is registered: its pipelines go on, and can be cancelled");
     for (const auto& [number, remembered] : remembered_) {
-      if (remembered.workflow.version != version || remembered.workflow.name != workflow) continue;
-      known = true;
-      for (const auto& [pipeline_no, image] : remembered.pipelines)
-        pipelines.emplace_back(number, pipeline_no);
+      if (remembered.workflow.version == version && remembered.workflow.name == workflow)
+        numbers.push_back(number);
     }
   }
-  if (!known) {
+  if (numbers.empty()) {
     return fail(ErrorCode::NotFound, "the store holds nothing unfinished of that version of workflow '" +
                                          std::string(workflow) + "'");
   }
   std::size_t count = 0;
   bool freed = false;
-  for (const auto& [number, pipeline_no] : pipelines) {
-    const auto ended =
-        end_remembered(number, pipeline_no, {Pipeline::EndAtOnce::By::GivingUp, reason}, freed);
-    if (!ended) return std::unexpected(ended.error());
-    count += *ended;
+  for (const std::uint32_t number : numbers) {
+    for (bool more = true; more;) {
+      for (const std::uint64_t pipeline_no : remembered_of(number)) {
+        const auto ended =
+            end_remembered(number, pipeline_no, {Pipeline::EndAtOnce::By::GivingUp, reason}, freed);
+        if (!ended) return std::unexpected(ended.error());
+        count += *ended;
+      }
+      const auto recalled = recall(number);
+      if (!recalled) return std::unexpected(recalled.error());
+      more = *recalled;
+    }
   }
   if (freed) {
     if (auto adopted = adopt_freed(); !adopted) return std::unexpected(std::move(adopted.error()));

@@ -150,9 +150,7 @@ bool WaitingLines::fetch(Line& line) {
   std::string wrong = rows ? "" : rows.error().message;
   {
     const MutexLock lock(mutex_);
-    // What is not there was taken out of turn, or is lost.
-    const std::uint64_t gone = rows ? next - line.begin - rows->size() : 0;
-    if (gone > line.holes) wrong = std::to_string(gone - line.holes) + " are missing";
+    if (rows) wrong = missing(line, rows->size(), next);
     if (closed_ || !wrong.empty()) {
       journal_->release(1);
     } else {
@@ -172,14 +170,22 @@ bool WaitingLines::fetch(Line& line) {
   return true;
 }
 
+/// What is not there was taken out of turn, or is lost. @return  empty: nothing is lost
+std::string WaitingLines::missing(const Line& line, std::size_t rows, std::uint64_t next) const {
+  const std::uint64_t gone = next - line.begin - rows;
+  return gone > line.holes ? std::to_string(gone - line.holes) + " are missing" : std::string();
+}
+
 /// The rows of a line that its front has room for, one at least. @param next  set to the place behind them
 std::expected<std::vector<WaitingLines::Row>, StoreError> WaitingLines::read(const Line& line,
                                                                              std::uint64_t& next) const {
   std::uint64_t from = 0;
   std::uint64_t bytes = 0;  // of the front, with what is read
   std::uint64_t bytes_max = 0;
+  Registered workflow;
   {
     const MutexLock lock(mutex_);
+    workflow = line.workflow;
     from = line.begin;
     next = line.committed();
     bytes = line.front_bytes;
@@ -190,7 +196,7 @@ std::expected<std::vector<WaitingLines::Row>, StoreError> WaitingLines::read(con
       line.line, from,
       [&](std::uint64_t place, std::span<const std::byte> row) -> std::expected<bool, StoreError> {
         if (place >= next) return false;
-        bytes += Pipeline::bytes_of(*line.workflow, row.size());
+        bytes += workflow == nullptr ? row.size() : Pipeline::bytes_of(*workflow, row.size());
         if (bytes > bytes_max && !rows.empty()) {
           next = place;
           return false;
@@ -222,19 +228,60 @@ std::vector<Pipeline*> WaitingLines::take_in_turn(Line& line, std::span<const Ro
     host_.lives(*pipeline);
   }
   std::vector<Pipeline*> came = taking->pipelines;
+  if (next == line.end) --lines_waiting_;
+  publish_taken(line, packed, came.size(), next, taking);
+  waiting_.fetch_sub(came.size(), std::memory_order_release);  // (1) they live: pairs with (2)
+  return came;
+}
+
+/// Uses up a credit. @param next  where the line begins from now on
+void WaitingLines::publish_taken(Line& line, std::string_view packed, std::size_t count, std::uint64_t next,
+                                 CommitListener* listener) {
   const PipelinesTakenIn record{.line = line.line,
                                 .place = line.begin,
                                 .begin = next,
                                 .end = line.end,
-                                .holes = line.holes - (next - line.begin - came.size()),
+                                .holes = line.holes - (next - line.begin - count),
                                 .rows = packed};
   line.begin = record.begin;
   line.holes = record.holes;
   line.taken.erase(line.taken.begin(), line.taken.lower_bound(next));
-  if (!line.waits()) --lines_waiting_;
-  journal_->publish({clock_.unix_ns(), record}, Durability::Process, taking, 0);
-  waiting_.fetch_sub(came.size(), std::memory_order_release);  // (1) they live: pairs with (2)
-  return came;
+  journal_->publish({clock_.unix_ns(), record}, Durability::Process, listener, 0);
+}
+
+std::expected<std::vector<std::string>, StoreError> WaitingLines::take_out(std::uint32_t workflow_no) {
+  Line* line = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    for (auto at = lines_.lower_bound({.workflow_no = workflow_no});
+         line == nullptr && at != lines_.end() && at->first.workflow_no == workflow_no; ++at) {
+      if (at->second.workflow == nullptr && at->second.count() > 0 && !at->second.is_due) line = &at->second;
+    }
+    if (line == nullptr || closed_) return {};
+    line->is_due = true;  // nobody else reads it
+  }
+  std::uint64_t next = 0;
+  const auto rows = read(*line, next);
+  const MutexLock lock(mutex_);
+  line->is_due = false;
+  if (!rows) return std::unexpected(rows.error());
+  if (const std::string wrong = missing(*line, rows->size(), next); !wrong.empty())
+    return std::unexpected(StoreError{StoreErrorCode::Damaged, "pipelines that wait in the store: " + wrong});
+  if (rows->empty()) return {};
+  std::string packed;
+  std::vector<std::string> taken;
+  for (const Row& row : *rows) {
+    append_waiting(packed, std::as_bytes(std::span(row.bytes)));
+    taken.push_back(row.bytes);
+  }
+  publish_taken(*line, packed, taken.size(), next, nullptr);
+  // Registered meanwhile.
+  if (line->workflow != nullptr) {
+    waiting_.fetch_sub(taken.size(), std::memory_order_release);  // (1) as above
+    lines_waiting_ -= !line->waits();
+    look(*line);
+  }
+  return taken;
 }
 
 bool WaitingLines::bring_in(Pipeline& pipeline) {

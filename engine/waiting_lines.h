@@ -91,6 +91,12 @@ class WaitingLines final : public TimerListener {
   ///
   /// @return  false: the journal takes nothing more
   bool bring_in(Pipeline& pipeline);
+  /// Takes some out of the store of a workflow that is not registered, in turn. From here on the journal knows
+  /// them as pipelines that live.
+  ///
+  /// @return  their rows; empty: there are none, or none that nobody else is just reading
+  /// @pre     a credit is reserved, which is used up where there are some
+  std::expected<std::vector<std::string>, StoreError> take_out(std::uint32_t workflow_no);
   /// One that was taken in has begun, or ended without.
   void left_front(const Pipeline& pipeline) noexcept;
   /// How many of its line stand before it in the store; empty: it lives.
@@ -133,8 +139,11 @@ class WaitingLines final : public TimerListener {
   void wake(std::chrono::nanoseconds delay) noexcept LEAT_REQUIRES(mutex_);
   bool fetch(Line& line);
   std::expected<std::vector<Row>, StoreError> read(const Line& line, std::uint64_t& next) const;
+  std::string missing(const Line& line, std::size_t rows, std::uint64_t next) const LEAT_REQUIRES(mutex_);
   std::vector<Pipeline*> take_in_turn(Line& line, std::span<const Row> rows, std::uint64_t next)
       LEAT_REQUIRES(mutex_);
+  void publish_taken(Line& line, std::string_view packed, std::size_t count, std::uint64_t next,
+                     CommitListener* listener) LEAT_REQUIRES(mutex_);
 
   Clock& clock_;
   TimerQueue& timers_;

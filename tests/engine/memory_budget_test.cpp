@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "eventually.h"
+#include "leat/history.h"
 #include "leat/store_reader.h"
 #include "leat/store_verifier.h"
 #include "memory_budget.h"
@@ -59,6 +60,45 @@ TEST(MemoryBudget, TwoHundredThousandPipelinesRunInOrderInAFewMegabytes) {
   const auto findings = verify_rocksdb_store(directory.path());
   ASSERT_TRUE(findings);
   EXPECT_TRUE(findings->empty()) << findings->front().message;
+}
+
+TEST(MemoryBudget, OfAWorkflowThatIsGoneWhatWaitsInTheStoreIsGivenUp) {
+  const TemporaryDirectory directory;
+  constexpr std::size_t kCount = 2000;
+  Log log;
+  const Workflow workflow = numbered(log);
+  const auto open = [&] { return builder(std::move(*open_rocksdb_store(directory.path()))); };
+  {
+    auto runner = started(open());
+    ASSERT_TRUE(runner.pause_executor("default"));
+    for (std::int64_t n = 0; n < std::int64_t{kCount}; ++n)
+      ASSERT_TRUE(runner.submit_async(workflow, number(n)));
+    ASSERT_TRUE(runner.flush());
+    ASSERT_GT(in_store(runner), kCount / 2);
+    ASSERT_TRUE(runner.stop(kLong));
+  }
+  {
+    auto runner = started(open());
+    const auto unfinished = runner.unfinished();
+    ASSERT_EQ(unfinished.size(), 1U);
+    EXPECT_EQ(unfinished[0].pipelines, kCount);
+    EXPECT_EQ(runner.fail_unfinished("public::embedded::numbered", workflow.version(), "withdrawn"), kCount);
+    EXPECT_TRUE(runner.unfinished().empty());
+    ASSERT_TRUE(runner.stop(kLong));
+  }
+  const auto findings = verify_rocksdb_store(directory.path());
+  ASSERT_TRUE(findings);
+  EXPECT_TRUE(findings->empty()) << findings->front().message;
+  std::size_t failed = 0;
+  ASSERT_TRUE(read_rocksdb_history(
+      directory.path(), {.state = PipelineState::Failed},
+      [&](const PipelineSummary& summary, std::string_view) { failed += summary.error == "withdrawn"; }));
+  EXPECT_EQ(failed, kCount);
+  auto runner = started(open());
+  ASSERT_TRUE(runner.register_workflow(workflow));
+  ASSERT_TRUE(runner.resume_executor("default"));
+  ASSERT_TRUE(runner.wait_idle(kLong));
+  EXPECT_EQ(log.size(), 0U) << "an end is never taken back";
 }
 
 TEST(MemoryBudget, WithoutOneNothingWaitsInTheStore) {

@@ -183,8 +183,8 @@ class Runner {
   /// Ends the pipelines of a version of a workflow that nobody registers any more (see unfinished()): each is
   /// Failed, what would have run next of it bears the reason as its error, the rest of its tasks are Cancelled;
   /// events say GivenUp. Their concurrency keys are free, their parents are told. Those that wait in the store
-  /// alone (memory_budget()) stay. Returns once that is on the disk. (Their deadlines are applied without
-  /// this.)
+  /// alone (memory_budget()) are among them. Returns once that is on the disk. (Their deadlines are applied
+  /// without this.)
   ///
   /// @param workflow  tenant::package::workflow
   /// @param reason    1 to 1,024 bytes
