@@ -48,6 +48,7 @@ struct RegisteredWorkflow : std::enable_shared_from_this<RegisteredWorkflow> {
   const std::shared_ptr<Continuations> continuations;  ///< for its pipelines, which may outlive the engine
   const std::shared_ptr<PipelinesOut> out;             ///< likewise, of those that wait in the store alone
   std::vector<Task> tasks;                             ///< as many as the workflow has, in its order
+  std::string stored_definition;                       ///< as the journal has it
 };
 
 }  // namespace leat

@@ -6,8 +6,10 @@
 
 #include "completion.h"
 #include "leat/context.h"
+#include "leat/workflow_shape.h"
 #include "refusal.h"
 #include "store_failure.h"
+#include "workflow_shape.h"
 
 namespace leat {
 
@@ -142,25 +144,30 @@ std::expected<Scheduler::Registered, Error> Scheduler::find_or_make(const Workfl
     tasks.push_back(
         {*name, task.executor.empty() ? std::nullopt : std::optional(router_.intern_key(task.executor))});
   }
-  const auto number = number_of(workflow);
+  std::string definition;
+  const auto number = number_of(workflow, definition);
   if (!number) return std::unexpected(number.error());
   auto made = std::make_shared<RegisteredWorkflow>(workflow, *number, continuations_, waiting_.out());
   made->tasks = std::move(tasks);
+  made->stored_definition = std::move(definition);
   workflows_.emplace(workflow.version(), made);
   return made;
 }
 
 /// The workflow's number in the journal, which learns the workflow where it does not know it.
+/// @param definition  set to what the journal has as its definition
 /// @pre a journal credit is reserved, and used up
-std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflow) {
+std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflow, std::string& definition) {
   if (journal_ == nullptr) return next_workflow_no_++;
   if (const auto known = remembered_numbers_.find(workflow.version()); known != remembered_numbers_.end()) {
     const WorkflowImage& image = remembered_.at(known->second).workflow;
     if (image.name == workflow.full_name() && image.tasks.size() == workflow.tasks().size()) {
       journal_->release(1);
+      definition = image.definition;
       return known->second;
     }
   }
+  definition = definition_to_store(workflow);
   std::vector<std::string_view> names;
   std::size_t bytes = workflow.full_name().size() + workflow.definition().size();
   for (const TaskDefinition& task : workflow.tasks()) {
@@ -175,8 +182,8 @@ std::expected<std::uint32_t, Error> Scheduler::number_of(const Workflow& workflo
                                                 std::to_string(kGroupBytesMax / 2) + " can be remembered");
   }
   const std::uint32_t number = next_workflow_no_++;
-  journal_->publish({clock_.unix_ns(), WorkflowDefined{number, workflow.full_name(), workflow.version(),
-                                                       names, workflow.definition()}},
+  journal_->publish({clock_.unix_ns(),
+                     WorkflowDefined{number, workflow.full_name(), workflow.version(), names, definition}},
                     Durability::Process, nullptr, 0);
   return number;
 }
@@ -451,8 +458,9 @@ std::vector<UnfinishedWorkflow> Scheduler::unfinished() const {
     const auto waiting = in_store.find(number);
     const std::size_t pipelines = known.pipelines.size() + (waiting == in_store.end() ? 0 : waiting->second);
     if (pipelines == 0) continue;
+    const StoredDefinition definition = split_definition(known.workflow.definition);
     ordered.emplace(number, UnfinishedWorkflow{known.workflow.name, known.workflow.version,
-                                               known.workflow.definition, pipelines});
+                                               std::string(definition.given), pipelines});
   }
   std::vector<UnfinishedWorkflow> result;
   for (auto& [number, workflow] : ordered) result.push_back(std::move(workflow));

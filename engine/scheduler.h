@@ -362,7 +362,8 @@ class Scheduler final : public PipelineHost,
   void record_starts(PipelineImage& image, std::span<const BoardLine::Task> starts);
   Registered find_version(std::uint64_t version) const;
   std::expected<Registered, Error> find_or_make(const Workflow& workflow) LEAT_REQUIRES(mutex_);
-  std::expected<std::uint32_t, Error> number_of(const Workflow& workflow) LEAT_REQUIRES(mutex_);
+  std::expected<std::uint32_t, Error> number_of(const Workflow& workflow, std::string& definition)
+      LEAT_REQUIRES(mutex_);
   std::expected<void, Error> check_executors(const RegisteredWorkflow& workflow) const;
   std::vector<Registered> known_workflows() const;
   std::expected<void, Error> adopt(const Registered& workflow);

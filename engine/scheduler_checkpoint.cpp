@@ -104,10 +104,10 @@ bool Scheduler::keep_definition(std::uint64_t remembered_from) {
     const Workflow& workflow = registered->workflow;
     std::vector<std::string_view> names;
     for (const TaskDefinition& task : workflow.tasks()) names.push_back(task.name);
-    keep_row(make_row(WorkflowKept{
-        round_.generation,
-        round_.minimum,
-        {registered->workflow_no, workflow.full_name(), workflow.version(), names, workflow.definition()}}));
+    keep_row(make_row(WorkflowKept{round_.generation,
+                                   round_.minimum,
+                                   {registered->workflow_no, workflow.full_name(), workflow.version(), names,
+                                    registered->stored_definition}}));
     return true;
   }
   if (round_.remembered.empty()) {

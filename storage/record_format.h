@@ -29,7 +29,7 @@
 //           u64             version of the workflow
 //           varint          count of tasks
 //           text ...        so many names
-//           text            definition
+//           text            definition; leat/workflow_shape.h says of what
 //
 // 2 KeyDefined              takes no sequence number
 //           varint          key_no

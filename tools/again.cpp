@@ -10,6 +10,7 @@
 #include "exit_status.h"
 #include "leat/store_reader.h"
 #include "leat/uuid.h"
+#include "leat/workflow_shape.h"
 #include "session.h"
 #include "signal_watch.h"
 #include "workflow_plan.h"
@@ -29,9 +30,10 @@ std::expected<Known, Failure> find_run(const std::string& store, const Uuid& id)
   for (const auto& [number, pipeline] : image->pipelines()) {
     if (pipeline.id != id) continue;
     const WorkflowImage& stored = image->workflows().at(pipeline.workflow_no);
-    auto run = parse_definition(stored.definition);
+    const std::string_view definition = split_definition(stored.definition).given;
+    auto run = parse_definition(definition);
     if (!run) return std::unexpected(Failure{kBadInput, fmt::format("{}: {}", stored.name, run.error())});
-    auto workflow = build_workflow(run->plan, stored.definition);
+    auto workflow = build_workflow(run->plan, std::string(definition));
     if (!workflow) {
       return std::unexpected(Failure{kStoreFailure, fmt::format("{}: {}", store, workflow.error())});
     }

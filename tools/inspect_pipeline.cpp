@@ -17,8 +17,11 @@
 #include <vector>
 
 #include "exit_status.h"
+#include "json_input.h"
 #include "leat/history.h"
 #include "leat/route_analysis.h"
+#include "leat/trigger_rule.h"
+#include "leat/workflow_shape.h"
 #include "workflow_plan.h"
 
 namespace leat::tools {
@@ -34,6 +37,56 @@ std::string seconds(std::int64_t from_ns, std::int64_t to_ns) {
   return fmt::format("{:.6f} s", static_cast<double>(to_ns - from_ns) / 1e9);
 }
 
+/// What a task's definition says of when and where it runs, as far as the store knows it.
+struct TaskShape {
+  std::vector<std::uint32_t> after = {};
+  std::string trigger = {};   // JSON text; empty: not known
+  std::string signal = {};    // that it waits for besides
+  std::string executor = {};  // that it names
+};
+
+/// Of a store's workflow: what `leat run` said of it.
+std::vector<TaskShape> shape_of(const WorkflowImage& workflow, const WorkflowPlan& plan) {
+  std::vector<TaskShape> shapes(workflow.tasks.size());
+  std::unordered_map<std::string_view, std::uint32_t> numbers;
+  for (std::uint32_t i = 0; i < workflow.tasks.size(); ++i) numbers.emplace(workflow.tasks[i], i);
+  for (const TaskPlan& task : plan.tasks) {
+    const auto number = numbers.find(task.name);
+    if (number == numbers.end()) continue;  // not the text of this workflow
+    TaskShape& shape = shapes[number->second];
+    shape.trigger = task.options.trigger.to_json();
+    shape.signal = task.options.signal;
+    shape.executor = task.options.executor;
+    for (const std::string& name : task.options.after) {
+      const auto dependency = numbers.find(name);
+      if (dependency != numbers.end()) shape.after.push_back(dependency->second);
+    }
+  }
+  return shapes;
+}
+
+/// The same of the shape that the store has of any workflow.
+std::vector<TaskShape> shape_of(const WorkflowImage& workflow, std::string_view text) {
+  std::vector<TaskShape> shapes(workflow.tasks.size());
+  const auto json = parse_json_input(text);
+  if (!json || !json->is_object() || !json->contains("tasks")) return shapes;
+  const nlohmann::json& tasks = json->at("tasks");
+  if (!tasks.is_array() || tasks.size() != shapes.size()) return shapes;
+  try {
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      TaskShape& shape = shapes[i];
+      shape.after = tasks[i].value("after", shape.after);
+      shape.trigger = tasks[i].contains("trigger") ? tasks[i]["trigger"].dump() : TriggerRule().to_json();
+      shape.signal = tasks[i].value("signal", shape.signal);
+      shape.executor = tasks[i].value("executor", shape.executor);
+      std::erase_if(shape.after, [&](std::uint32_t task) { return task >= shapes.size(); });
+    }
+  } catch (const nlohmann::json::exception&) {
+    shapes.assign(shapes.size(), TaskShape());  // not the shape of this workflow
+  }
+  return shapes;
+}
+
 class PipelineTree {
  public:
   PipelineTree(const StoreImage& image, const TaskTimes& times, const PipelineImage& pipeline);
@@ -44,6 +97,7 @@ class PipelineTree {
   std::optional<std::uint32_t> parent_of(std::uint32_t task) const;
   std::vector<std::uint32_t> open_dependencies(std::uint32_t task) const;
   std::string story_of(std::uint32_t task) const;
+  std::string skipping(std::uint32_t task) const;
   std::string pause_of(std::uint32_t task) const;
   std::string executor_of(std::uint32_t task) const;
   std::string name_of(std::uint32_t task) const { return workflow_.name + "::" + workflow_.tasks[task]; }
@@ -58,11 +112,9 @@ class PipelineTree {
   const TaskTimes& times_;
   const PipelineImage& pipeline_;
   const WorkflowImage& workflow_;
-  std::vector<std::vector<std::uint32_t>> dependencies_;  // by task; empty: the store does not know them
-  std::vector<std::string> signals_;                      // by task: what it waits for besides; as above
-  std::vector<std::string> executors_;                    // by task: where it goes by what it says; as above
-  std::optional<RoutingConfig> routes_;                   // where the others go; as above
-  std::vector<std::vector<std::uint32_t>> children_;      // by task
+  std::vector<TaskShape> shapes_;        // by task
+  std::optional<RoutingConfig> routes_;  // where tasks go that name no executor, if that is known
+  std::vector<std::vector<std::uint32_t>> children_;  // by task
   std::vector<std::uint32_t> roots_;
 };
 
@@ -71,26 +123,11 @@ PipelineTree::PipelineTree(const StoreImage& image, const TaskTimes& times, cons
       times_(times),
       pipeline_(pipeline),
       workflow_(image.workflows().at(pipeline.workflow_no)),
-      dependencies_(pipeline.tasks.size()),
-      signals_(pipeline.tasks.size()),
-      executors_(pipeline.tasks.size()),
       children_(pipeline.tasks.size()) {
-  if (const auto run = parse_definition(workflow_.definition)) {
-    routes_ = run->settings.routing;
-    std::unordered_map<std::string_view, std::uint32_t> numbers;
-    for (std::uint32_t i = 0; i < workflow_.tasks.size(); ++i) numbers.emplace(workflow_.tasks[i], i);
-    for (const TaskPlan& task : run->plan.tasks) {
-      const auto number = numbers.find(task.name);
-      if (number != numbers.end()) signals_[number->second] = task.options.signal;
-      if (number != numbers.end()) executors_[number->second] = task.options.executor;
-      for (const std::string& name : task.options.after) {
-        const auto dependency = numbers.find(name);
-        if (number == numbers.end() || dependency == numbers.end())
-          continue;  // not the text of this workflow
-        dependencies_[number->second].push_back(dependency->second);
-      }
-    }
-  }
+  const StoredDefinition definition = split_definition(workflow_.definition);
+  const auto run = parse_definition(definition.given);
+  if (run) routes_ = run->settings.routing;
+  shapes_ = run ? shape_of(workflow_, run->plan) : shape_of(workflow_, definition.shape);
   for (std::uint32_t task = 0; task < pipeline.tasks.size(); ++task) {
     const auto parent = parent_of(task);
     (parent ? children_[*parent] : roots_).push_back(task);
@@ -107,7 +144,7 @@ std::optional<std::uint32_t> PipelineTree::parent_of(std::uint32_t task) const {
 
 std::vector<std::uint32_t> PipelineTree::open_dependencies(std::uint32_t task) const {
   std::vector<std::uint32_t> open;
-  std::ranges::copy_if(dependencies_[task], std::back_inserter(open), [this](std::uint32_t dependency) {
+  std::ranges::copy_if(shapes_[task].after, std::back_inserter(open), [this](std::uint32_t dependency) {
     return !is_terminal(pipeline_.tasks[dependency].state);
   });
   return open;
@@ -117,7 +154,7 @@ std::vector<std::uint32_t> PipelineTree::open_dependencies(std::uint32_t task) c
 std::string PipelineTree::executor_of(std::uint32_t task) const {
   const auto key = image_.keys().find(pipeline_.tasks[task].key_no);
   if (key != image_.keys().end()) return key->second;
-  if (!executors_[task].empty()) return executors_[task];
+  if (!shapes_[task].executor.empty()) return shapes_[task].executor;
   const auto route = routes_ ? explain(*routes_, name_of(task)) : std::unexpected(RouteError());
   return route ? route->destination : std::string();
 }
@@ -142,6 +179,20 @@ std::string PipelineTree::pause_of(std::uint32_t task) const {
   return {};
 }
 
+/// Which rule was false, and by which dependencies.
+std::string PipelineTree::skipping(std::uint32_t task) const {
+  const TaskShape& shape = shapes_[task];
+  if (shape.trigger.empty()) return "its trigger rule was false";
+  std::string text = fmt::format("its trigger rule {} was false", shape.trigger);
+  for (std::size_t i = 0; i < shape.after.size(); ++i) {
+    constexpr std::size_t kNamed = 10;
+    if (i == kNamed) return text + fmt::format(", and {} more", shape.after.size() - i);
+    text += fmt::format("{}{} is {}", i == 0 ? ": " : ", ", workflow_.tasks[shape.after[i]],
+                        to_string(pipeline_.tasks[shape.after[i]].state));
+  }
+  return text;
+}
+
 std::string PipelineTree::story_of(std::uint32_t number) const {
   const TaskImage& task = pipeline_.tasks[number];
   const TaskTimes::Times at = times_.of(pipeline_.pipeline_no, number);
@@ -152,7 +203,7 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
     case TaskState::NotStarted: {
       std::vector<std::string_view> names;
       for (const std::uint32_t open : open_dependencies(number)) names.push_back(workflow_.tasks[open]);
-      const std::string& signal = signals_[number];
+      const std::string& signal = shapes_[number].signal;
       const std::string text = "the signal " + signal;
       if (!signal.empty() && !pipeline_.traits->signals.contains(signal)) names.push_back(text);
       return names.empty() ? "waits for what it depends on"
@@ -175,7 +226,7 @@ std::string PipelineTree::story_of(std::uint32_t number) const {
                          seconds(at.started_ns, at.finished_ns), task.error.empty() ? "" : ": ",
                          std::string_view(task.error));
     case TaskState::Skipped:
-      return "its trigger rule was false";
+      return skipping(number);
     case TaskState::Cancelled:
       return "with its pipeline";
   }
@@ -248,7 +299,7 @@ void PipelineTree::print_json() const {
     const TaskImage& task = pipeline_.tasks[i];
     const TaskTimes::Times at = times_.of(pipeline_.pipeline_no, i);
     Json after = Json::array();
-    for (const std::uint32_t dependency : dependencies_[i]) after.push_back(workflow_.tasks[dependency]);
+    for (const std::uint32_t dependency : shapes_[i].after) after.push_back(workflow_.tasks[dependency]);
     json["tasks"].push_back({{"task", workflow_.tasks[i]},
                              {"state", to_string(task.state)},
                              {"attempt", task.attempt},

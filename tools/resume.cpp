@@ -17,6 +17,7 @@
 #include "leat/store_reader.h"
 #include "leat/thread_executor.h"
 #include "leat/uuid.h"
+#include "leat/workflow_shape.h"
 #include "session.h"
 #include "signal_text.h"
 #include "signal_watch.h"
@@ -47,13 +48,14 @@ std::expected<Unfinished, Failure> find_unfinished(const std::string& store) {
   Unfinished found;
   for (const auto& [number, pipelines] : unfinished) {
     const WorkflowImage& stored = image->workflows().at(number);
-    auto run = parse_definition(stored.definition);
+    const std::string_view definition = split_definition(stored.definition).given;
+    auto run = parse_definition(definition);
     if (!run) {
       fmt::print(stderr, "leat: {} stays unfinished: {}\n", stored.name, run.error());
       found.left_behind = true;
       continue;
     }
-    auto workflow = build_workflow(run->plan, stored.definition);
+    auto workflow = build_workflow(run->plan, std::string(definition));
     if (!workflow)
       return std::unexpected(Failure{kStoreFailure, fmt::format("{}: {}", store, workflow.error())});
     Group& group = found.groups[settings_text(run->settings)];

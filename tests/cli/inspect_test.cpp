@@ -2,14 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-
+#include <chrono>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "command_line.h"
+#include "leat/leat.h"
 
 namespace leat::tests {
 namespace {
@@ -53,10 +55,39 @@ sleep = "0s"
 
 TEST_F(InspectTest, APipelineIsATreeOfWhatReleasedWhat) {
   run(kBranches, 1);
+  EXPECT_EQ(
+      tree(),
+      "extract          Completed   attempt 1 on default from T, ran T\n"
+      "  bad            Failed      attempt 2 on default from T, ran T: exit status 1: no such place\n"
+      "    report       Skipped     its trigger rule {\"type\":\"AllSuccess\"} was false: bad is Failed\n");
+}
+
+TEST_F(InspectTest, APipelineOfAnEmbeddingProgramTellsItsEdgesAndRulesToo) {
+  {
+    const auto nothing = [](TaskContext&) {};
+    const auto fails = [](TaskContext&) -> std::expected<void, TaskError> { return std::unexpected("no"); };
+    const auto workflow = Workflow::builder("w")
+                              .definition("the program's own text")
+                              .task("a", fails, {.retry = {.max_attempts = 1}})
+                              .task("b", nothing, {.trigger = TriggerRule::all_done(), .signal = "go"})
+                              .task("c", nothing, {.after = {"b", "a"}})
+                              .task("d", nothing, {.after = {"a"}, .trigger = TriggerRule::none_failed()})
+                              .build();
+    auto runner = Runner::builder().database_url("rocksdb://" + (directory() / "leat.db").string()).build();
+    ASSERT_TRUE(workflow && runner && runner->start());
+    const auto pipeline = runner->submit(*workflow);
+    ASSERT_TRUE(pipeline);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (pipeline->task_states()[3] != TaskState::Skipped && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+    pipeline_ = pipeline->id().to_string();
+    ASSERT_TRUE(runner->stop(std::chrono::seconds(60)));
+  }
   EXPECT_EQ(tree(),
-            "extract          Completed   attempt 1 on default from T, ran T\n"
-            "  bad            Failed      attempt 2 on default from T, ran T: exit status 1: no such place\n"
-            "    report       Skipped     its trigger rule was false\n");
+            "a          Failed      attempt 1 on default from T, ran T: no\n"
+            "  d        Skipped     its trigger rule {\"type\":\"NoneFailed\"} was false: a is Failed\n"
+            "b          NotStarted  waits for the signal go\n"
+            "  c        NotStarted  waits for b\n");
 }
 
 TEST_F(InspectTest, APipelineIsAnObjectInJson) {

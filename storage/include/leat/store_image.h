@@ -32,7 +32,7 @@ struct WorkflowImage {
   std::string name;  ///< "tenant::package::workflow"
   std::uint64_t version = 0;
   std::vector<std::string> tasks;
-  std::string definition;
+  std::string definition;  ///< as the store has it, see <leat/workflow_shape.h>
   std::uint64_t last_needed = 0;  ///< the highest number at which the journal needed it; not a live need
 
   friend bool operator==(const WorkflowImage&, const WorkflowImage&) = default;
