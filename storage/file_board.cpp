@@ -78,23 +78,24 @@ std::expected<Said, StoreError> read_file(const std::string& path) {
 }
 
 /// @return 0, or an errno
-int write_header(int fd) {
+int write_header(OwnFiles& files, int fd) {
   const Header header{.magic = kMagic, .format = kFormat};
-  if (const int error = ::posix_fallocate(fd, 0, kHeaderBytes)) return error;
-  return ::pwrite(fd, &header, sizeof(header), 0) == sizeof(header) ? 0 : errno;
+  if (const int error = files.extend(fd, 0, kHeaderBytes)) return error;
+  return files.write(fd, &header, sizeof(header), 0) == sizeof(header) ? 0 : errno;
 }
 
 }  // namespace
 
-std::expected<std::unique_ptr<FileBoard>, StoreError> FileBoard::open(const std::string& directory) {
+std::expected<std::unique_ptr<FileBoard>, StoreError> FileBoard::open(const std::string& directory,
+                                                                      OwnFiles& files) {
   const std::string path = directory + "/BOARD";
   const std::string temporary = path + ".new";
   const auto said = read_file(path);
   if (!said) return std::unexpected(said.error());
-  const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const int fd = files.open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC);
   if (fd < 0) return system_error(errno, "make", temporary);
-  std::unique_ptr<FileBoard> board(new FileBoard(path, fd));
-  if (const int error = write_header(fd)) return system_error(error, "write", temporary);
+  std::unique_ptr<FileBoard> board(new FileBoard(path, fd, files));
+  if (const int error = write_header(files, fd)) return system_error(error, "write", temporary);
   board->size_bytes_ = kHeaderBytes;
   if (!said->empty()) {
     auto lines = board->claim(said->size());
@@ -106,7 +107,7 @@ std::expected<std::unique_ptr<FileBoard>, StoreError> FileBoard::open(const std:
     board->left_behind_ = *lines;
   }
   // Not synced: a power cut is no task's fault, and leaves no child.
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) return system_error(errno, "replace", path);
+  if (files.rename(temporary.c_str(), path.c_str()) != 0) return system_error(errno, "replace", path);
   return board;
 }
 
@@ -119,7 +120,7 @@ std::expected<std::span<BoardLine>, StoreError> FileBoard::claim(std::size_t cou
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t bytes = (count * sizeof(BoardLine) + page - 1) / page * page;
   // Allocated now: a store into a hole of a full disk would be a SIGBUS.
-  const int error = ::posix_fallocate(fd_, static_cast<off_t>(size_bytes_), static_cast<off_t>(bytes));
+  const int error = files_.extend(fd_, size_bytes_, bytes);
   if (error != 0) return system_error(error, "extend", path_);
   const auto lines = map_lines(fd_, size_bytes_, bytes);
   if (!lines) return system_error(lines.error(), "map", path_);
@@ -131,7 +132,7 @@ std::expected<std::span<BoardLine>, StoreError> FileBoard::claim(std::size_t cou
 void FileBoard::close() noexcept {
   const bool silent = std::ranges::all_of(
       mapped_, [](std::span<BoardLine> lines) { return std::ranges::all_of(lines, &BoardLine::empty); });
-  if (silent) ::unlink(path_.c_str());
+  if (silent) files_.remove(path_.c_str());
 }
 
 }  // namespace leat

@@ -10,13 +10,16 @@
 #include <vector>
 
 #include "leat/in_flight_board.h"
+#include "own_files.h"
 
 namespace leat {
 
 class FileBoard final : public InFlightBoard {
  public:
   /// Replaces what is there by a file that begins with all that it said; NewerFormat where it cannot be read.
-  static std::expected<std::unique_ptr<FileBoard>, StoreError> open(const std::string& directory);
+  /// @param files  outlives it
+  static std::expected<std::unique_ptr<FileBoard>, StoreError> open(const std::string& directory,
+                                                                    OwnFiles& files = OwnFiles::system());
   ~FileBoard() override;
 
   std::span<BoardLine> left_behind() noexcept override { return left_behind_; }
@@ -26,9 +29,11 @@ class FileBoard final : public InFlightBoard {
   void close() noexcept;
 
  private:
-  FileBoard(std::string path, int fd) noexcept : path_(std::move(path)), fd_(fd) {}
+  FileBoard(std::string path, int fd, OwnFiles& files) noexcept
+      : path_(std::move(path)), files_(files), fd_(fd) {}
 
   const std::string path_;
+  OwnFiles& files_;
   const int fd_;
   std::size_t size_bytes_ = 0;  // of the file
   std::vector<std::span<BoardLine>> mapped_;  // whole pages, without the header

@@ -40,6 +40,7 @@ class RocksdbStateStore final : public StateStore {
                     StoreDirectory&& directory, JournalDb&& journal, const JournalEnd& journal_end,
                     CallerFamilies&& callers = {})
       : env_(environment.env),
+        files_(*environment.files),
         reserved_numbers_(environment.reserved_numbers),
         surroundings_(std::move(surroundings)),
         directory_(std::move(directory)),
@@ -117,6 +118,7 @@ class RocksdbStateStore final : public StateStore {
   std::string deed(std::string_view verb) const { return fmt::format("{} {}", verb, directory_.path()); }
 
   rocksdb::Env* const env_;
+  OwnFiles& files_;
   const std::uint64_t reserved_numbers_;
   const Surroundings surroundings_;
   StoreDirectory directory_;

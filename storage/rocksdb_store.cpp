@@ -59,7 +59,7 @@ std::expected<void, StoreError> RocksdbStateStore::begin(std::uint64_t boot) {
   if (auto done = directory_.replace(block); !done) return done;
   if (auto done = directory_.begin_floor(block.epoch, journal_end_.sequence, journal_end_.hash, boot); !done)
     return done;
-  auto board = FileBoard::open(directory_.path());
+  auto board = FileBoard::open(directory_.path(), files_);
   if (!board) return std::unexpected(std::move(board.error()));
   board_ = std::move(*board);
   return {};
@@ -224,7 +224,7 @@ std::expected<void, StoreError> RocksdbStateStore::close() {
 std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     const std::string& directory, const StoreEnvironment& environment) {
   if (auto can = check_options(environment.options); !can) return std::unexpected(std::move(can.error()));
-  auto place = StoreDirectory::open(directory);
+  auto place = StoreDirectory::open(directory, *environment.files);
   if (!place) return std::unexpected(std::move(place.error()));
   const Superblock block = place->superblock();
   if (block.repairing != 0) return std::unexpected(repair_was_cut_short(directory));
@@ -247,7 +247,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_rocksdb_store(
     opening.manifest = 0;
     if (auto done = place->replace(opening); !done) return std::unexpected(std::move(done.error()));
   }
-  Surroundings surroundings(*environment.env, directory);
+  Surroundings surroundings(*environment.env, directory, *environment.files);
   surroundings.guard->drop_reserve();  // of a crash: what is recovered is about to be written once more
   options.env = surroundings.env.get();
   options.listeners.push_back(surroundings.stalls);
@@ -291,7 +291,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   JournalDb journal = JournalDb::borrow(db, families);
   if (auto vouched = check_vouched(journal, directory); !vouched)
     return std::unexpected(std::move(vouched.error()));
-  auto place = StoreDirectory::open(directory);
+  auto place = StoreDirectory::open(directory, *environment.files);
   if (!place) return std::unexpected(std::move(place.error()));
   const Superblock block = place->superblock();
   const auto promise = read_promise(directory, block, environment.boot);
@@ -302,7 +302,7 @@ std::expected<std::unique_ptr<StateStore>, StoreError> open_borrowed_store(
   if (auto kept = check_promise(directory, *promise, end->sequence); !kept) {
     return std::unexpected(std::move(kept.error()));
   }
-  Surroundings surroundings(*environment.env, directory);
+  Surroundings surroundings(*environment.env, directory, *environment.files);
   if (environment.stalls != nullptr) surroundings.stalls = environment.stalls;
   auto store = std::make_unique<RocksdbStateStore>(environment, std::move(surroundings), std::move(*place),
                                                    std::move(journal), *end, std::move(callers));

@@ -14,6 +14,7 @@
 
 #include "leat/state_store.h"
 #include "leat/store_verifier.h"
+#include "own_files.h"
 #include "rocksdb_embedding.h"
 #include "store_directory.h"
 
@@ -26,6 +27,7 @@ inline constexpr std::uint64_t kReservedNumbers = std::uint64_t{1} << 24;
 
 struct StoreEnvironment {
   rocksdb::Env* env = rocksdb::Env::Default();  ///< outlives the store
+  OwnFiles* files = &OwnFiles::system();        ///< likewise
   std::uint64_t boot = current_boot();          ///< see Floor::promised()
   StoreOptions options = {};
   std::function<void(std::string_view line)> torn = {};  ///< see leat/store_recovery.h

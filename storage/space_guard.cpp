@@ -70,15 +70,19 @@ std::int64_t steady_ns() noexcept {
 
 }  // namespace
 
-SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory)
+SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
+                       OwnFiles& files)
     : SpaceGuard(below, directory,
-                 {.free_bytes = [directory] { return free_bytes_of(directory); }, .steady_ns = &steady_ns}) {}
+                 {.free_bytes = [directory] { return free_bytes_of(directory); }, .steady_ns = &steady_ns},
+                 files) {}
 
-SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory, Asked asked)
+SpaceGuard::SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory, Asked asked,
+                       OwnFiles& files)
     : FileSystemWrapper(below),
       directory_(std::move(directory)),
       reserve_path_(directory_ + "/RESERVE"),
-      asked_(std::move(asked)) {
+      asked_(std::move(asked)),
+      files_(files) {
   struct statvfs status {};
   const bool known = ::statvfs(directory_.c_str(), &status) == 0;
   const std::uint64_t whole = known ? std::uint64_t{status.f_blocks} * status.f_frsize : 0;
@@ -103,15 +107,15 @@ void SpaceGuard::take_reserve(std::uint64_t commit_bytes) noexcept {
 
 /// @return whether the device has so much; else the reserve is as it was
 bool SpaceGuard::allocate(std::uint64_t bytes) noexcept {
-  const int fd = ::open(reserve_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = files_.open(reserve_path_.c_str(), O_RDWR | O_CREAT);
   if (fd < 0) return false;
-  // Not emulated by writing, as posix_fallocate() would: where a device cannot, there is no reserve.
-  const bool taken = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes)) == 0;
+  // Not emulated by writing: where a device cannot, there is no reserve.
+  const bool taken = files_.allocate(fd, 0, bytes) == 0;
   const std::uint64_t before = reserve_bytes_.load(std::memory_order_relaxed);  // relaxed: under the mutex
   // A file system that runs full half way keeps what it has found so far.
-  const bool trimmed = taken || ::ftruncate(fd, static_cast<off_t>(before)) == 0;
+  const bool trimmed = taken || files_.truncate(fd, before) == 0;
   ::close(fd);
-  if (!trimmed || (!taken && before == 0)) ::unlink(reserve_path_.c_str());
+  if (!trimmed || (!taken && before == 0)) files_.remove(reserve_path_.c_str());
   // relaxed: as in take_reserve()
   reserve_bytes_.store(taken ? bytes : (trimmed ? before : 0), std::memory_order_relaxed);
   return taken;
@@ -126,7 +130,7 @@ void SpaceGuard::free_reserve() noexcept {
   const MutexLock lock(mutex_);
   struct stat status {};
   const bool had = ::stat(reserve_path_.c_str(), &status) == 0 && status.st_blocks > 0;
-  const bool gone = ::unlink(reserve_path_.c_str()) == 0;
+  const bool gone = files_.remove(reserve_path_.c_str()) == 0;
   // relaxed: under the mutex
   reserve_bytes_.store(0, std::memory_order_relaxed);
   given_up_.store(true, std::memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "leat_locks/mutex.h"
+#include "own_files.h"
 
 namespace leat {
 
@@ -31,8 +32,11 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
     std::function<std::int64_t()> steady_ns;
   };
 
-  SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory);
-  SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory, Asked asked);
+  /// @param files  outlives it
+  SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
+             OwnFiles& files = OwnFiles::system());
+  SpaceGuard(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory, Asked asked,
+             OwnFiles& files = OwnFiles::system());
   const char* Name() const override { return "LeatSpaceGuard"; }
 
   /// Allocates the reserve, if there is room: the largest commit so far, a full ring and a write buffer,
@@ -64,6 +68,7 @@ class SpaceGuard final : public rocksdb::FileSystemWrapper {
   const std::string directory_;
   const std::string reserve_path_;
   const Asked asked_;
+  OwnFiles& files_;
   std::uint64_t gate_bytes_;
   std::uint64_t reserve_bytes_max_;
   Mutex mutex_;  // the file RESERVE

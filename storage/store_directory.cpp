@@ -35,7 +35,8 @@ constexpr std::size_t kFloorBytesBefore = 6 * sizeof(std::uint64_t);  // format 
 /// Owns a file descriptor.
 class File {
  public:
-  File(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  explicit File(int fd) noexcept : fd_(fd) {}
+  File(const std::string& path, int flags) : File(OwnFiles::system().open(path.c_str(), flags)) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
   ~File() {
@@ -96,9 +97,9 @@ std::expected<std::string, StoreError> read_file(const std::string& path, std::s
 }
 
 /// @return  false with errno set
-bool write_all(int fd, std::string_view bytes, std::uint64_t offset) {
+bool write_all(OwnFiles& files, int fd, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const std::ptrdiff_t count = files.write(fd, bytes.data(), bytes.size(), offset);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(count));
@@ -107,9 +108,9 @@ bool write_all(int fd, std::string_view bytes, std::uint64_t offset) {
   return true;
 }
 
-std::expected<void, StoreError> sync_directory(const std::string& path) {
-  const File directory(path, O_RDONLY | O_DIRECTORY);
-  if (!directory.is_open() || ::fsync(directory.fd()) != 0) return system_error(errno, "sync", path);
+std::expected<void, StoreError> sync_directory(OwnFiles& files, const std::string& path) {
+  const File directory(files.open(path.c_str(), O_RDONLY | O_DIRECTORY));
+  if (!directory.is_open() || files.sync(directory.fd()) != 0) return system_error(errno, "sync", path);
   return {};
 }
 
@@ -276,7 +277,7 @@ DirectoryLock::~DirectoryLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string& path) {
+std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string& path, OwnFiles& files) {
   const bool made = ::mkdir(path.c_str(), 0755) == 0;
   if (!made && errno != EEXIST) {
     return error(StoreErrorCode::NotWritable, fmt::format("cannot make the directory {}: {}", path,
@@ -286,7 +287,7 @@ std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string
   if (!lock) return std::unexpected(std::move(lock.error()));
   if (::access(path.c_str(), W_OK | X_OK) != 0) return system_error(errno, "write to", path);
 
-  StoreDirectory directory(path, std::move(*lock));
+  StoreDirectory directory(path, std::move(*lock), files);
   auto block = read_superblock(path);
   if (block) {
     directory.superblock_ = *block;
@@ -296,7 +297,7 @@ std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string
   if (auto done = directory.replace(Superblock{}); !done) return std::unexpected(std::move(done.error()));
   if (made) {
     const std::string parent = (std::filesystem::absolute(path) / "..").lexically_normal().string();
-    if (auto done = sync_directory(parent); !done) return std::unexpected(std::move(done.error()));
+    if (auto done = sync_directory(files, parent); !done) return std::unexpected(std::move(done.error()));
   }
   return directory;
 }
@@ -304,6 +305,7 @@ std::expected<StoreDirectory, StoreError> StoreDirectory::open(const std::string
 StoreDirectory::StoreDirectory(StoreDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       lock_(std::move(other.lock_)),
+      files_(other.files_),
       floor_fd_(std::exchange(other.floor_fd_, -1)),
       superblock_(other.superblock_),
       floor_(other.floor_) {}
@@ -316,13 +318,13 @@ std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superb
   const std::string name = join(path_, kSuperblockName);
   const std::string temporary = join(path_, kTemporaryName);
   {
-    const File file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+    const File file(files_.open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC));
     if (!file.is_open()) return system_error(errno, "make", temporary);
-    if (!write_all(file.fd(), superblock.to_text(), 0)) return system_error(errno, "write", temporary);
-    if (::fsync(file.fd()) != 0) return system_error(errno, "sync", temporary);
+    if (!write_all(files_, file.fd(), superblock.to_text(), 0)) return system_error(errno, "write", temporary);
+    if (files_.sync(file.fd()) != 0) return system_error(errno, "sync", temporary);
   }
-  if (::rename(temporary.c_str(), name.c_str()) != 0) return system_error(errno, "replace", name);
-  if (auto done = sync_directory(path_); !done) return done;
+  if (files_.rename(temporary.c_str(), name.c_str()) != 0) return system_error(errno, "replace", name);
+  if (auto done = sync_directory(files_, path_); !done) return done;
   superblock_ = superblock;
   return {};
 }
@@ -330,19 +332,19 @@ std::expected<void, StoreError> StoreDirectory::replace(const Superblock& superb
 std::expected<void, StoreError> StoreDirectory::begin_floor(std::uint64_t epoch, std::uint64_t end,
                                                             std::uint64_t hash, std::uint64_t boot) {
   const std::string name = join(path_, kFloorName);
-  if (floor_fd_ < 0) floor_fd_ = File(name, O_RDWR | O_CREAT).give();
+  if (floor_fd_ < 0) floor_fd_ = files_.open(name.c_str(), O_RDWR | O_CREAT);
   if (floor_fd_ < 0) return system_error(errno, "open", name);
   floor_ = {.turn = floor_.turn, .epoch = epoch, .synced = end, .written = end, .boot = boot};
   for (int sector = 0; sector < 2; ++sector) {
     if (auto done = raise_floor({end, hash}, {end, hash}); !done) return done;
   }
-  if (::fsync(floor_fd_) != 0) return system_error(errno, "sync", name);
-  return sync_directory(path_);
+  if (files_.sync(floor_fd_) != 0) return system_error(errno, "sync", name);
+  return sync_directory(files_, path_);
 }
 
 std::expected<void, StoreError> StoreDirectory::rebuild_floor() {
   const std::string name = join(path_, kFloorName);
-  if (::unlink(name.c_str()) != 0 && errno != ENOENT) return system_error(errno, "remove", name);
+  if (files_.remove(name.c_str()) != 0 && errno != ENOENT) return system_error(errno, "remove", name);
   return begin_floor(superblock_.epoch, superblock_.journal_end, superblock_.journal_hash, current_boot());
 }
 
@@ -354,7 +356,7 @@ std::expected<void, StoreError> StoreDirectory::raise_floor(const Level& synced,
   ++floor_.turn;
   const std::array<std::byte, kFloorBytes> bytes = encode(floor_);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (write_all(floor_fd_, text, (floor_.turn & 1) * kSectorBytes)) return {};
+  if (write_all(files_, floor_fd_, text, (floor_.turn & 1) * kSectorBytes)) return {};
   return system_error(errno, "write", join(path_, kFloorName));
 }
 

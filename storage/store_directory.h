@@ -34,6 +34,7 @@
 #include <utility>
 
 #include "leat/store_error.h"
+#include "own_files.h"
 
 namespace leat {
 
@@ -115,8 +116,10 @@ class StoreDirectory {
  public:
   /// Makes the directory where absent, locks it, reads the superblock, which is new where there was none.
   ///
-  /// @return  Locked, NewerFormat, NotAStore, NotWritable, Damaged, Io; nothing was changed then
-  static std::expected<StoreDirectory, StoreError> open(const std::string& path);
+  /// @param files  outlives it
+  /// @return       Locked, NewerFormat, NotAStore, NotWritable, Damaged, Io; nothing was changed then
+  static std::expected<StoreDirectory, StoreError> open(const std::string& path,
+                                                        OwnFiles& files = OwnFiles::system());
 
   StoreDirectory(StoreDirectory&& other) noexcept;
   StoreDirectory& operator=(StoreDirectory&&) = delete;
@@ -144,11 +147,12 @@ class StoreDirectory {
   std::expected<void, StoreError> raise_floor(const Level& synced, const Level& written);
 
  private:
-  StoreDirectory(std::string path, DirectoryLock&& lock) noexcept
-      : path_(std::move(path)), lock_(std::move(lock)) {}
+  StoreDirectory(std::string path, DirectoryLock&& lock, OwnFiles& files) noexcept
+      : path_(std::move(path)), lock_(std::move(lock)), files_(files) {}
 
   std::string path_;
   DirectoryLock lock_;
+  OwnFiles& files_;
   int floor_fd_ = -1;
   Superblock superblock_;
   Floor floor_;

@@ -68,8 +68,8 @@ class GuardedEnv final : public rocksdb::EnvWrapper {
 
 /// What RocksDB runs on while a store is open for writing. Outlives it.
 struct Surroundings {
-  Surroundings(rocksdb::Env& below, const std::string& directory)
-      : guard(std::make_shared<SpaceGuard>(below.GetFileSystem(), directory)),
+  Surroundings(rocksdb::Env& below, const std::string& directory, OwnFiles& files = OwnFiles::system())
+      : guard(std::make_shared<SpaceGuard>(below.GetFileSystem(), directory, files)),
         env(std::make_unique<GuardedEnv>(below, guard)) {}
 
   std::shared_ptr<SpaceGuard> guard;

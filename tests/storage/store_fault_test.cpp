@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "commit.h"
+#include "failing_files.h"
 #include "faulty_file_system.h"
 #include "journal_writer.h"
 #include "rocksdb_store.h"
@@ -36,9 +37,9 @@ struct Acknowledged {
 
 /// Opens, appends kCommits commits, syncs now and then, closes; gives up at the first error, as the journal
 /// does.
-Acknowledged play(const std::string& place, rocksdb::Env& env, std::uint64_t reserved_numbers) {
+Acknowledged play(const std::string& place, const StoreEnvironment& environment) {
   Acknowledged told;
-  auto store = open_rocksdb_store(place, StoreEnvironment{.env = &env, .reserved_numbers = reserved_numbers});
+  auto store = open_rocksdb_store(place, environment);
   if (!store) return told;
   JournalWriter writer(**store);
   const std::string output(700, 'o');
@@ -117,7 +118,7 @@ TEST_P(StoreFault, LosesNothingAcknowledgedAtAnyFailingCall) {
     std::filesystem::remove_all(place);
     const auto system = std::make_shared<FaultyFileSystem>(fault, fail_at);
     FaultyEnv env(system);
-    const Acknowledged told = play(place, env, reserved_numbers);
+    const Acknowledged told = play(place, {.env = &env, .reserved_numbers = reserved_numbers});
     if (end != End::Killed) system->cut_power(end == End::TornPowerCut ? &random : nullptr);
     expect_nothing_lost(place, told, end);
     if (testing::Test::HasFailure()) return;
@@ -167,6 +168,61 @@ INSTANTIATE_TEST_SUITE_P(Every, StoreFault,
                                          Case{"LiedAboutPowerCut", Fault::Lie, End::PowerCut},
                                          Case{"LiedAboutTorn", Fault::Lie, End::TornPowerCut}),
                          [](const auto& one) { return one.param.name; });
+
+/// LEAT, FLOOR, RESERVE and BOARD, which lie beside RocksDB's files.
+class OwnFilesFault : public testing::TestWithParam<FailingFiles::Fault> {};
+
+TEST_P(OwnFilesFault, LosesNothingAcknowledgedAtAnyFailingCall) {
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  std::uint64_t fail_at = 1;
+  for (bool untouched = false; !untouched; ++fail_at) {
+    SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
+    const std::string place = directory.store();
+    std::filesystem::remove_all(place);
+    FailingFiles files(GetParam(), fail_at);
+    const Acknowledged told = play(place, {.files = &files, .reserved_numbers = 1});
+    expect_nothing_lost(place, told, End::Killed);
+    if (testing::Test::HasFailure()) return;
+    untouched = files.calls() < fail_at;
+    if (untouched) {
+      EXPECT_EQ(told.synced, kCommits);
+    }
+  }
+  EXPECT_GT(fail_at, 30U);  // the scenario makes at least so many calls
+}
+
+TEST_P(OwnFilesFault, LosesNothingWhenARecoveryFailsAtAnyCall) {
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  const std::string crashed = directory.store() + ".crashed";
+  crash(crashed);
+  std::uint64_t fail_at = 1;
+  for (bool untouched = false; !untouched; ++fail_at) {
+    SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
+    const std::string place = directory.store();
+    std::filesystem::remove_all(place);
+    std::filesystem::copy(crashed, place, std::filesystem::copy_options::recursive);
+    FailingFiles files(GetParam(), fail_at);
+    {
+      const auto store = open_rocksdb_store(place, StoreEnvironment{.files = &files});
+      EXPECT_EQ(store ? count_prefix(**store) : kCommits, kCommits);
+    }
+    expect_nothing_lost(place, {.tried = kCommits, .written = kCommits, .synced = kCommits}, End::Killed);
+    if (testing::Test::HasFailure()) return;
+    untouched = files.calls() < fail_at;
+  }
+  EXPECT_GT(fail_at, 5U);  // it makes at least so many calls
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, OwnFilesFault,
+                         testing::Values(FailingFiles::Fault::Refuse, FailingFiles::Fault::RefuseOnce,
+                                         FailingFiles::Fault::NoSpace, FailingFiles::Fault::Lie),
+                         [](const auto& one) {
+                           using Fault = FailingFiles::Fault;
+                           return one.param == Fault::Refuse       ? "Refused"
+                                  : one.param == Fault::RefuseOnce ? "RefusedOnce"
+                                  : one.param == Fault::NoSpace    ? "NoSpace"
+                                                                   : "LiedAbout";
+                         });
 
 }  // namespace
 }  // namespace leat::test
