@@ -424,7 +424,8 @@ const PipelineImage* Ledger::find(const StoreImage& image, const Uuid& pipeline)
   const auto number = numbers_.find(pipeline);
   if (number == numbers_.end()) return nullptr;
   const auto found = image.pipelines().find(number->second);
-  return found == image.pipelines().end() ? nullptr : &found->second;
+  // Where a power cut took it, another one has its number now.
+  return found == image.pipelines().end() || found->second.id != pipeline ? nullptr : &found->second;
 }
 
 std::vector<PipelineView> Ledger::pipelines() const {

@@ -368,13 +368,21 @@ class SignalLedgerTest : public testing::Test {
     append({kCreatedNs, WorkflowDefined{.workflow_no = 1, .name = "t::p::w", .version = 1, .tasks = kTasks}});
     append({kCreatedNs, PipelineCreated{.pipeline_no = 1, .id = id_, .workflow_no = 1, .task_count = 2}});
   }
+  /// By an engine that the ledger watches.
   void append(const TransitionGroup& group) {
+    put(group);
+    ledger_.appended(medium_.commits.back().first_sequence, medium_.commits.back().bytes, INT64_MAX, INT64_MAX);
+  }
+  void put(const TransitionGroup& group) {
     writer_.begin(next_, next_, 1, next_);
     writer_.add(group);
     const auto commit = writer_.finish();
-    ledger_.appended(next_, commit, INT64_MAX, INT64_MAX);
     medium_.commits.push_back({next_, writer_.end_sequence(), {commit.begin(), commit.end()}});
     next_ = writer_.end_sequence();
+  }
+  void lose_latest() {
+    next_ = medium_.commits.back().first_sequence;
+    medium_.commits.pop_back();
   }
   void signal() { append({6, PipelineSignalled{.pipeline_no = 1, .name = "go", .value = "true"}}); }
   void end_wait(TaskState to, std::uint32_t task = 0, std::int64_t latest_ns = INT64_MAX) {
@@ -436,6 +444,14 @@ TEST_F(SignalLedgerTest, AcceptsAnAcknowledgedSignalThatIsKept) {
   ledger_.signalled(id_, "go");
   ledger_.died(Death::PowerCut, medium_);
   EXPECT_EQ(spoken(), std::nullopt);
+}
+
+TEST_F(SignalLedgerTest, FindsALostPipelineWhoseNumberAnotherOneHas) {
+  ledger_.acknowledged(id_);
+  lose_latest();
+  put({6, PipelineCreated{.pipeline_no = 1, .id = Uuid::make_v7(2, 2, 2), .workflow_no = 1, .task_count = 2}});
+  ledger_.died(Death::PowerCut, medium_);
+  EXPECT_EQ(spoken(), Rule::AcknowledgedKept);
 }
 
 TEST_F(LedgerTest, FindsTwoPipelinesOfOneIdempotencyKey) {
