@@ -438,7 +438,11 @@ void World::look_at_engine(RunnerState& state, bool idle) {
                     .level = pipeline.level(),
                     .acknowledged = pipeline.acknowledged(),
                     .waits_in_store = pipeline.is_out()};
-    if (const auto result = handle.wait(std::chrono::nanoseconds(0))) view.end = result->state;
+    if (const auto result = handle.wait(std::chrono::nanoseconds(0))) {
+      view.end = result->state;
+    } else if (result.error().code != ErrorCode::Timeout && state.journal->failure() == nullptr) {
+      view.end = pipeline.state();  // the context that it ended with could not be read
+    }
     for (std::uint32_t i = 0; i < pipeline.workflow().tasks.size(); ++i) {
       view.tasks.push_back({pipeline.task_state(i), pipeline.task_attempt(i)});
     }

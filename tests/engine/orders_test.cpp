@@ -214,7 +214,7 @@ const Steps kSteps[] = {
      "void Lane::admit_or_park(",
      {"reserve()", "lot_.push(", "slots_released()"},
      kSecondTry},
-    {"engine/parking_lot.h", "void push(", {"line.push_back(", "count_.fetch_add("}, kSecondTry},
+    {"engine/parking_lot.h", "void push(ParkedTask&&", {"line.push_back(", "count_.fetch_add("}, kSecondTry},
     {"engine/capacity.h", "void release(", {"admitted_.fetch_sub(", "slots_released()"}, kSlot},
     {"engine/lane.cpp", "void Lane::owe(", {"owed.fetch_add(", "slots_awaited()", "collect_owed()"}, kOwed},
     {"engine/lane.cpp", "bool Lane::collect_owed(", {"owed.exchange(0", "capacity_.release("}, kOwedSlot},
