@@ -25,8 +25,8 @@ void TortureLedger::hear(const TortureReport& said) {
       done_[key] = said.saved;
       return;
     case TortureReport::Kind::Early:
-      // What has begun once need not wait again.
-      if (!has_begun(said.pipeline, said.task)) {
+      // What was Running once need not wait again.
+      if (!claimed_.contains({said.pipeline, said.task})) {
         wrong_.push_back(fmt::format("task {} of pipeline {} begins before its time", said.task,
                                      said.pipeline.to_string()));
       }
@@ -34,6 +34,9 @@ void TortureLedger::hear(const TortureReport& said) {
     case TortureReport::Kind::Wrong:
       wrong_.push_back(fmt::format("task {} of pipeline {} has found another context than was saved",
                                    said.task, said.pipeline.to_string()));
+      return;
+    case TortureReport::Kind::Claimed:
+      claimed_now_.emplace(said.pipeline, said.task);
       return;
     case TortureReport::Kind::Began:
       break;
@@ -49,11 +52,6 @@ void TortureLedger::hear(const TortureReport& said) {
   }
 }
 
-bool TortureLedger::has_begun(const Uuid& pipeline, std::uint32_t task) const {
-  const auto first = began_.lower_bound({pipeline, task, 0});
-  return first != began_.end() && first->pipeline == pipeline && first->task == task;
-}
-
 bool TortureLedger::has_ended(const AttemptKey& key) const {
   const auto before = remembered_.find(key.pipeline);
   if (before == remembered_.end() || key.task >= before->second.tasks.size()) return false;
@@ -63,6 +61,7 @@ bool TortureLedger::has_ended(const AttemptKey& key) const {
 
 std::vector<std::string> TortureLedger::check(const std::string& store) {
   std::vector<std::string> wrong = std::exchange(wrong_, {});
+  claimed_.merge(claimed_now_);
   auto image = read_rocksdb_store(store);
   if (!image) {
     // Nothing was acknowledged before the store was there at all.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "leat/store_image.h"
@@ -46,7 +47,6 @@ class TortureLedger {
     std::uint32_t open_tasks;
   };
 
-  bool has_begun(const Uuid& pipeline, std::uint32_t task) const;
   /// As the store remembered it at the death before.
   bool has_ended(const AttemptKey& key) const;
   void check_pipelines(const std::map<Uuid, Remembered>& now, std::vector<std::string>& wrong) const;
@@ -58,6 +58,8 @@ class TortureLedger {
 
   std::set<Uuid> acknowledged_;          // above level Memory
   std::map<Uuid, PipelineState> ended_;  // likewise
+  std::set<std::pair<Uuid, std::uint32_t>> claimed_now_;  // since the death before; by task number
+  std::set<std::pair<Uuid, std::uint32_t>> claimed_;      // before that
   std::set<AttemptKey> began_;
   std::map<AttemptKey, ContextMark> done_;  // with what it saved
   std::map<Uuid, Remembered> remembered_;   // by the store, at the death before

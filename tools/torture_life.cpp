@@ -93,6 +93,10 @@ class FatedExecutor final : public TaskExecutor {
       : executor_(std::move(executor)), fate_(fate) {}
 
   void start(const TaskReadyEvent& event, CompletionToken token) override {
+    report({.kind = TortureReport::Kind::Claimed,
+            .task = event.task_number,
+            .attempt = static_cast<std::uint32_t>(event.attempt),
+            .pipeline = event.pipeline_execution_id});
     fate_.pass("claimed");
     executor_->start(event, std::move(token));
   }

@@ -18,7 +18,8 @@ struct TortureReport {
     Opened,        ///< the store is open, everything registered
     Acknowledged,  ///< a submission reached its level
     Ended,         ///< a pipeline's end reached its level
-    Began,         ///< a task's function begins
+    Claimed,       ///< a task is Running, its function has not begun
+    Began,         ///< it begins
     Done,          ///< it is about to return success
     Early,         ///< it is about to begin before the time that it was submitted for
     Wrong,         ///< it has found another context than was saved

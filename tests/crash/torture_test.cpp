@@ -148,14 +148,15 @@ TEST_F(TortureLedgerTest, FindsMoreRepeatsThanWereInFlightAtTheDeath) {
 TEST_F(TortureLedgerTest, FindsATaskThatBeginsBeforeItsTime) {
   hear_everything();
   const Uuid later = submit_for_later();
+  ledger_.hear({.kind = Kind::Claimed, .task = 0, .attempt = 1, .pipeline = later});
   ledger_.hear({.kind = Kind::Early, .task = 0, .attempt = 1, .pipeline = later});
   EXPECT_THAT(ledger_.check(store()), testing::ElementsAre(HasSubstr("begins before its time")));
 }
 
-TEST_F(TortureLedgerTest, LetsATaskThatHadBegunBeginAgainBeforeItsTime) {
+TEST_F(TortureLedgerTest, LetsATaskThatWasClaimedBeginAgainBeforeItsTime) {
   hear_everything();
   const Uuid later = submit_for_later();
-  ledger_.hear(began(later));
+  ledger_.hear({.kind = Kind::Claimed, .task = 0, .attempt = 1, .pipeline = later});
   ASSERT_THAT(ledger_.check(store()), testing::IsEmpty());
   ledger_.hear({.kind = Kind::Early, .task = 0, .attempt = 1, .pipeline = later});
   EXPECT_THAT(ledger_.check(store()), testing::IsEmpty());
