@@ -249,8 +249,8 @@ std::expected<void, Error> Scheduler::cancel(const Uuid& pipeline) {
                                        " lives here: it has ended, waits in the store alone, or never was");
 }
 
-/// Deadlines of pipelines that wait for their versions. On the thread of the timers, which must not wait for a
-/// credit: other timers free some.
+/// Deadlines of pipelines that wait for their versions. On the thread of the timers, which must not wait for
+/// a credit: other timers free some.
 void Scheduler::look_at_deadlines() noexcept {
   if (!accepting()) return;
   constexpr std::chrono::nanoseconds kLook = std::chrono::minutes(1);  // the wall clock may jump

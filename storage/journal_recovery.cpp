@@ -15,10 +15,6 @@
 namespace leat {
 namespace {
 
-std::unexpected<StoreError> damaged(std::string message) {
-  return std::unexpected(StoreError{StoreErrorCode::Damaged, std::move(message)});
-}
-
 /// Finds our commits in the records of a write-ahead log and keeps their highest claim.
 class ClaimCollector final : public rocksdb::WriteBatch::Handler {
  public:
@@ -104,7 +100,10 @@ std::expected<rocksdb::WALRecoveryMode, StoreError> recovery_mode(const std::str
   }
   if (!journal) return std::unexpected(to_store_error(journal.error(), fmt::format("opening {}", directory)));
   const auto end = journal->check(JournalEnd::of(block), promise->last);
-  if (!end) return damaged(fmt::format("{}: {}", directory, end.error().message));
+  if (!end) {
+    return std::unexpected(
+        StoreError{StoreErrorCode::Damaged, fmt::format("{}: {}", directory, end.error().message)});
+  }
   if (auto kept = check_promise(directory, by_logs, end->sequence); !kept)
     return std::unexpected(std::move(kept.error()));
   return options.wal_recovery_mode;
