@@ -35,9 +35,7 @@ function(leat_options target)
     -Wno-sign-conversion $<$<BOOL:${LEAT_WERROR}>:-Werror>
     $<$<CXX_COMPILER_ID:Clang>:-Werror=thread-safety>  # see leat_locks/mutex.h
     # g++ 12 sees overlapping copies in std::string where there are none (GCC bug 105329).
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-    # In a batch, a file's unnamed namespace is in the middle of others.
-    $<$<BOOL:${CMAKE_UNITY_BUILD}>:-Wno-shadow> $<$<AND:$<BOOL:${CMAKE_UNITY_BUILD}>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(LEAT_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${LEAT_SANITIZE} -fno-omit-frame-pointer
       -fno-sanitize-recover=all)
