@@ -316,15 +316,18 @@ TEST_P(Drain, RunsAllThatIsThereAndRefusesWhatComes) {
 }
 
 TEST_P(Drain, PastItsDeadlineSaysSoAndHasStopped) {
+  std::atomic<bool> has_begun{false};
   Runner runner = make_runner(1, 4);
   const auto workflow = Workflow::builder("w")
                             .task("a",
-                                  [](TaskContext& context) {
+                                  [&](TaskContext& context) {
+                                    has_begun = true;
                                     while (!context.stop_requested()) std::this_thread::yield();
                                   })
                             .build();
   ASSERT_TRUE(runner.start());
   const PipelineHandle handle = *runner.submit(*workflow);
+  ASSERT_TRUE(eventually([&] { return has_begun.load(); }));  // one that begins while it is told ends by itself
   const auto drained = runner.drain(1ms);
   ASSERT_FALSE(drained);
   EXPECT_EQ(drained.error().code, ErrorCode::Timeout);
