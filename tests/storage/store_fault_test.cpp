@@ -16,6 +16,7 @@
 #include "faulty_file_system.h"
 #include "journal_writer.h"
 #include "rocksdb_store.h"
+#include "store_directory.h"
 #include "temporary_directory.h"
 
 namespace leat::test {
@@ -211,6 +212,26 @@ TEST_P(OwnFilesFault, LosesNothingWhenARecoveryFailsAtAnyCall) {
     untouched = files.calls() < fail_at;
   }
   EXPECT_GT(fail_at, 5U);  // it makes at least so many calls
+}
+
+TEST_P(OwnFilesFault, AnyFailingCallOfItsSuperblockAndFloorIsTold) {
+  const TemporaryDirectory directory = TemporaryDirectory::without_device();
+  std::uint64_t fail_at = 1;
+  for (bool untouched = false; !untouched; ++fail_at) {
+    SCOPED_TRACE("the failing call is number " + std::to_string(fail_at));
+    std::filesystem::remove_all(directory.store());
+    FailingFiles files(GetParam(), fail_at);
+    bool told = true;
+    if (auto place = StoreDirectory::open(directory.store(), files)) {
+      const bool replaced = place->replace({.created = true}).has_value();
+      const bool begun = place->begin_floor(1, 2, 3, 4).has_value();
+      const bool raised = place->raise_floor({5, 6}, {7, 8}).has_value();
+      told = !replaced || !begun || !raised || !place->rebuild_floor();
+    }
+    untouched = files.calls() < fail_at;
+    EXPECT_EQ(told, !untouched);
+  }
+  EXPECT_GT(fail_at, 10U);  // they make at least so many calls
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, OwnFilesFault,
